@@ -1,0 +1,151 @@
+"""Settings of the model and of its two training stages, with the paper's symbol and our default."""
+
+import dataclasses
+from typing import Literal
+
+
+def _at_least(config: object, minimum: float, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if value < minimum:
+            raise ValueError(f"`{name}` should be at least {minimum}. Received: {value}.")
+
+
+def _one_of(config: object, name: str, allowed: tuple[str, ...]) -> None:
+    value = getattr(config, name)
+    if value not in allowed:
+        raise ValueError(f"`{name}` should be one of {', '.join(allowed)}. Received: {value!r}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Shape of LCR-SER.
+
+    Attributes:
+        num_users, num_items, num_words: rows of the three tables, ids 0 and 1 included.
+        dim: d, the width of embeddings and states.
+        num_heads: heads of each attention; divides `dim`.
+        rec_length, search_length: Lr and Ls, the newest events kept.
+        words_per_search, items_per_search: W and M.
+        reasoning_steps: K; 0 is the encoder-only model.
+        mlp_units: hidden widths of the scoring head, Eq. (10).
+        dropout: rate inside encoder, reasoning and head.
+        post_norm: layer normalisation after each residual sum, and a residual sum around the FFN, as in the
+            authors' other code; False is Eq. (1) to (5) to the letter.
+        literal_eq5: True takes the search context in MSA_r, as Eq. (5) is printed.
+    """
+
+    num_users: int
+    num_items: int
+    num_words: int
+    dim: int = 64
+    num_heads: int = 2
+    rec_length: int = 30
+    search_length: int = 30
+    words_per_search: int = 8
+    items_per_search: int = 5
+    reasoning_steps: int = 2
+    mlp_units: tuple[int, ...] = (200, 80)
+    dropout: float = 0.1
+    post_norm: bool = True
+    literal_eq5: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mlp_units", tuple(self.mlp_units))
+        _at_least(self, 2, "num_users", "num_items", "num_words")
+        _at_least(self, 1, "dim", "num_heads", "rec_length", "search_length", "words_per_search", "items_per_search")
+        _at_least(self, 0, "reasoning_steps", "dropout")
+        if self.dim % self.num_heads:
+            raise ValueError(f"`num_heads` should divide `dim`. Received: {self.num_heads} and {self.dim}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class SupervisedConfig:
+    """Supervised stage, Eq. (9) to (12).
+
+    Attributes:
+        batch_size, eval_batch_size: rows of a training step and of an evaluation step.
+        learning_rate: of both Adams.
+        num_negatives: n, sampled for each positive in every step.
+        negative_sampling: `uniform` over the items recommended in training, or `popularity` (by their clicks).
+        tcl_weight: lambda_TCL.  tcl_margin: m.  tcl_distance: d(.,.).
+        tcl_stop_gradient: True keeps the gradient of Eq. (9) out of the branch without cross-attention.
+        l2_weight: lambda_Reg; biases and normalisation excluded, of the tables only the rows looked up.
+        max_epochs: passes over all training targets at the most.
+        patience: evaluations without a better NDCG@5 before training stops.
+        evaluations_per_epoch: evaluations of the eval split in one epoch.
+        max_eval_requests: requests of the eval split that an evaluation during training looks at; 0 is all.
+        jit_compile: compile the step with XLA.
+        seed: of weights, dropout, shuffling and negatives.
+    """
+
+    batch_size: int = 1024
+    eval_batch_size: int = 512
+    learning_rate: float = 1e-3
+    num_negatives: int = 4
+    negative_sampling: Literal["uniform", "popularity"] = "uniform"
+    tcl_weight: float = 0.1
+    tcl_margin: float = 0.1
+    tcl_distance: Literal["cosine", "euclidean"] = "cosine"
+    tcl_stop_gradient: bool = False
+    l2_weight: float = 1e-5
+    max_epochs: int = 100
+    patience: int = 5
+    evaluations_per_epoch: int = 1
+    max_eval_requests: int = 0
+    jit_compile: bool = False
+    seed: int = 2025
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "batch_size", "eval_batch_size", "num_negatives", "max_epochs", "patience",
+                  "evaluations_per_epoch")
+        _at_least(self, 0, "learning_rate", "tcl_weight", "tcl_margin", "l2_weight", "max_eval_requests")
+        _one_of(self, "negative_sampling", ("uniform", "popularity"))
+        _one_of(self, "tcl_distance", ("cosine", "euclidean"))
+
+
+@dataclasses.dataclass(frozen=True)
+class GrpoConfig:
+    """Reinforcement stage, Eq. (13) to (17).
+
+    Attributes:
+        num_trajectories: N; the first carries no noise.
+        noise_scale: gamma.  noise_std: sigma; only their product matters.
+        num_negatives: candidates beside the target in a rollout.
+        negative_sampling: as in the supervised stage.
+        policy: pi(v|T), a `softmax` over the candidates' logits or the target's `sigmoid`.
+        kl_weight: lambda_KL.  advantage_epsilon: added to the standard deviation in Eq. (17).
+        learning_rate: of both Adams.
+        batch_size, eval_batch_size: rows of an update and of an evaluation step.
+        max_steps: updates.  eval_every: updates between evaluations of the eval split.
+        patience: evaluations without a better NDCG@5 before training stops.
+        max_eval_requests: as in the supervised stage.
+        jit_compile: compile the step with XLA.
+        seed: of noise, shuffling and negatives.
+    """
+
+    num_trajectories: int = 8
+    noise_scale: float = 0.1
+    noise_std: float = 1.0
+    num_negatives: int = 99
+    negative_sampling: Literal["uniform", "popularity"] = "uniform"
+    policy: Literal["softmax", "sigmoid"] = "softmax"
+    kl_weight: float = 0.1
+    advantage_epsilon: float = 1e-4
+    learning_rate: float = 1e-4
+    batch_size: int = 256
+    eval_batch_size: int = 512
+    max_steps: int = 200
+    eval_every: int = 25
+    patience: int = 5
+    max_eval_requests: int = 0
+    jit_compile: bool = False
+    seed: int = 2025
+
+    def __post_init__(self) -> None:
+        _at_least(self, 2, "num_trajectories")
+        _at_least(self, 1, "num_negatives", "batch_size", "eval_batch_size", "eval_every", "patience", "max_steps")
+        _at_least(self, 0, "noise_scale", "noise_std", "kl_weight", "advantage_epsilon", "learning_rate",
+                  "max_eval_requests")
+        _one_of(self, "policy", ("softmax", "sigmoid"))
+        _one_of(self, "negative_sampling", ("uniform", "popularity"))

@@ -1,0 +1,73 @@
+"""The contract between logs, model and servable: feature names, reserved ids and shapes.
+
+Everything that names a feature imports the name from here: ExampleGen, Transform, the trainers, the
+servable and the scoring client. The module imports nothing, so that `serving/` can use it alone.
+
+Symbols, used in every shape of the project:
+
+| symbol | meaning |
+|---|---|
+| B | requests in a batch |
+| Lr, Ls | recommendation and search history length |
+| W | words of a query |
+| M | clicked items of a search |
+| C | candidates of a request |
+| K | reasoning steps |
+| N | trajectories of a GRPO group |
+| d | width of an embedding and of a state |
+
+Examples (raw: ids and words as strings; transformed: the same names with int64 ids) hold flat lists:
+
+| feature | timeline Example (train) | request Example (eval, test, serving) |
+|---|---|---|
+| `user` | one id | one id |
+| `rec_items` | all clicks in time order | clicks before the target, oldest first |
+| `rec_searches_before` | for each click: searches strictly earlier | - |
+| `rec_is_target` | for each click: 1 if it is a training target | - |
+| `search_words` | words of all searches, one after another | the same, of the searches before the target |
+| `search_word_counts` | for each search: its number of words | the same |
+| `search_items` | clicked items of all searches, one after another | the same |
+| `search_item_counts` | for each search: its number of clicked items (0: none) | the same |
+| `candidates` | - | C ids: the positive and its stored negatives |
+| `label` | - | the column of the positive in `candidates` (absent when serving) |
+
+A model batch holds dense int32 tensors, padded on the LEFT with 0 so that the newest event is the last
+column: `user [B]`, `rec_items [B, Lr]`, `search_words [B, Ls, W]`, `search_items [B, Ls, M]`,
+`candidates [B, C]`. The words and the clicked items inside one search are padded on the right.
+"""
+
+from typing import Final
+
+PADDING_ID: Final = 0
+UNKNOWN_ID: Final = 1
+FIRST_KNOWN_ID: Final = 2
+"""Vocabulary entry i becomes id i + FIRST_KNOWN_ID."""
+
+USER: Final = "user"
+REC_ITEMS: Final = "rec_items"
+REC_SEARCHES_BEFORE: Final = "rec_searches_before"
+REC_IS_TARGET: Final = "rec_is_target"
+SEARCH_WORDS: Final = "search_words"
+SEARCH_WORD_COUNTS: Final = "search_word_counts"
+SEARCH_ITEMS: Final = "search_items"
+SEARCH_ITEM_COUNTS: Final = "search_item_counts"
+CANDIDATES: Final = "candidates"
+LABEL: Final = "label"
+
+HISTORY_FEATURES: Final = (
+    USER, REC_ITEMS, SEARCH_WORDS, SEARCH_WORD_COUNTS, SEARCH_ITEMS, SEARCH_ITEM_COUNTS,
+)
+"""What a timeline and a request have in common."""
+TIMELINE_FEATURES: Final = (*HISTORY_FEATURES, REC_SEARCHES_BEFORE, REC_IS_TARGET)
+REQUEST_FEATURES: Final = (*HISTORY_FEATURES, CANDIDATES)
+"""What a request must hold when it is served; `label` is added for evaluation."""
+
+ITEM_VOCABULARY: Final = "items"
+USER_VOCABULARY: Final = "users"
+WORD_VOCABULARY: Final = "words"
+
+SIGNATURE_DEFAULT: Final = "serving_default"
+SIGNATURE_RANK: Final = "rank"
+SIGNATURE_ENCODE: Final = "encode"
+SIGNATURE_SCORE: Final = "score"
+SIGNATURE_RANK_EVAL: Final = "rank_eval"
