@@ -75,6 +75,7 @@ class SupervisedConfig:
         patience: evaluations without a better NDCG@5 before training stops.
         evaluations_per_epoch: evaluations of the eval split in one epoch.
         max_eval_requests: requests of the eval split that an evaluation during training looks at; 0 is all.
+        checkpoint_every: steps between checkpoints, besides one after every evaluation.
         jit_compile: compile the step with XLA.
         seed: of weights, dropout, shuffling and negatives.
     """
@@ -93,12 +94,13 @@ class SupervisedConfig:
     patience: int = 5
     evaluations_per_epoch: int = 1
     max_eval_requests: int = 0
+    checkpoint_every: int = 500
     jit_compile: bool = False
     seed: int = 2025
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "batch_size", "eval_batch_size", "num_negatives", "max_epochs", "patience",
-                  "evaluations_per_epoch")
+                  "evaluations_per_epoch", "checkpoint_every")
         _at_least(self, 0, "learning_rate", "tcl_weight", "tcl_margin", "l2_weight", "max_eval_requests")
         _one_of(self, "negative_sampling", ("uniform", "popularity"))
         _one_of(self, "tcl_distance", ("cosine", "euclidean"))

@@ -1,0 +1,45 @@
+# Every target works from a fresh clone: what it needs is installed first. `make` alone lists the targets.
+# User logs and settings are passed through the environment (see README.md); LCR_PYTHON names a Python for set-up.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+PACKAGES := model components tfx_pipeline serving
+
+# Set-up needs this one as an environment variable.
+export LCR_PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint fmt score lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(STAMP) ## Make .venv from the lock (once; a changed lock is installed at the next call)
+
+$(STAMP): pyproject.toml $(wildcard requirements/*.txt) $(wildcard scripts/*.py) scripts/any-python
+	@scripts/any-python -m scripts.setup
+
+run: $(STAMP) ## Run the pipeline: raw logs in, pushed model out
+	$(BIN)/tfx run create --pipeline_path tfx_pipeline/
+
+test: lint ## Check the code, then run all tests
+	$(BIN)/python -m pytest
+
+lint: $(STAMP) ## Ruff, mypy and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: $(STAMP) ## Sort imports and apply ruff's safe fixes
+	$(BIN)/ruff check --fix .
+
+score: $(STAMP) ## Rank candidates with the pushed model, over gRPC
+	$(BIN)/lcr-ser score
+
+lock: $(STAMP) ## Resolve the lock files again (UPGRADE=1 moves versions)
+	$(BIN)/python -m scripts.lock $(if $(UPGRADE),--upgrade)
+
+clean: ## Remove the environment, caches and build folders; data and models stay
+	rm -rf $(VENV) .venv-bootstrap build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	find $(PACKAGES) tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

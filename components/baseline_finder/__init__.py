@@ -1,0 +1,1 @@
+"""Finds the model that a new candidate is compared with."""

@@ -1,0 +1,32 @@
+"""The BaselineFinder component."""
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from components.baseline_finder.executor import Executor
+
+
+class BaselineFinderSpec(ComponentSpec):
+    """Inputs, outputs and parameters of BaselineFinder."""
+
+    PARAMETERS = {"serving_dir": ExecutionParameter(type=str)}
+    INPUTS = {"candidate": ChannelParameter(type=standard_artifacts.Model)}
+    OUTPUTS = {"baseline": ChannelParameter(type=standard_artifacts.Model)}
+
+
+class BaselineFinder(base_component.BaseComponent):
+    """Take the newest pushed version as the baseline of a candidate; none on the first run.
+
+    It stands in for the Resolver of the TFX examples, which open-source Kubeflow cannot run. The candidate is an
+    input, so the answer is cached with it: a candidate is judged once, against what was served at that time, and
+    an unchanged second run judges and pushes nothing again.
+    """
+
+    SPEC_CLASS = BaselineFinderSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(self, candidate: types.BaseChannel, serving_dir: str) -> None:
+        super().__init__(BaselineFinderSpec(
+            candidate=candidate, serving_dir=serving_dir, baseline=types.Channel(type=standard_artifacts.Model)))

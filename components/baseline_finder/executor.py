@@ -1,0 +1,45 @@
+"""What BaselineFinder does."""
+
+import os
+from typing import Any
+
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, path_utils
+
+
+def newest_version(serving_dir: str) -> str | None:
+    """Path of the pushed version with the highest number that is complete; None where there is none."""
+    if not fileio.exists(serving_dir):
+        return None
+    versions = sorted((name.strip("/") for name in fileio.listdir(serving_dir) if name.strip("/").isdigit()), key=int)
+    paths = (os.path.join(serving_dir, version) for version in reversed(versions))
+    return next((path for path in paths if fileio.exists(os.path.join(path, "saved_model.pb"))), None)
+
+
+class Executor(base_executor.BaseExecutor):
+    """Copies the newest pushed version into the `baseline` artifact.
+
+    input_dict:
+        candidate: the model to be judged; it is not read.
+    output_dict:
+        baseline: the model to compare with, or no artifact at all where nothing was pushed yet.
+    exec_properties:
+        serving_dir: directory of numeric version directories, as the Pusher writes them.
+    """
+
+    def Do(  # noqa: D102
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        version = newest_version(exec_properties["serving_dir"])
+        if version is None:
+            output_dict["baseline"].clear()
+            return
+        baseline = artifact_utils.get_single_instance(output_dict["baseline"])
+        io_utils.copy_dir(version, path_utils.serving_model_dir(baseline.uri))
+        baseline.set_string_custom_property("pushed_version", os.path.basename(version))

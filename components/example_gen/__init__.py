@@ -1,0 +1,1 @@
+"""Raw search and recommendation logs in, timelines and ranking requests out."""

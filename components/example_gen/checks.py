@@ -1,0 +1,43 @@
+"""Decides, from the report, whether what was read can be used."""
+
+from typing import Any
+
+from components.example_gen.errors import LogError
+from components.example_gen.log_report import format_reasons
+
+
+def require_usable(report: dict[str, Any]) -> None:
+    """Check a report.
+
+    Raises:
+        LogError: for a file that breaks off, too many rows set aside, too few items for the negatives, or a split
+            that came out empty.
+    """
+    settings, splits = report["settings"], report["splits"]
+    for file in report["files"]:
+        _require_readable(file, settings["max_bad_share"])
+    if splits["short_of_negatives"]:
+        raise LogError(
+            f"{splits['short_of_negatives']:,} requests have fewer than {settings['num_negatives']} items that their "
+            f"user never clicked, among {report['log']['items']:,} items. Lower `num_negatives`.")
+    if not splits["train_targets"]:
+        raise LogError(
+            f"{report['log']['clicks']:,} clicks of {report['log']['users_with_clicks']:,} users leave nothing to "
+            "train on: no click in the train split has a click or a search before it. Bring a longer log or choose "
+            "another `split`.")
+    for split in ("eval", "test"):
+        if not splits[f"{split}_requests"]:
+            raise LogError(
+                f"The {split} split has no request ({splits['without_history']:,} clicks have nothing before them). "
+                + ("Leave-one-out needs users with 3 clicks or more." if settings["split"] == "leave_one_out"
+                   else f"Raise `{split}_share`, now {settings[f'{split}_share']}."))
+
+
+def _require_readable(file: dict[str, Any], max_bad_share: float) -> None:
+    if file["fatal"]:
+        raise LogError(file["fatal"])
+    if file["bad_rows"] > max_bad_share * file["rows"]:
+        raise LogError(
+            f"{file['file']}: {file['bad_rows']:,} of {file['rows']:,} rows cannot be read "
+            f"({format_reasons(file['bad'])}), more than `max_bad_share` = {max_bad_share} allows. "
+            "Mend the file or raise `max_bad_share`.")

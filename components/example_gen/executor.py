@@ -1,0 +1,74 @@
+"""Runs the Beam steps of LogExampleGen and judges what came out."""
+
+import json
+import os
+from typing import Any
+
+import apache_beam as beam
+from absl import logging
+from tfx import types
+from tfx.components.example_gen import utils
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base import base_beam_executor
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils
+from tfx.utils import io_utils
+
+from components.example_gen import flow
+from components.example_gen.checks import require_usable
+from components.example_gen.log_report import FILE_NAME, format_counts
+from components.example_gen.readers import kuaisar
+from components.example_gen.settings import LogSettings
+from components.example_gen.splits import SPLITS
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Reads a log and writes timelines and requests as gzip TFRecords of tf.Examples."""
+
+    def Do(  # noqa: N802
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Run.
+
+        Args:
+            input_dict: empty.
+            output_dict:
+                - examples: `Split-train`, `Split-eval` and `Split-test`, each `data_tfrecord-*.gz`.
+                - log_report: `log_report.json`.
+            exec_properties:
+                - settings: JSON of `LogSettings`.
+                - input_fingerprint: of the files, for the cache; kept as a property of `examples`.
+                - code_hash: of the code, for the cache alone.
+
+        Raises:
+            LogError: for a log that cannot be used; nothing downstream runs then.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        settings = LogSettings.from_json(exec_properties["settings"])
+        examples = artifact_utils.get_single_instance(output_dict["examples"])
+        report_path = os.path.join(artifact_utils.get_single_uri(output_dict["log_report"]), FILE_NAME)
+        paths = kuaisar.check(settings.log_dir)
+        _describe(examples, exec_properties["input_fingerprint"])
+        with self._make_beam_pipeline() as pipeline:
+            outputs = flow.build(pipeline, paths, settings)
+            for split, records in outputs.examples.items():
+                prefix = os.path.join(artifact_utils.get_split_uri([examples], split), "data_tfrecord")
+                _ = (records | f"Shuffle[{split}]" >> beam.Reshuffle()
+                     | f"Write[{split}]" >> beam.io.WriteToTFRecord(prefix, file_name_suffix=".gz"))
+            _ = outputs.report | "WriteReport" >> beam.io.WriteToText(report_path, num_shards=1, shard_name_template="")
+        report = json.loads(io_utils.read_string_file(report_path))
+        require_usable(report)
+        logging.info("%s", format_counts(report))
+
+
+def _describe(examples: types.Artifact, fingerprint: str) -> None:
+    # What the driver of a file-based ExampleGen sets; downstream components read the format and the splits.
+    examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+    examples_utils.set_payload_format(examples, example_gen_pb2.PayloadFormat.FORMAT_TF_EXAMPLE)
+    examples_utils.set_file_format(examples, "tfrecords_gzip")
+    examples.set_int_custom_property(utils.SPAN_PROPERTY_NAME, 0)
+    examples.set_int_custom_property(utils.VERSION_PROPERTY_NAME, 0)
+    examples.set_string_custom_property(utils.FINGERPRINT_PROPERTY_NAME, fingerprint)

@@ -1,0 +1,85 @@
+"""HR@k and NDCG@k for the TFX Evaluator, from the rank that the `rank_eval` signature returns."""
+
+import functools
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from tensorflow_model_analysis.metrics import metric_types, metric_util
+
+
+class _MeanOverRanks(beam.CombineFn):
+    """Mean of `gain(rank)` over the requests of a slice; accumulators are (sum, number)."""
+
+    def __init__(self, key: metric_types.MetricKey, gain: Callable[[float], float], names: dict[str, Any]) -> None:
+        self._key = key
+        self._gain = gain
+        self._names = names
+
+    def create_accumulator(self) -> tuple[float, int]:
+        return 0.0, 0
+
+    def add_input(self, accumulator: tuple[float, int], element: Any) -> tuple[float, int]:
+        total, number = accumulator
+        # With a baseline, predictions of both models arrive; this call picks the ones of the model asked for.
+        for _, prediction, _ in metric_util.to_label_prediction_example_weight(
+                element, **self._names, flatten=False, allow_none=True):
+            total, number = total + self._gain(float(np.ravel(prediction)[0])), number + 1
+        return total, number
+
+    def merge_accumulators(self, accumulators: Iterable[tuple[float, int]]) -> tuple[float, int]:
+        totals, numbers = zip(*accumulators, strict=True)
+        return sum(totals), sum(numbers)
+
+    def extract_output(self, accumulator: tuple[float, int]) -> dict[metric_types.MetricKey, float]:
+        total, number = accumulator
+        return {self._key: total / number if number else math.nan}
+
+
+def _hit(rank: float, k: int) -> float:
+    return float(rank <= k)
+
+
+def _discounted_hit(rank: float, k: int) -> float:
+    return 1.0 / math.log2(rank + 1.0) if rank <= k else 0.0
+
+
+def _computations(
+    gain: Callable[[float], float],
+    metric_name: str,
+    eval_config: Any = None,
+    model_name: str = "",
+    output_name: str = "",
+    sub_key: Any = None,
+    aggregation_type: Any = None,
+    class_weights: Any = None,
+    example_weighted: bool = False,
+    **_: Any,
+) -> list[metric_types.MetricComputation]:
+    key = metric_types.MetricKey(
+        name=metric_name, model_name=model_name, output_name=output_name, sub_key=sub_key,
+        aggregation_type=aggregation_type, example_weighted=example_weighted)
+    names = {"eval_config": eval_config, "model_name": model_name, "output_name": output_name}
+    return [metric_types.MetricComputation(
+        keys=[key], combiner=_MeanOverRanks(key, gain, names),
+        preprocessors=[metric_types.StandardMetricInputsPreprocessor()])]
+
+
+class RankHitRate(metric_types.Metric):
+    """HR@k: the share of requests whose positive is among the first k."""
+
+    def __init__(self, k: int = 10, name: str = "") -> None:
+        name = name or f"HR@{k}"
+        make = functools.partial(_computations, functools.partial(_hit, k=k), name)
+        super().__init__(metric_util.merge_per_key_computations(make), k=k, name=name)
+
+
+class RankNDCG(metric_types.Metric):
+    """NDCG@k with one positive: the mean of 1 / log2(rank + 1) where rank <= k, else 0."""
+
+    def __init__(self, k: int = 10, name: str = "") -> None:
+        name = name or f"NDCG@{k}"
+        make = functools.partial(_computations, functools.partial(_discounted_hit, k=k), name)
+        super().__init__(metric_util.merge_per_key_computations(make), k=k, name=name)

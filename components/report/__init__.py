@@ -1,0 +1,1 @@
+"""The run page: what went in, what came out, and whether it was pushed."""

@@ -1,0 +1,21 @@
+"""Renders the run page."""
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+METRICS = ("HR@1", "HR@5", "HR@10", "NDCG@5", "NDCG@10")
+TEMPLATE = Path(__file__).with_name("run.md.j2")
+
+
+def render(figures: dict[str, Any]) -> str:
+    """Markdown page of a run.
+
+    Args:
+        figures: what `run.json` holds.
+    """
+    # The page is Markdown, not HTML: escaping would only garble it.
+    environment = jinja2.Environment(  # noqa: S701
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    return environment.from_string(TEMPLATE.read_text()).render(metric_names=METRICS, **figures)

@@ -1,0 +1,51 @@
+"""Target-aware aggregation of history and reasoning states, Eq. (8)."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from model.attention import MASKED_LOGIT
+
+
+@keras.saving.register_keras_serializable(package="lcr_ser")
+class TargetAttention(keras.layers.Layer):
+    """Att of Eq. (8): bilinear scores h W e_v, a softmax over real events and reasoning steps, a weighted sum.
+
+    Args:
+        dim: d.
+    """
+
+    def __init__(self, dim: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dim = dim
+
+    def build(self, input_shape: Any = None) -> None:
+        """Creates W."""
+        self.kernel = self.add_weight(name="kernel", shape=(self.dim, self.dim), initializer="glorot_normal")
+
+    def call(self, candidates: tf.Tensor, states: tf.Tensor, mask: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
+        """Aggregates for each candidate.
+
+        Args:
+            candidates: embeddings e_v, `[B, C, d]`.
+            states: H, `[B, L, d]`, scored once for all trajectories.
+            mask: True for a real event, `[B, L]`.
+            steps: h^(1) to h^(K) of each trajectory, `[B, N, K, d]`; never masked.
+
+        Returns:
+            w, `[B, N, C, d]`; zero where there is neither an event nor a step.
+        """
+        queries = tf.tensordot(candidates, tf.transpose(self.kernel), 1)
+        history = tf.where(mask[:, None], tf.matmul(queries, states, transpose_b=True), MASKED_LOGIT)[:, None]
+        reasoning = tf.matmul(queries[:, None], steps, transpose_b=True)
+        history = tf.repeat(history, tf.shape(steps)[1], axis=1)
+        weights = tf.nn.softmax(tf.concat([history, reasoning], -1))
+        history, reasoning = tf.split(weights, [tf.shape(states)[1], tf.shape(steps)[2]], -1)
+        # Without a single event and without a step the softmax is uniform over padding: this makes it zero.
+        history *= tf.cast(mask, history.dtype)[:, None, None]
+        return tf.matmul(history, states[:, None]) + tf.matmul(reasoning, steps)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor."""
+        return {**super().get_config(), "dim": self.dim}

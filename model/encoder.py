@@ -1,0 +1,71 @@
+"""Transformer encoder of one history, Eq. (1)."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from model.attention import Memory, ResidualAttention
+
+
+@keras.saving.register_keras_serializable(package="lcr_ser")
+class HistoryEncoder(keras.layers.Layer):
+    """Causal Transformer layer of Eq. (1); Eq. (3) to (5) reuse its `attention` and `feed_forward`.
+
+    With `post_norm`: x = LN(E + MSA(E)), H = LN(x + FFN(x)). Without: H = FFN(MSA(E) + E), as printed.
+
+    Args:
+        dim: d, also the hidden width of the FFN.
+        num_heads, dropout, post_norm: as in `ResidualAttention`.
+    """
+
+    def __init__(self, dim: int, num_heads: int, dropout: float, post_norm: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dim = dim
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.post_norm = post_norm
+        self.attention = ResidualAttention(dim, num_heads, dropout, post_norm, name="attention")
+        self.hidden = keras.layers.Dense(dim, activation="relu", kernel_initializer="glorot_normal", name="hidden")
+        self.out = keras.layers.Dense(dim, kernel_initializer="glorot_normal", name="out")
+        self.drop = keras.layers.Dropout(dropout)
+        self.norm = keras.layers.LayerNormalization(epsilon=1e-5) if post_norm else None
+
+    def build(self, input_shape: Any = None) -> None:
+        """Creates all weights."""
+        for layer in (self.attention, self.hidden, self.out, self.norm):
+            if layer is not None:
+                layer.build((None, None, self.dim))
+
+    def call(self, inputs: tf.Tensor, mask: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, Memory]:
+        """Encodes a history.
+
+        Args:
+            inputs: events with positions, `[B, L, d]`, newest last.
+            mask: True for a real event, `[B, L]`. What stands under False reaches no real event.
+            training: whether dropout applies.
+
+        Returns:
+            H, `[B, L, d]`, and the keys and values of MSA for the reasoning steps, which see all real events.
+        """
+        keys, values = self.attention.remember(inputs)
+        length = tf.shape(inputs)[1]
+        causal = tf.range(length)[:, None] >= tf.range(length)[None, :]
+        memory = Memory(keys, values, causal[None] & mask[:, None, :])
+        states = self.feed_forward(self.attention(inputs, memory, training=training), training)
+        return states, Memory(keys, values, mask[:, None, :])
+
+    def feed_forward(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """FFN of `[..., d]`, with its residual sum and normalisation if `post_norm`."""
+        outputs = self.drop(self.out(self.hidden(inputs)), training=training)
+        return self.norm(inputs + outputs) if self.post_norm else outputs
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor."""
+        return {
+            **super().get_config(),
+            "dim": self.dim,
+            "num_heads": self.num_heads,
+            "dropout": self.dropout,
+            "post_norm": self.post_norm,
+        }

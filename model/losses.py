@@ -1,0 +1,57 @@
+"""Supervised losses, Eq. (9), (11) and (12), as pure functions."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import tensorflow as tf
+
+
+def recommendation_loss(logits: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Binary cross-entropy of Eq. (11), the mean over all user-item pairs of the batch.
+
+    Args:
+        logits: `[B, 1 + n]`, the positive in column 0.
+        weights: `[B, 1 + n]`; 0 leaves a pair out, such as a negative that the user did click.
+
+    Returns:
+        A scalar.
+    """
+    positive, negatives = tf.nn.softplus(-logits[:, :1]), tf.nn.softplus(logits[:, 1:])
+    return tf.reduce_sum(tf.concat([positive, negatives], 1) * weights) / tf.reduce_sum(weights)
+
+
+def contrastive_loss(
+    target: tf.Tensor,
+    crossed: tf.Tensor,
+    plain: tf.Tensor,
+    margin: float,
+    distance: Literal["cosine", "euclidean"] = "cosine",
+) -> tf.Tensor:
+    """One side of the target-aware contrastive loss, Eq. (9), the mean over the batch.
+
+    Args:
+        target: e_v of the clicked item, `[B, d]`.
+        crossed: h^(K), `[B, d]`.
+        plain: h^(K) of the branch without cross-attention, `[B, d]`.
+        margin: m.
+        distance: d(.,.).
+
+    Returns:
+        A scalar.
+    """
+    away = _cosine_distance if distance == "cosine" else _euclidean_distance
+    return tf.reduce_mean(tf.nn.relu(away(target, crossed) - away(target, plain) + margin))
+
+
+def l2_penalty(tensors: Iterable[tf.Tensor]) -> tf.Tensor:
+    """Squared norm of Eq. (12). Pass kernels and the rows looked up: biases, norms and other rows stay out."""
+    return tf.add_n([tf.reduce_sum(tf.square(tensor)) for tensor in tensors])
+
+
+def _cosine_distance(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    return 1.0 - tf.reduce_sum(tf.math.l2_normalize(a, -1) * tf.math.l2_normalize(b, -1), -1)
+
+
+def _euclidean_distance(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    # The square root has no finite gradient at 0.
+    return tf.sqrt(tf.reduce_sum(tf.square(a - b), -1) + 1e-12)

@@ -1,0 +1,63 @@
+"""HR and NDCG of a model over stored requests."""
+
+import numpy as np
+import tensorflow as tf
+
+from model.lcr_ser import LcrSer
+from model.metrics import hit_ratio, ndcg, pessimistic_rank
+from model.training.requests import Requests
+from model.training.windows import RequestWindows
+
+MAIN_METRIC = "NDCG@5"
+
+
+class Evaluator:
+    """Evaluates one model on the same requests again and again.
+
+    Args:
+        model: the model.
+        requests: at least one.
+        batch_size: requests a step.
+        max_requests: how many to look at, evenly spread; 0 is all.
+
+    Raises:
+        ValueError: if there is no request.
+    """
+
+    def __init__(self, model: LcrSer, requests: Requests, batch_size: int, max_requests: int = 0) -> None:
+        if not len(requests):
+            raise ValueError("`requests` should hold at least one request. Received: none.")
+        count = min(max_requests or len(requests), len(requests))
+        self._rows = np.linspace(0, len(requests) - 1, count).astype(np.int32)
+        self._batch_size = min(batch_size, count)
+        windows = RequestWindows(requests, model.config)
+
+        @tf.function(autograph=False)
+        def rank(rows: tf.Tensor) -> tf.Tensor:
+            batch, label = windows(rows)
+            return pessimistic_rank(model(batch), label)
+
+        self._rank = rank
+
+    def ranks(self) -> np.ndarray:
+        """Rank of each request's positive, int32 `[R]`."""
+        size = self._batch_size
+        # The last batch is filled up with its last row: one shape, traced once.
+        padded = np.pad(self._rows, (0, -len(self._rows) % size), mode="edge").reshape(-1, size)
+        return np.concatenate([self._rank(tf.constant(rows)).numpy() for rows in padded])[: len(self._rows)]
+
+    def __call__(self) -> dict[str, float]:
+        """Means of HR@1, HR@5, HR@10, NDCG@5 and NDCG@10."""
+        return ranking_metrics(self.ranks())
+
+
+def ranking_metrics(ranks: np.ndarray) -> dict[str, float]:
+    """Means of HR@1, HR@5, HR@10, NDCG@5 and NDCG@10 over ranks `[R]`."""
+    values = {f"HR@{k}": hit_ratio(ranks, k) for k in (1, 5, 10)}
+    values |= {f"NDCG@{k}": ndcg(ranks, k) for k in (5, 10)}
+    return {name: float(np.mean(value.numpy(), dtype=np.float64)) for name, value in values.items()}
+
+
+def evaluate(model: LcrSer, requests: Requests, batch_size: int) -> dict[str, float]:
+    """HR@1, HR@5, HR@10, NDCG@5 and NDCG@10 of a model over all requests."""
+    return Evaluator(model, requests, batch_size)()

@@ -1,0 +1,143 @@
+"""Supervised stage: the recommendation and the contrastive loss, Eq. (9) to (12)."""
+
+import functools
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from model.config import ModelConfig, SupervisedConfig
+from model.inputs import CANDIDATES
+from model.lcr_ser import Embedded, LcrSer
+from model.losses import contrastive_loss, l2_penalty, recommendation_loss
+from model.optimizers import SplitAdam
+from model.training.evaluation import Evaluator
+from model.training.loop import Schedule, TrainingLoop
+from model.training.negatives import NegativeSampler
+from model.training.requests import Requests
+from model.training.targets import TargetOrder
+from model.training.timelines import Timelines
+from model.training.windows import TargetWindows
+
+Logs = dict[str, tf.Tensor]
+
+
+def train(
+    model_config: ModelConfig,
+    config: SupervisedConfig,
+    timelines: Timelines,
+    requests: Requests,
+    *,
+    checkpoint_dir: str,
+    log_dir: str,
+) -> LcrSer:
+    """Trains a new model until NDCG@5 of the requests stops growing.
+
+    A training that was cut off goes on from its last checkpoint when called again with the same arguments, to the
+    same result. Nothing in `checkpoint_dir` is deleted.
+
+    Args:
+        model_config: the model's shape.
+        config: the training's settings.
+        timelines: the training log.
+        requests: the eval split.
+        checkpoint_dir, log_dir: of checkpoints and of TensorBoard.
+
+    Returns:
+        The model with the weights of its best evaluation.
+
+    Raises:
+        FloatingPointError: if the loss is not finite; the message names the step.
+    """
+    keras.utils.set_random_seed(config.seed)
+    model = LcrSer(model_config)
+    optimizer = SplitAdam([layer.table for layer in model.tables], model.dense_variables, config.learning_rate)
+    order = TargetOrder(timelines.targets, config.batch_size, config.seed)
+    take_step = make_step(model, optimizer, config, timelines)
+    loop = TrainingLoop(
+        Schedule(
+            stage="supervised",
+            total_steps=config.max_epochs * order.steps_per_epoch,
+            eval_every=max(1, order.steps_per_epoch // config.evaluations_per_epoch),
+            checkpoint_every=config.checkpoint_every,
+            patience=config.patience,
+            evaluate_first=False,
+        ),
+        lambda step: take_step(tf.constant(step, tf.int64), tf.constant(order.batch(step))),
+        Evaluator(model, requests, config.eval_batch_size, config.max_eval_requests),
+        # Keras does not show its dropout seeds to a tf.train.Checkpoint.
+        state={
+            "model": model,
+            "optimizer": optimizer,
+            "seeds": [variable.value for variable in model.non_trainable_variables],
+        },
+        weights={"model": model},
+        checkpoint_dir=checkpoint_dir,
+        log_dir=log_dir,
+    )
+    loop.run()
+    return model
+
+
+def make_step(
+    model: LcrSer, optimizer: SplitAdam, config: SupervisedConfig, timelines: Timelines
+) -> Callable[[tf.Tensor, tf.Tensor], Logs]:
+    """The compiled training step.
+
+    Returns:
+        A function of the step, int64 scalar, and the positions of its targets, int32 `[B]`: it samples negatives,
+        gathers the windows, updates the model and gives the losses.
+    """
+    windows = TargetWindows(timelines, model.config)
+    sample = NegativeSampler(timelines, config.negative_sampling, config.num_negatives, config.seed)
+    kernels = [variable.value for variable in model.dense_variables if len(variable.shape) > 1]
+
+    losses = functools.partial(ranking_losses, model, config)
+    if config.jit_compile:
+        # The lookups stay outside of XLA: their shapes depend on the ids, and it compiles anew for every shape.
+        losses = tf.function(losses, jit_compile=True, autograph=False)
+
+    @tf.function(autograph=False)
+    def step(number: tf.Tensor, positions: tf.Tensor) -> Logs:
+        batch, targets = windows(positions)
+        candidates, valid = sample(number, targets, batch["rec_items"])
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(optimizer.sources)
+            embedded = model.embed({**batch, CANDIDATES: candidates})
+            logs = losses(embedded._replace(rows=()), tf.cast(valid, tf.float32))
+            logs["l2_loss"] = l2_penalty([*kernels, *embedded.rows])
+            logs["loss"] += config.l2_weight * logs["l2_loss"]
+        optimizer.apply(tape.gradient(logs["loss"], optimizer.sources))
+        return logs
+
+    return step
+
+
+def ranking_losses(model: LcrSer, config: SupervisedConfig, embedded: Embedded, weights: tf.Tensor) -> Logs:
+    """L_Total of Eq. (12) without L2 as `loss`, and its terms without their weights.
+
+    Args:
+        model: the model, in training.
+        config: weights, margin and distance.
+        embedded: a batch whose candidates are the target and its negatives.
+        weights: of Eq. (11), `[B, 1 + n]`.
+    """
+    histories = model.read(embedded, training=True)
+    steps = model.reason(histories, training=True)
+    logits = model.rank(embedded, histories, steps, training=True)[:, 0]
+    loss = recommendation_loss(logits, weights)
+    logs = {"rec_loss": loss}
+    if config.tcl_weight and model.config.reasoning_steps:
+        plain = model.reason(histories, cross=False, training=True)
+        logs["tcl_loss"] = tf.add_n([
+            contrastive_loss(
+                embedded.candidates[:, 0],
+                crossed[:, 0, -1],
+                tf.stop_gradient(without[:, 0, -1]) if config.tcl_stop_gradient else without[:, 0, -1],
+                config.tcl_margin,
+                config.tcl_distance,
+            )
+            for crossed, without in zip(steps, plain, strict=True)
+        ])
+        loss += config.tcl_weight * logs["tcl_loss"]
+    return {"loss": loss, **logs}

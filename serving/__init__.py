@@ -1,0 +1,1 @@
+"""Scoring: a client of TF Serving's gRPC interface, and a development server that speaks it."""

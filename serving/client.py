@@ -1,0 +1,111 @@
+"""A client of TF Serving's gRPC interface, for our request and answer."""
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
+
+import grpc
+import tensorflow as tf
+from tensorflow_serving.apis import (
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from model.inputs import SIGNATURE_RANK
+from serving.answer import RankedCandidates, ranked
+from serving.request import RankRequest, request_inputs
+from serving.status import VersionState
+
+
+class RankingError(Exception):
+    """A request that the server refused or did not answer.
+
+    Args:
+        code: the gRPC status.
+        message: what to tell the user.
+    """
+
+    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+        super().__init__(f"{code.name}: {message}")
+        self.code = code
+
+
+class RankingClient:
+    """Ranks candidates on TF Serving or on our development server; use it as a context manager, from any thread.
+
+    Args:
+        address: `host:port`.
+        model_name: the model's name on the server.
+        timeout: seconds for each call.
+    """
+
+    def __init__(self, address: str, model_name: str = "lcr_ser", timeout: float = 10.0) -> None:
+        self.address = address
+        self._model_name = model_name
+        self._timeout = timeout
+        self._channel = grpc.insecure_channel(address)
+        self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self._model = model_service_pb2_grpc.ModelServiceStub(self._channel)
+
+    def rank(self, request: RankRequest) -> RankedCandidates:
+        """Ranks the candidates of one user.
+
+        Raises:
+            RankingError: the server refused or did not answer.
+        """
+        return self.rank_batch([request])[0]
+
+    def rank_batch(self, requests: Sequence[RankRequest]) -> list[RankedCandidates]:
+        """Ranks for several users in one call; candidates may differ in number.
+
+        Raises:
+            RankingError: the server refused or did not answer.
+        """
+        call = predict_pb2.PredictRequest()
+        call.model_spec.name = self._model_name
+        call.model_spec.signature_name = SIGNATURE_RANK
+        for name, value in request_inputs(requests).items():
+            call.inputs[name].CopyFrom(tf.make_tensor_proto(value, dtype=tf.string))
+        response = self._call(self._prediction.Predict, call)
+        if missing := {"scores", "ranks"} - response.outputs.keys():
+            message = f"signature {SIGNATURE_RANK!r} of {self.address} gives no {sorted(missing)}; push another model"
+            raise RankingError(grpc.StatusCode.FAILED_PRECONDITION, message)
+        scores, ranks = (tf.make_ndarray(response.outputs[name]) for name in ("scores", "ranks"))
+        version = response.model_spec.version.value
+        rows = zip(requests, scores, ranks, strict=True)
+        return [ranked(request.candidates, score, rank, version) for request, score, rank in rows]
+
+    def status(self) -> list[VersionState]:
+        """The states of the model's versions, newest first.
+
+        Raises:
+            RankingError: the model is unknown, or the server did not answer.
+        """
+        request = get_model_status_pb2.GetModelStatusRequest()
+        request.model_spec.name = self._model_name
+        names = get_model_status_pb2.ModelVersionStatus.State.Name
+        versions = self._call(self._model.GetModelStatus, request).model_version_status
+        return [VersionState(v.version, names(v.state), v.status.error_message) for v in versions]
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._channel.close()
+
+    def __enter__(self) -> "RankingClient":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _call(self, method: Callable[..., Any], request: Any) -> Any:
+        try:
+            return method(request, timeout=self._timeout)
+        except grpc.RpcError as error:
+            code, details = error.code(), error.details() or ""
+            if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                details = f"no answer from {self.address} within {self._timeout} s: {details}. Is the server running?"
+            raise RankingError(code, details) from error

@@ -1,0 +1,81 @@
+"""Losses and metrics against scalar computations."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from model.losses import contrastive_loss, l2_penalty, recommendation_loss
+from model.metrics import hit_ratio, ndcg, pessimistic_rank
+
+
+def test_recommendation_loss_is_the_mean_over_weighted_pairs():
+    logits, weights = [[2.0, -1.0, 0.5], [-3.0, 0.0, 4.0]], [[1, 1, 0], [1, 1, 1]]
+    total, count = 0.0, 0
+    for row in range(2):
+        for column in range(3):
+            probability = 1 / (1 + math.exp(-logits[row][column]))
+            if weights[row][column]:
+                total -= math.log(probability if column == 0 else 1 - probability)
+                count += 1
+    result = recommendation_loss(tf.constant(logits), tf.constant(weights, tf.float32))
+    assert float(result) == pytest.approx(total / count, rel=1e-6)
+
+
+def test_recommendation_loss_of_huge_logits_is_finite():
+    assert float(recommendation_loss(tf.constant([[-1e4, 1e4]]), tf.ones([1, 2]))) == pytest.approx(1e4)
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_contrastive_loss_is_a_mean_of_hinges(distance):
+    rng = np.random.default_rng(0)
+    target, crossed, plain = rng.normal(size=(3, 6, 4))
+
+    def away(a, b):
+        if distance == "euclidean":
+            return math.dist(a, b)
+        return 1 - a @ b / math.sqrt((a @ a) * (b @ b))
+
+    expected = [max(away(t, c) - away(t, p) + 0.1, 0) for t, c, p in zip(target, crossed, plain, strict=True)]
+    assert 0 < sum(value == 0 for value in expected) < 6
+    result = contrastive_loss(*(tf.constant(x, tf.float32) for x in (target, crossed, plain)), 0.1, distance)
+    assert float(result) == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_contrastive_loss_has_a_finite_gradient_where_all_vectors_are_zero(distance):
+    zero = tf.zeros([2, 4])
+    with tf.GradientTape() as tape:
+        tape.watch(zero)
+        loss = contrastive_loss(zero, zero, zero, 0.1, distance)
+    assert np.isfinite(tape.gradient(loss, zero)).all()
+
+
+def test_l2_penalty_sums_squares():
+    assert float(l2_penalty([tf.constant([[1.0, 2.0]]), tf.constant([3.0])])) == 14.0
+
+
+@pytest.mark.parametrize(
+    ("scores", "label", "rank"),
+    [
+        ([3.0, 1.0, 2.0], 0, 1),
+        ([3.0, 1.0, 2.0], 1, 3),
+        ([1.0, 1.0, 1.0], 1, 3),  # ties count against the positive
+        ([math.inf, math.inf, 0.0], 0, 2),
+        ([math.nan, 1.0, 2.0], 0, 3),
+        ([1.0, math.nan, 0.0], 0, 2),
+    ],
+)
+def test_pessimistic_rank(scores, label, rank):
+    assert int(pessimistic_rank(tf.constant(scores), tf.constant(label))) == rank
+    batched = pessimistic_rank(tf.constant([[scores] * 3] * 2), tf.fill([2, 3], label))
+    np.testing.assert_array_equal(batched, np.full((2, 3), rank))
+
+
+@pytest.mark.parametrize("k", [1, 5, 10])
+def test_hit_ratio_and_ndcg_of_ranks(k):
+    ranks = np.arange(1, 13)
+    np.testing.assert_array_equal(hit_ratio(ranks, k), [1.0 if rank <= k else 0.0 for rank in ranks])
+    expected = [1 / math.log2(1 + rank) if rank <= k else 0.0 for rank in ranks]
+    np.testing.assert_allclose(ndcg(ranks, k), expected, rtol=1e-6)

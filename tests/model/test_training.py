@@ -1,0 +1,218 @@
+"""Both stages on tiny logs: they learn, resume exactly and report."""
+
+import dataclasses
+import logging
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from synthetic_logs import random_batch, random_logs, randomise, small_config
+
+from model.config import GrpoConfig, SupervisedConfig
+from model.inputs import CANDIDATES
+from model.lcr_ser import LcrSer
+from model.optimizers import SplitAdam
+from model.training import reinforcement, supervised
+from model.training.evaluation import Evaluator, evaluate
+from model.training.targets import TargetOrder
+
+MODEL = small_config(dropout=0.1, reasoning_steps=1)
+SUPERVISED = SupervisedConfig(batch_size=64, eval_batch_size=32, learning_rate=0.01, max_epochs=6, patience=3)
+GRPO = GrpoConfig(
+    num_trajectories=4, noise_scale=0.5, num_negatives=9, batch_size=64, eval_batch_size=32, max_steps=4, eval_every=2
+)
+
+
+def directories(path):
+    return {"checkpoint_dir": str(path / "checkpoints"), "log_dir": str(path / "logs")}
+
+
+def weights(model):
+    return [variable.numpy() for variable in model.trainable_variables]
+
+
+@pytest.fixture(scope="module")
+def logs():
+    return random_logs()
+
+
+@pytest.fixture(scope="module")
+def trained(logs, tmp_path_factory):
+    return supervised.train(MODEL, SUPERVISED, *logs, **directories(tmp_path_factory.mktemp("supervised")))
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupt_after(monkeypatch, evaluations):
+    evaluate_as_before, seen = Evaluator.__call__, []
+
+    def counted(self):
+        seen.append(1)
+        if len(seen) > evaluations:
+            raise Interrupted
+        return evaluate_as_before(self)
+
+    monkeypatch.setattr(Evaluator, "__call__", counted)
+
+
+def test_supervised_training_learns(logs, trained):
+    metrics = evaluate(trained, logs[1], 16)
+    assert set(metrics) == {"HR@1", "HR@5", "HR@10", "NDCG@5", "NDCG@10"}
+    assert metrics["HR@5"] > 0.6  # 0.25 by chance: the user's cluster is to be found
+    assert evaluate(trained, logs[1], 60) == pytest.approx(metrics)
+
+
+def test_interrupted_training_gives_the_same_model(logs, trained, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_after(patch, 3)
+        supervised.train(MODEL, SUPERVISED, *logs, **directories(tmp_path))
+    resumed = supervised.train(MODEL, SUPERVISED, *logs, **directories(tmp_path))
+    for ours, theirs in zip(weights(resumed), weights(trained), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_loss_that_is_not_finite_names_the_step(logs, tmp_path, monkeypatch):
+    monkeypatch.setattr(supervised, "make_step", lambda *_: lambda *_: {"loss": tf.constant(np.nan)})
+    with pytest.raises(FloatingPointError, match="supervised loss .* at step 1"):
+        supervised.train(MODEL, SUPERVISED, *logs, **directories(tmp_path))
+
+
+def test_progress_is_logged(logs, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(supervised, "make_step", lambda *_: lambda *_: {"loss": tf.constant(1.0)})
+    with caplog.at_level(logging.INFO, "lcr_ser.progress"):
+        supervised.train(MODEL, dataclasses.replace(SUPERVISED, max_epochs=1), *logs, **directories(tmp_path))
+    last = caplog.records[-1].progress
+    assert (last.stage, last.step, last.loss, last.metric_name) == ("supervised", last.total_steps, 1.0, "NDCG@5")
+    assert 0 < last.metric < 1
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_contrastive_gradient_reaches_the_plain_branch_unless_stopped(stop):
+    model = randomise(LcrSer(small_config()))
+    config = SupervisedConfig(tcl_weight=1.0, tcl_margin=9.0, tcl_stop_gradient=stop)
+    embedded = model.embed({name: tf.constant(value) for name, value in random_batch(model.config).items()})
+    weight = tf.ones(embedded.candidates.shape[:2])
+    kernel = model.reasoning.rec_encoder.hidden.kernel.value
+    with tf.GradientTape(persistent=True) as tape:
+        logs = supervised.ranking_losses(model, config, embedded, weight)
+        histories = model.read(embedded)
+        crossed = model.reason(histories)
+        distance = sum(
+            tf.reduce_mean(
+                1.0 - tf.reduce_sum(tf.math.l2_normalize(embedded.candidates[:, 0], -1) *
+                                    tf.math.l2_normalize(states[:, 0, -1], -1), -1)
+            )
+            for states in crossed
+        )
+    # With a margin this wide every hinge is open: stopped, only the distance of the crossed branch has a gradient.
+    same = np.allclose(tape.gradient(logs["tcl_loss"], kernel), tape.gradient(distance, kernel), atol=1e-5)
+    assert same == stop
+
+
+def test_xla_step_equals_the_plain_step(logs):
+    losses = []
+    for jit in (False, True):
+        model = randomise(LcrSer(small_config(reasoning_steps=1, mlp_units=(4,))))
+        optimizer = SplitAdam([layer.table for layer in model.tables], model.dense_variables, 0.01)
+        config = dataclasses.replace(SUPERVISED, jit_compile=jit)
+        step = supervised.make_step(model, optimizer, config, logs[0])
+        positions = tf.constant(logs[0].targets[:32])
+        losses.append([float(step(tf.constant(i, tf.int64), positions)["loss"]) for i in range(3)])
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+    assert losses[0][2] < losses[0][0]
+
+
+def test_l2_counts_kernels_and_rows_looked_up_once(logs):
+    model = randomise(LcrSer(small_config(reasoning_steps=0, mlp_units=())))
+    optimizer = SplitAdam([layer.table for layer in model.tables], model.dense_variables, 0.0)
+    step = supervised.make_step(model, optimizer, dataclasses.replace(SUPERVISED, num_negatives=1), logs[0])
+    row = logs[0].targets[:1]  # the first click of user 2: an empty history
+    assert logs[0].rec_searches_before[0] == 0
+    from model.training.negatives import NegativeSampler
+
+    sampled, _ = NegativeSampler(logs[0], "uniform", 1, SUPERVISED.seed)(
+        tf.constant(0, tf.int64), tf.constant(logs[0].rec_items[:1]), tf.zeros([1, 6], tf.int32)
+    )
+    expected = sum(np.sum(v.numpy() ** 2) for v in model.dense_variables if len(v.shape) > 1)
+    expected += np.sum(model.users.table.numpy()[2] ** 2)
+    expected += np.sum(model.items.table.numpy()[np.unique(sampled)] ** 2)
+    result = step(tf.constant(0, tf.int64), tf.constant(row))
+    assert float(result["l2_loss"]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_grpo_starts_at_the_reference(logs, trained):
+    reference = reinforcement.copy_policy(trained)
+    logs_of_step = reinforcement.make_step(trained, reference, SplitAdam([], trained.dense_variables, 0.0), GRPO, logs[0])
+    values = logs_of_step(tf.constant(0, tf.int64), tf.constant(logs[0].targets[:64]))
+    assert float(values["kl"]) == pytest.approx(0.0, abs=1e-9)
+    # Ratio 1: the objective is the mean of standardised advantages.
+    assert float(values["policy_objective"]) == pytest.approx(0.0, abs=1e-5)
+    assert float(values["loss"]) == pytest.approx(0.0, abs=1e-5)
+    assert float(values["grad_norm"]) > 0
+    assert 0 < float(values["frac_reward_zero_std"]) < 1
+
+
+def test_grpo_update_raises_its_objective_and_leaves_the_tables(logs):
+    model = randomise(LcrSer(MODEL))
+    reference = reinforcement.copy_policy(model)
+    tables = [layer.table.numpy().copy() for layer in model.tables]
+    optimizer = SplitAdam([], model.dense_variables, 1e-3)
+    batch = {name: tf.constant(value) for name, value in random_batch(MODEL, size=40, candidates=10).items()}
+    embedded = model.embed(batch)
+    valid = tf.ones(batch[CANDIDATES].shape, tf.bool)
+    noise = reinforcement.sample_noise(GRPO, 40, MODEL.dim, tf.constant(0, tf.int64))
+    with tf.GradientTape() as tape:
+        before = reinforcement.group_objective(model, reference, GRPO, embedded, valid=valid, noise=noise)
+    old = _log_probability(model, embedded, valid, noise)
+    optimizer.apply(tape.gradient(before["loss"], optimizer.sources))
+    new = _log_probability(model, embedded, valid, noise)
+    rewards, _ = _rewards_and_advantages(reference, embedded, valid, noise)
+    advantage = _rewards_and_advantages(reference, embedded, valid, noise)[1]
+    # Eq. (15) on the same rollout, the old policy held fixed: better than the 0 it had before the update.
+    kl = np.exp(old - new) - (old - new) - 1
+    assert np.mean(np.exp(new - old) * advantage - GRPO.kl_weight * kl) > 1e-4
+    assert float(before["reward"]) == pytest.approx(rewards.mean(), rel=1e-5)
+    for table, layer in zip(tables, model.tables, strict=True):
+        np.testing.assert_array_equal(table, layer.table.numpy())
+
+
+def _logits(model, embedded, noise):
+    histories = model.read(embedded)
+    return model.rank(embedded, histories, model.reason(histories, noise=noise)).numpy()
+
+
+def _log_probability(model, embedded, valid, noise):
+    logits = _logits(model, embedded, noise)
+    return logits[..., 0] - np.log(np.exp(logits).sum(-1))
+
+
+def _rewards_and_advantages(model, embedded, valid, noise):
+    logits = _logits(model, embedded, noise)
+    rewards = (logits[..., :1] > logits[..., 1:]).all(-1).astype(np.float32)
+    return rewards, (rewards - rewards.mean(1, keepdims=True)) / (rewards.std(1, ddof=1, keepdims=True) + 1e-4)
+
+
+def test_grpo_is_never_worse_on_the_requests_and_resumes_exactly(logs, trained, tmp_path, monkeypatch):
+    def start():
+        model = LcrSer(MODEL)
+        for ours, theirs in zip(model.trainable_variables, trained.trainable_variables, strict=True):
+            ours.assign(theirs)
+        return model
+
+    whole = reinforcement.train(start(), GRPO, *logs, **directories(tmp_path / "whole"))
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_after(patch, 2)
+        reinforcement.train(start(), GRPO, *logs, **directories(tmp_path / "cut"))
+    resumed = reinforcement.train(start(), GRPO, *logs, **directories(tmp_path / "cut"))
+    for ours, theirs in zip(weights(resumed), weights(whole), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert evaluate(whole, logs[1], 32)["NDCG@5"] >= evaluate(trained, logs[1], 32)["NDCG@5"]
+
+
+def test_an_order_of_targets_is_all_that_a_step_needs(logs):
+    order = TargetOrder(logs[0].targets, 64, 1)
+    assert order.batch(0).dtype == np.int32
+    assert keras.backend.backend() == "tensorflow"

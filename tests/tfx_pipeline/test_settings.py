@@ -1,0 +1,65 @@
+"""Settings: profiles over defaults, the environment over both."""
+
+import pytest
+
+from tfx_pipeline.settings import load
+
+
+@pytest.fixture(autouse=True)
+def no_overrides(monkeypatch):
+    import os
+
+    for name in [name for name in os.environ if name.startswith("LCR_SER_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize("profile", ["demo", "own", "kuaisar", "qilin"])
+def test_every_profile_is_valid(profile):
+    settings = load(profile)
+    assert settings.log_settings().num_negatives == 99
+    assert settings.supervised_config().num_negatives == 4
+
+
+def test_a_profile_lies_over_the_defaults():
+    demo, own = load("demo").model_shape(), load("own").model_shape()
+    assert (demo.dim, own.dim) == (32, 64)
+    assert demo.num_heads == own.num_heads == 2
+
+
+def test_the_environment_lies_over_the_profile(monkeypatch):
+    monkeypatch.setenv("LCR_SER_MODEL__DIM", "16")
+    monkeypatch.setenv("LCR_SER_LOGS__SPLIT", "time")
+    monkeypatch.setenv("LCR_SER_EVALUATION__MIN_NDCG_5", "0.5")
+    settings = load("demo")
+    assert settings.model_shape().dim == 16
+    assert settings.model_shape().rec_length == 20
+    assert settings.log_settings().split == "time"
+    assert settings.evaluation.min_ndcg_5 == 0.5
+
+
+def test_a_log_directory_of_ones_own_leaves_the_demo(monkeypatch, tmp_path):
+    assert load().demo
+    monkeypatch.setenv("LCR_SER_LOG_DIR", str(tmp_path))
+    settings = load()
+    assert not settings.demo
+    assert settings.log_path == tmp_path
+    assert settings.name == "lcr_ser"
+
+
+def test_requests_are_stored_as_long_as_the_model_looks_back(monkeypatch):
+    monkeypatch.setenv("LCR_SER_MODEL__REC_LENGTH", "7")
+    assert load("demo").log_settings().rec_length == 7
+
+
+@pytest.mark.parametrize(("name", "value", "message"), [
+    ("LCR_SER_PROFILE", "nope", "`profile` should be one of demo, own, kuaisar, qilin"),
+    ("LCR_SER_MODEL__DIM", "0", "`dim` should be at least 1. Received: 0"),
+    ("LCR_SER_MODEL__WIDTH", "3", "width"),
+    ("LCR_SER_GRPO__POLICY", "greedy", "policy"),
+    ("LCR_SER_LOGS__SPLIT", "random", "split"),
+    ("LCR_SER_SUPERVISED__BATCH_SIZE", "many", "batch_size"),
+])
+def test_a_wrong_setting_is_named(monkeypatch, name, value, message):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=message):
+        load()

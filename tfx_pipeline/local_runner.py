@@ -1,0 +1,66 @@
+"""Runs the pipeline on this machine.
+
+`tfx run create --pipeline_path tfx_pipeline/` and `tfx pipeline create --pipeline_path tfx_pipeline/local_runner.py`
+both execute this file; `python tfx_pipeline/local_runner.py` does too.
+"""
+
+import datetime
+import logging
+import sys
+
+from tfx_pipeline import quiet
+from tfx_pipeline.settings import Settings, load
+
+BEAM_ARGS = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
+"""One process: on a few cores the encoding gains nothing from more, and memory stays low."""
+
+
+def run(settings: Settings) -> int:
+    """Run the pipeline, report on the console, and keep the full log in a file.
+
+    Args:
+        settings: of the run.
+
+    Returns:
+        Exit status: 0, or 1 after an error that the console named.
+    """
+    quiet.set_environment()
+    started = datetime.datetime.now()
+    log_file = settings.run_dir / "logs" / f"{started:%Y%m%d-%H%M%S}.log"
+    with quiet.output_to(log_file) as stream:
+        from tfx_pipeline.console import RunConsole
+
+        console = RunConsole(stream)
+        console.line(f"{settings.name}: log {settings.log_path}, full output in {log_file}")
+        try:
+            _run(settings, console)
+        except KeyboardInterrupt:
+            console.line("Interrupted. The same command goes on from the last finished component.")
+            return 1
+        except Exception as error:  # the console shows one line of whatever a component raised
+            logging.exception("The run failed.")
+            console.failed(error, log_file)
+            return 1
+    return 0
+
+
+def _run(settings: Settings, console: "RunConsole") -> None:  # type: ignore[name-defined]  # noqa: F821
+    if settings.demo:
+        from components.demo_log import write_demo_log
+
+        write_demo_log(str(settings.log_path))
+    from tfx import v1 as tfx
+
+    from tfx_pipeline.pipeline import create_pipeline
+    from tfx_pipeline.summary import show_summary
+
+    store = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(settings.run_dir / "metadata.db"))
+    pipeline = create_pipeline(settings, store, BEAM_ARGS)
+    with console.watching() as executions:
+        tfx.orchestration.LocalDagRunner().run(pipeline)
+    if executions.ids:  # `tfx pipeline create` executes this file without running the pipeline
+        show_summary(settings, store, executions, console)
+
+
+if __name__ == "__main__":
+    sys.exit(run(load()))

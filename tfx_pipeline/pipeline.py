@@ -1,0 +1,114 @@
+"""The pipeline: which components, in which order, with which settings."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from tfx import v1 as tfx
+from tfx.dsl.components.base.base_component import BaseComponent
+
+import components
+from components.baseline_finder.component import BaselineFinder
+from components.example_gen.component import LogExampleGen
+from components.example_gen.fingerprint import fingerprint
+from components.judgement import eval_config
+from components.report.component import RunReport
+from components.source_hash import source_hash
+from tfx_pipeline.settings import Settings
+
+SCHEMA_FILE = Path(components.__file__).with_name("schema") / "schema.pbtxt"
+
+
+def create_pipeline(
+    settings: Settings,
+    metadata_connection_config: Any = None,
+    beam_pipeline_args: list[str] | None = None,
+) -> tfx.dsl.Pipeline:
+    """Compose the way from raw logs to a pushed model.
+
+    Args:
+        settings: of this run.
+        metadata_connection_config: where a local runner keeps its metadata; None where the orchestrator does.
+        beam_pipeline_args: flags of the Beam runner.
+    """
+    return tfx.dsl.Pipeline(
+        pipeline_name=settings.name,
+        pipeline_root=str(settings.run_dir / "artifacts"),
+        components=_components(settings),
+        enable_cache=True,
+        metadata_connection_config=metadata_connection_config,
+        beam_pipeline_args=beam_pipeline_args,
+    )
+
+
+def _components(settings: Settings) -> list[BaseComponent]:
+    example_gen = LogExampleGen(
+        settings=settings.log_settings(),
+        input_fingerprint=fingerprint(str(settings.log_path)),
+        code_hash=source_hash("components.example_gen", "model.inputs"),
+    )
+    examples = example_gen.outputs["examples"]
+    statistics = tfx.components.StatisticsGen(examples=examples)
+    schema = tfx.components.ImportSchemaGen(schema_file=str(SCHEMA_FILE))
+    validator = tfx.components.ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
+    transform = tfx.components.Transform(
+        examples=examples,
+        schema=schema.outputs["schema"],
+        preprocessing_fn="components.preprocessing.preprocessing_fn",
+        splits_config=tfx.proto.SplitsConfig(analyze=["train"], transform=["train", "eval", "test"]),
+        disable_statistics=True,
+        custom_config={**settings.vocabulary.model_dump(),
+                       "code": source_hash("components.preprocessing", "model.inputs")},
+    )
+    supervised = _trainer(settings, transform, "components.trainer.supervised_run_fn",
+                          supervised=dataclasses.asdict(settings.supervised_config())).with_id("SupervisedTrainer")
+    grpo = _trainer(settings, transform, "components.trainer.grpo_run_fn", base_model=supervised.outputs["model"],
+                    grpo=dataclasses.asdict(settings.grpo_config())).with_id("GrpoTrainer")
+    baseline = BaselineFinder(candidate=grpo.outputs["model"], serving_dir=str(settings.serving_dir))
+    evaluator = tfx.components.Evaluator(
+        examples=examples,
+        model=grpo.outputs["model"],
+        baseline_model=baseline.outputs["baseline"],
+        example_splits=["test"],
+        eval_config=eval_config(settings.evaluation.min_ndcg_5, settings.evaluation.max_ndcg_5_drop),
+    )
+    pusher = tfx.components.Pusher(
+        model=grpo.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=str(settings.serving_dir))),
+    )
+    report = RunReport(
+        log_report=example_gen.outputs["log_report"],
+        anomalies=validator.outputs["anomalies"],
+        examples=examples,
+        transformed_examples=transform.outputs["transformed_examples"],
+        evaluation=evaluator.outputs["evaluation"],
+        blessing=evaluator.outputs["blessing"],
+        pushed_model=pusher.outputs["pushed_model"],
+        run_name=settings.name,
+        code_hash=source_hash("components.report"),
+    )
+    return [example_gen, statistics, schema, validator, transform, supervised, grpo, baseline, evaluator, pusher,
+            report]
+
+
+def _trainer(settings: Settings, transform: BaseComponent, run_fn: str, base_model: Any = None,
+             **stage: dict[str, Any]) -> BaseComponent:
+    custom_config = {
+        "model": dataclasses.asdict(settings.model_shape()),
+        "checkpoints": str(settings.run_dir / "checkpoints"),
+        "code": source_hash("model", "components.trainer", "components.servable"),
+        **stage,
+    }
+    return tfx.components.Trainer(
+        run_fn=run_fn,
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        base_model=base_model,
+        train_args=tfx.proto.TrainArgs(splits=["train"]),
+        eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+        custom_config=json.loads(json.dumps(custom_config)),
+    )

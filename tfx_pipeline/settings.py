@@ -1,0 +1,141 @@
+"""The settings of the pipeline: one YAML file, a profile of it, and overrides from the environment."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from components.example_gen.settings import LogSettings
+from model.config import GrpoConfig, ModelConfig, SupervisedConfig
+
+_Config = TypeVar("_Config", LogSettings, ModelConfig, SupervisedConfig, GrpoConfig)
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+DEFAULT_FILE = Path(__file__).with_name("settings.yaml")
+
+
+class Vocabulary(BaseModel):
+    """Entries kept of each vocabulary, most frequent first; None keeps all."""
+
+    model_config = ConfigDict(extra="forbid")
+    max_items: int | None = None
+    max_users: int | None = None
+    max_words: int | None = None
+
+
+class Evaluation(BaseModel):
+    """What a model must reach on the test split to be pushed."""
+
+    model_config = ConfigDict(extra="forbid")
+    min_ndcg_5: float
+    max_ndcg_5_drop: float
+
+
+class Settings(BaseSettings):
+    """Everything that a run depends on.
+
+    `logs`, `model`, `supervised` and `grpo` hold fields of `LogSettings`, `ModelConfig`, `SupervisedConfig` and
+    `GrpoConfig`; what is not named there keeps its default. Sizes of tables and limits of histories are filled
+    in later, from the vocabularies and from `model`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="LCR_SER_", env_nested_delimiter="__", extra="forbid")
+
+    name: str
+    output_dir: Path = REPOSITORY / "build"
+    log_dir: Path | None
+    vocabulary: Vocabulary
+    logs: dict[str, Any]
+    model: dict[str, Any]
+    supervised: dict[str, Any]
+    grpo: dict[str, Any]
+    evaluation: Evaluation
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource, **_: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment override the file, whose values come in through the constructor."""
+        return env_settings, init_settings
+
+    @property
+    def demo(self) -> bool:
+        """Whether the built-in demo log is read."""
+        return self.log_dir is None
+
+    @property
+    def log_path(self) -> Path:
+        """Directory of the log."""
+        return (self.log_dir or self.output_dir / "demo_log").resolve()
+
+    @property
+    def run_dir(self) -> Path:
+        """Directory of all that the pipeline writes."""
+        return (self.output_dir / self.name).resolve()
+
+    @property
+    def serving_dir(self) -> Path:
+        """Directory of pushed versions, as TF Serving reads it."""
+        return self.run_dir / "serving" / self.name
+
+    def log_settings(self) -> LogSettings:
+        """Settings of ExampleGen; histories of requests are as long as the model looks back."""
+        shape = self.model_shape()
+        return _checked(LogSettings, log_dir=str(self.log_path), rec_length=shape.rec_length,
+                        search_length=shape.search_length, **self.logs)
+
+    def model_shape(self) -> ModelConfig:
+        """The model's settings, with tables of the least size until the vocabularies are known."""
+        return _checked(ModelConfig, num_users=2, num_items=2, num_words=2, **self.model)
+
+    def supervised_config(self) -> SupervisedConfig:
+        """Settings of the supervised stage."""
+        return _checked(SupervisedConfig, **self.supervised)
+
+    def grpo_config(self) -> GrpoConfig:
+        """Settings of the reinforcement stage."""
+        return _checked(GrpoConfig, **self.grpo)
+
+
+def load(profile: str | None = None) -> Settings:
+    """Read the settings.
+
+    Args:
+        profile: a profile of the file; default: `LCR_SER_PROFILE`, else `own` where `LCR_SER_LOG_DIR` names a
+            log, else `demo`. The file is `LCR_SER_SETTINGS`, else the one beside this module.
+
+    Raises:
+        ValueError: for an unknown profile or field, or a value out of range.
+    """
+    path = Path(os.environ.get("LCR_SER_SETTINGS", DEFAULT_FILE))
+    content = yaml.safe_load(path.read_text())
+    fallback = "own" if os.environ.get("LCR_SER_LOG_DIR") else "demo"
+    profile = profile or os.environ.get("LCR_SER_PROFILE", fallback)
+    if profile not in content["profiles"]:
+        raise ValueError(f"`profile` should be one of {', '.join(content['profiles'])} of {path}. "
+                         f"Received: {profile!r}.")
+    settings = Settings(**_overlaid(content["defaults"], content["profiles"][profile]))
+    for check in (settings.log_settings, settings.supervised_config, settings.grpo_config):
+        check()
+    return settings
+
+
+def _checked(kind: type[_Config], **values: Any) -> _Config:
+    unknown = sorted(set(values) - {field.name for field in dataclasses.fields(kind)})
+    if unknown:
+        raise ValueError(f"Settings of {kind.__name__} should be fields of it. Received: {', '.join(unknown)}.")
+    # pydantic turns the strings of environment variables into numbers.
+    return TypeAdapter(kind).validate_python(values)
+
+
+def _overlaid(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        nested = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _overlaid(merged[key], value) if nested else value
+    return merged

@@ -1,0 +1,60 @@
+"""The end of a run: metrics, pushed version, run page, next command."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from tfx.orchestration import metadata
+
+from components.example_gen.log_report import format_counts
+from components.report.executor import FIGURES_FILE, PAGE_FILE
+from components.report.page import METRICS
+from tfx_pipeline.console import Executions, RunConsole
+from tfx_pipeline.settings import Settings
+
+_ROLES = (("candidate", "LCR-SER"), ("baseline", "last pushed model"), ("popularity", "popularity"))
+
+
+def show_summary(settings: Settings, store: Any, executions: Executions, console: RunConsole) -> None:
+    """Print what a finished run came to.
+
+    Args:
+        settings: of the run.
+        store: connection of its metadata.
+        executions: of its components.
+        console: where to print.
+    """
+    page = _output_uri(store, executions.ids["RunReport"])
+    figures = json.loads((page / FIGURES_FILE).read_text())
+    console.line("")
+    console.line(format_counts(figures["log"]))
+    for split, anomalies in figures["anomalies"].items():
+        for anomaly in anomalies:
+            console.line(f"schema anomaly in {split}: {anomaly}")
+    console.console.print(_metrics_table(figures["metrics"]))
+    if not figures["blessed"]:
+        console.line("[bold]Not pushed[/bold]: NDCG@5 is below the threshold, or too far below the last pushed model.")
+    else:
+        again = "" if "Pusher" in executions.executed else " (unchanged)"
+        console.line(f"pushed version  {figures['pushed']}{again}")
+    console.line(f"run page        {page / PAGE_FILE}")
+    prefix = "" if settings.demo else f"LCR_SER_LOG_DIR={settings.log_path} "
+    console.line(f"next            {prefix}lcr-ser score" if figures["blessed"] else "next            read the run page")
+
+
+def _metrics_table(metrics: dict[str, dict[str, float]]) -> Table:
+    table = Table("test split", *METRICS)
+    for role, title in _ROLES:
+        if role in metrics:
+            table.add_row(title, *(f"{metrics[role][name]:.4f}" for name in METRICS))
+    return table
+
+
+def _output_uri(store: Any, execution_id: int) -> Path:
+    # A cached component has an execution of its own that points to the artifacts of the earlier one.
+    with metadata.Metadata(store) as handle:
+        events = handle.store.get_events_by_execution_ids([execution_id])
+        outputs = [event.artifact_id for event in events if event.type == event.OUTPUT]
+        [artifact] = handle.store.get_artifacts_by_id(outputs)
+    return Path(artifact.uri)
