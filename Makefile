@@ -40,6 +40,6 @@ score: $(STAMP) ## Rank candidates with the pushed model, over gRPC
 lock: $(STAMP) ## Resolve the lock files again (UPGRADE=1 moves versions)
 	$(BIN)/python -m scripts.lock $(if $(UPGRADE),--upgrade)
 
-clean: ## Remove the environment, caches and build folders; data and models stay
-	rm -rf $(VENV) .venv-bootstrap build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+clean: ## Remove the environment and caches; logs, runs and models in build/ stay
+	rm -rf $(VENV) .venv-bootstrap .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
 	find $(PACKAGES) tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

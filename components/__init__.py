@@ -1,0 +1,1 @@
+"""The TFX components: raw logs in, servable out."""

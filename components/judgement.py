@@ -6,7 +6,8 @@ from tensorflow_model_analysis.proto import config_pb2
 
 from model import inputs as contract
 
-METRICS: tuple[tuple[str, int], ...] = (("RankHitRate", 1), ("RankHitRate", 5), ("RankHitRate", 10), ("RankNDCG", 5), ("RankNDCG", 10))
+METRICS: tuple[tuple[str, int], ...] = (
+    ("RankHitRate", 1), ("RankHitRate", 5), ("RankHitRate", 10), ("RankNDCG", 5), ("RankNDCG", 10))
 """Class of `components.ranking_metrics` and k, in the order of the paper's tables."""
 MAIN_METRIC = ("RankNDCG", 5)
 

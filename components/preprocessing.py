@@ -17,6 +17,9 @@ _COUNT_FEATURES = (
 )
 
 
+# Transform traces this function several times; converting it and all of tft that it calls by AutoGraph took most of
+# the component's time, and there is no Python control flow over tensors to convert.
+@tf.autograph.experimental.do_not_convert
 def preprocessing_fn(inputs: dict[str, tf.RaggedTensor], custom_config: dict[str, Any]) -> dict[str, tf.SparseTensor]:
     """Map strings to ids: 0 is kept for padding, 1 is unknown, entry i of a vocabulary is i + 2.
 
@@ -44,8 +47,9 @@ def preprocessing_fn(inputs: dict[str, tf.RaggedTensor], custom_config: dict[str
 
     def ids(feature: str, vocabulary: str) -> tf.SparseTensor:
         indices = tft.apply_vocabulary(inputs[feature].values, vocabularies[vocabulary], default_value=-1)
+        unknown = tf.constant(contract.UNKNOWN_ID, tf.int64)
         known = indices + contract.FIRST_KNOWN_ID
-        return inputs[feature].with_values(tf.where(indices < 0, tf.cast(contract.UNKNOWN_ID, tf.int64), known)).to_sparse()
+        return inputs[feature].with_values(tf.where(indices < 0, unknown, known)).to_sparse()
 
     outputs = {feature: ids(feature, contract.ITEM_VOCABULARY) for feature in _ITEM_FEATURES}
     outputs[contract.USER] = ids(contract.USER, contract.USER_VOCABULARY)

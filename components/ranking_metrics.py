@@ -49,6 +49,7 @@ def _discounted_hit(rank: float, k: int) -> float:
 def _computations(
     gain: Callable[[float], float],
     metric_name: str,
+    *,
     eval_config: Any = None,
     model_name: str = "",
     output_name: str = "",

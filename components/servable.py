@@ -5,12 +5,13 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_transform as tft
+from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
 from model import inputs as contract
 from model.lcr_ser import LcrSer
 from model.metrics import pessimistic_rank
 from model.training.timelines import Histories
-from model.training.windows import Batch, Windows
+from model.training.windows import Windows
 
 _RAW_DTYPES = {name: tf.int64 if name.endswith("_counts") or name == contract.LABEL else tf.string
                for name in (*contract.REQUEST_FEATURES, contract.LABEL)}
@@ -23,8 +24,10 @@ _TENSOR_RANKS = {contract.USER: 1, contract.REC_ITEMS: 2, contract.SEARCH_WORDS:
 Raw = dict[str, tf.RaggedTensor]
 
 
-def _ragged_specs(dtypes: dict[str, tf.DType], features: tuple[str, ...]) -> dict[str, tf.RaggedTensorSpec]:
-    return {name: tf.RaggedTensorSpec([None, None], dtypes[name], ragged_rank=1) for name in features}
+_RAW_SPECS, _ID_SPECS = (
+    {name: tf.RaggedTensorSpec([None, None], dtype or _RAW_DTYPES[name], ragged_rank=1)
+     for name in contract.REQUEST_FEATURES}
+    for dtype in (None, tf.int32))
 
 
 def _no_values(rows: tf.Tensor, dtype: tf.DType) -> tf.RaggedTensor:
@@ -45,7 +48,10 @@ class Servable(tf.Module):
     def __init__(self, model: LcrSer, transform: tft.TFTransformOutput) -> None:
         super().__init__()
         self.model = model
-        self.transform_layer = transform.transform_features_layer()
+        # What `transform_features_layer` wraps: as a Keras 2 model that would be traced again while it is saved, for
+        # many seconds. The attribute lets the tables and vocabulary files be saved with this module.
+        self._transform = SavedModelLoader(transform.transform_savedmodel_dir)
+        self.transform_resources = self._transform._imported
 
     def signatures(self) -> dict[str, Any]:
         """Concrete functions by signature name, for `tf.saved_model.save`."""
@@ -62,29 +68,29 @@ class Servable(tf.Module):
             contract.SIGNATURE_SCORE: self._score.get_concrete_function(candidates, **state),
         }
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
     def _score_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"scores": self._scores_of_examples(_parse(examples, contract.REQUEST_FEATURES))}
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
     def _rank_eval(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         raw = _parse(examples, (*contract.REQUEST_FEATURES, contract.LABEL))
         label = tf.cast(raw.pop(contract.LABEL).to_tensor(shape=[None, 1])[:, 0], tf.int32)
         return {"rank": pessimistic_rank(self._scores_of_examples(raw), label)[:, None]}
 
-    @tf.function
+    @tf.function(autograph=False)
     def _rank(self, user: tf.Tensor, rec_items: tf.Tensor, search_words: tf.Tensor, search_items: tf.Tensor,
               candidates: tf.Tensor) -> dict[str, tf.Tensor]:
         return self._score(candidates, **self._encode(user, rec_items, search_words, search_items))
 
-    @tf.function
+    @tf.function(autograph=False)
     def _encode(self, user: tf.Tensor, rec_items: tf.Tensor, search_words: tf.Tensor,
                 search_items: tf.Tensor) -> dict[str, tf.Tensor]:
         raw = _history_of_tensors(user, rec_items, search_words, search_items)
         raw[contract.CANDIDATES] = _no_values(tf.shape(user)[0], tf.string)
         return self._states(self._ids(raw))
 
-    @tf.function
+    @tf.function(autograph=False)
     def _score(self, candidates: tf.Tensor, **state: tf.Tensor) -> dict[str, tf.Tensor]:
         real = candidates != ""
         raw = {name: _no_values(tf.shape(candidates)[0], _RAW_DTYPES[name]) for name in contract.REQUEST_FEATURES}
@@ -97,13 +103,13 @@ class Servable(tf.Module):
         ids = self._ids(raw)
         return self._scores(ids[contract.CANDIDATES].to_tensor(), self._states(ids))
 
-    @tf.function(input_signature=[_ragged_specs(_RAW_DTYPES, contract.REQUEST_FEATURES)])
+    @tf.function(autograph=False, input_signature=[_RAW_SPECS])
     def _ids(self, raw: Raw) -> Raw:
         """Strings to ids, int32, by Transform's own graph."""
-        transformed = self.transform_layer(raw)
+        transformed = self._transform.apply_transform_model(raw)
         return {name: tf.cast(tf.RaggedTensor.from_sparse(transformed[name]), tf.int32) for name in raw}
 
-    @tf.function(input_signature=[_ragged_specs(dict.fromkeys(_RAW_DTYPES, tf.int32), contract.REQUEST_FEATURES)])
+    @tf.function(autograph=False, input_signature=[_ID_SPECS])
     def _states(self, ids: Raw) -> dict[str, tf.Tensor]:
         """Encoded histories, cut from the requests as training cuts them from timelines."""
         histories = _histories(ids)
@@ -111,13 +117,20 @@ class Servable(tf.Module):
         windows = Windows(histories, self.model.config)
         return self.model.encode(windows.gather(rows, histories.rec_offsets[1:], histories.search_offsets[1:]))
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def _scores(self, candidates: tf.Tensor, state: dict[str, tf.Tensor]) -> tf.Tensor:
         return tf.where(candidates == contract.PADDING_ID, _NO_RANK, self.model.score(state, candidates))
 
 
+def save_weights(model: LcrSer, directory: str) -> None:
+    """Save a SavedModel that holds the weights alone, for `restore`; a `Servable` costs many seconds of tracing."""
+    module = tf.Module()
+    module.model = model
+    tf.saved_model.save(module, directory)
+
+
 def restore(model: LcrSer, saved_model_dir: str) -> LcrSer:
-    """Load into a model the weights of a `Servable` that was saved."""
+    """Load into a model the weights of a SavedModel of a `Servable` or of `save_weights`."""
     variables = os.path.join(saved_model_dir, "variables", "variables")
     tf.train.Checkpoint(model=model).read(variables).assert_existing_objects_matched().expect_partial()
     return model

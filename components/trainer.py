@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.servable import Servable, restore
+from components.servable import Servable, restore, save_weights
 from model import inputs as contract
 from model.config import GrpoConfig, ModelConfig, SupervisedConfig
 from model.lcr_ser import LcrSer
@@ -19,7 +19,7 @@ from model.training.timelines import read_timelines
 
 
 def supervised_run_fn(fn_args: Any) -> None:
-    """Train LCR-SER on timelines, Eq. (1) to (12), and export it.
+    """Train LCR-SER on timelines, Eq. (1) to (12), and save its weights for the next stage.
 
     Args:
         fn_args: of the TFX Trainer. `custom_config` holds `model` and `supervised` (fields of `ModelConfig` and
@@ -31,7 +31,7 @@ def supervised_run_fn(fn_args: Any) -> None:
     model = supervised.train(
         _model_config(fn_args, transform), config, read_timelines(_files(fn_args.train_files)),
         read_requests(_files(fn_args.eval_files)), checkpoint_dir=checkpoints, log_dir=fn_args.model_run_dir)
-    _export(model, transform, fn_args.serving_model_dir)
+    save_weights(model, fn_args.serving_model_dir)
     tf.io.gfile.rmtree(checkpoints)
 
 
@@ -54,7 +54,7 @@ def grpo_run_fn(fn_args: Any) -> None:
 
 
 def _model_config(fn_args: Any, transform: tft.TFTransformOutput) -> ModelConfig:
-    rows = {
+    rows: dict[str, Any] = {
         f"num_{name}": transform.vocabulary_size_by_name(name) + contract.FIRST_KNOWN_ID
         for name in (contract.USER_VOCABULARY, contract.ITEM_VOCABULARY, contract.WORD_VOCABULARY)
     }

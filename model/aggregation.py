@@ -37,14 +37,14 @@ class TargetAttention(keras.layers.Layer):
             w, `[B, N, C, d]`; zero where there is neither an event nor a step.
         """
         queries = tf.tensordot(candidates, tf.transpose(self.kernel), 1)
-        history = tf.where(mask[:, None], tf.matmul(queries, states, transpose_b=True), MASKED_LOGIT)[:, None]
-        reasoning = tf.matmul(queries[:, None], steps, transpose_b=True)
-        history = tf.repeat(history, tf.shape(steps)[1], axis=1)
+        history = tf.where(mask[:, None], tf.matmul(queries, states, transpose_b=True), MASKED_LOGIT)
+        reasoning = tf.matmul(tf.expand_dims(queries, 1), steps, transpose_b=True)
+        history = tf.repeat(tf.expand_dims(history, 1), tf.shape(steps)[1], axis=1)
         weights = tf.nn.softmax(tf.concat([history, reasoning], -1))
         history, reasoning = tf.split(weights, [tf.shape(states)[1], tf.shape(steps)[2]], -1)
         # Without a single event and without a step the softmax is uniform over padding: this makes it zero.
         history *= tf.cast(mask, history.dtype)[:, None, None]
-        return tf.matmul(history, states[:, None]) + tf.matmul(reasoning, steps)
+        return tf.matmul(history, tf.expand_dims(states, 1)) + tf.matmul(reasoning, steps)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from model.linear import Linear
+
 MASKED_LOGIT = -1e9
 
 
@@ -38,9 +40,9 @@ class ResidualAttention(keras.layers.Layer):
         self.num_heads = num_heads
         self.dropout = dropout
         self.post_norm = post_norm
-        self.query = keras.layers.Dense(dim, kernel_initializer="glorot_normal", name="query")
-        self.key_value = keras.layers.Dense(2 * dim, kernel_initializer="glorot_normal", name="key_value")
-        self.out = keras.layers.Dense(dim, kernel_initializer="glorot_normal", name="out")
+        self.query = Linear(dim, name="query")
+        self.key_value = Linear(2 * dim, name="key_value")
+        self.out = Linear(dim, name="out")
         self.drop = keras.layers.Dropout(dropout)
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5) if post_norm else None
 

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from model.attention import Memory, ResidualAttention
+from model.linear import Linear
 
 
 @keras.saving.register_keras_serializable(package="lcr_ser")
@@ -26,8 +27,8 @@ class HistoryEncoder(keras.layers.Layer):
         self.dropout = dropout
         self.post_norm = post_norm
         self.attention = ResidualAttention(dim, num_heads, dropout, post_norm, name="attention")
-        self.hidden = keras.layers.Dense(dim, activation="relu", kernel_initializer="glorot_normal", name="hidden")
-        self.out = keras.layers.Dense(dim, kernel_initializer="glorot_normal", name="out")
+        self.hidden = Linear(dim, activation="relu", name="hidden")
+        self.out = Linear(dim, name="out")
         self.drop = keras.layers.Dropout(dropout)
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5) if post_norm else None
 

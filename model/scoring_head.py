@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from model.linear import Linear
+
 
 @keras.saving.register_keras_serializable(package="lcr_ser")
 class ScoringHead(keras.layers.Layer):
@@ -26,11 +28,11 @@ class ScoringHead(keras.layers.Layer):
         self.dropout = dropout
         # One attribute a layer: tf.train.Checkpoint does not see into the lists of a Keras layer.
         for index, width in enumerate((*units, 1)[1:]):
-            setattr(self, f"dense_{index}", keras.layers.Dense(width, kernel_initializer="glorot_normal"))
+            setattr(self, f"dense_{index}", Linear(width, name=f"dense_{index}"))
         self.drops = [keras.layers.Dropout(dropout) for _ in units]
 
     @property
-    def later(self) -> list[keras.layers.Dense]:
+    def later(self) -> list[Linear]:
         """The layers after the first."""
         return [getattr(self, f"dense_{index}") for index in range(len(self.units))]
 

@@ -1,0 +1,1 @@
+"""Composition, configuration and command line of the pipeline."""

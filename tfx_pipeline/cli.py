@@ -7,7 +7,7 @@ directory or a runner file as well, registers it and runs it, in one process. In
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -48,10 +48,10 @@ def _accept_pipeline_path(command: click.Command) -> None:
     command.params.append(click.Option(
         ["--pipeline_path", "--pipeline-path"], default=None,
         help=f"Runner file, or a directory that holds {RUNNER_FILE}: registered, then run."))
-    command.callback = _with_pipeline_path(command.callback)
+    command.callback = _with_pipeline_path(cast(Callable[..., Any], command.callback))
 
 
-def _with_pipeline_path(upstream: Callable[..., Any] | None) -> Callable[..., Any]:
+def _with_pipeline_path(upstream: Callable[..., Any]) -> Callable[..., Any]:
     @click.pass_context
     def create(context: click.Context, pipeline_path: str | None, pipeline_name: str | None, engine: str,
                **options: Any) -> None:

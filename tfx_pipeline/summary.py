@@ -1,6 +1,7 @@
 """The end of a run: metrics, pushed version, run page, next command."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from rich.table import Table
 from tfx.orchestration import metadata
 
 from components.example_gen.log_report import format_counts
-from components.report.executor import FIGURES_FILE, PAGE_FILE
+from components.report.executor import FIGURES_FILE, PAGE_FILE, REQUEST_FILE
 from components.report.page import METRICS
 from tfx_pipeline.console import Executions, RunConsole
 from tfx_pipeline.settings import Settings
@@ -26,6 +27,8 @@ def show_summary(settings: Settings, store: Any, executions: Executions, console
         console: where to print.
     """
     page = _output_uri(store, executions.ids["RunReport"])
+    for name in (FIGURES_FILE, PAGE_FILE, REQUEST_FILE):
+        shutil.copy(page / name, settings.run_dir / name)
     figures = json.loads((page / FIGURES_FILE).read_text())
     console.line("")
     console.line(format_counts(figures["log"]))
@@ -34,11 +37,11 @@ def show_summary(settings: Settings, store: Any, executions: Executions, console
             console.line(f"schema anomaly in {split}: {anomaly}")
     console.console.print(_metrics_table(figures["metrics"]))
     if not figures["blessed"]:
-        console.line("[bold]Not pushed[/bold]: NDCG@5 is below the threshold, or too far below the last pushed model.")
+        console.line("Not pushed: NDCG@5 is below the threshold, or too far below the last pushed model's.")
     else:
         again = "" if "Pusher" in executions.executed else " (unchanged)"
         console.line(f"pushed version  {figures['pushed']}{again}")
-    console.line(f"run page        {page / PAGE_FILE}")
+    console.line(f"run page        {settings.run_dir / PAGE_FILE}")
     prefix = "" if settings.demo else f"LCR_SER_LOG_DIR={settings.log_path} "
     console.line(f"next            {prefix}lcr-ser score" if figures["blessed"] else "next            read the run page")
 

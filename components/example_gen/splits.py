@@ -1,6 +1,6 @@
 """Cuts a timeline into what is trained on and what is asked."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class Training(NamedTuple):
 class Request(NamedTuple):
     """A click to predict, with the newest events before it, oldest first."""
 
-    split: Literal["eval", "test"]
+    split: str
     target: Click
     clicks: list[Click]
     searches: list[Search]

@@ -40,6 +40,7 @@ class RunReport(base_component.BaseComponent):
 
     def __init__(
         self,
+        *,
         log_report: types.BaseChannel,
         anomalies: types.BaseChannel,
         examples: types.BaseChannel,
@@ -51,6 +52,6 @@ class RunReport(base_component.BaseComponent):
         code_hash: str,
     ) -> None:
         super().__init__(RunReportSpec(
-            log_report=log_report, anomalies=anomalies, examples=examples,
-            transformed_examples=transformed_examples, evaluation=evaluation, blessing=blessing, pushed_model=pushed_model, run_name=run_name,
+            log_report=log_report, anomalies=anomalies, examples=examples, transformed_examples=transformed_examples,
+            evaluation=evaluation, blessing=blessing, pushed_model=pushed_model, run_name=run_name,
             code_hash=code_hash, page=types.Channel(type=RunPage)))

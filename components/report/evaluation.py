@@ -1,6 +1,6 @@
 """Reads what the Evaluator measured."""
 
-import math
+from typing import Any
 
 
 def model_metrics(evaluation_uri: str) -> dict[str, dict[str, float]]:
@@ -14,17 +14,13 @@ def model_metrics(evaluation_uri: str) -> dict[str, dict[str, float]]:
     """
     import tensorflow_model_analysis as tfma
 
-    results = tfma.load_eval_results(evaluation_uri).get_results()
-    return {_role(result): _overall(result) for result in results}
+    names = [spec.name for spec in tfma.load_eval_result(evaluation_uri).config.model_specs]
+    if len(names) == 1:
+        return {"candidate": _overall(tfma.load_eval_result(evaluation_uri))}
+    return {name: _overall(tfma.load_eval_result(evaluation_uri, model_name=name)) for name in names}
 
 
-def _role(result: object) -> str:
-    specs = result.config.model_specs  # type: ignore[attr-defined]
-    return "baseline" if specs and all(spec.is_baseline for spec in specs) else "candidate"
-
-
-def _overall(result: object) -> dict[str, float]:
-    slices = dict(result.slicing_metrics)  # type: ignore[attr-defined]
-    values = slices[()][""][""]
-    plain = {name: float(value["doubleValue"]) for name, value in values.items() if "doubleValue" in value}
-    return {name: value for name, value in plain.items() if "@" in name and not math.isnan(value)}
+def _overall(result: Any) -> dict[str, float]:
+    values = dict(result.slicing_metrics)[()][""][""]
+    numbers = {name: value["doubleValue"] for name, value in values.items() if "doubleValue" in value}
+    return {name: float(number) for name, number in numbers.items() if "@" in name}

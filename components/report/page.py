@@ -5,6 +5,8 @@ from typing import Any
 
 import jinja2
 
+from components.example_gen.log_report import format_counts
+
 METRICS = ("HR@1", "HR@5", "HR@10", "NDCG@5", "NDCG@10")
 TEMPLATE = Path(__file__).with_name("run.md.j2")
 
@@ -18,4 +20,5 @@ def render(figures: dict[str, Any]) -> str:
     # The page is Markdown, not HTML: escaping would only garble it.
     environment = jinja2.Environment(  # noqa: S701
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    return environment.from_string(TEMPLATE.read_text()).render(metric_names=METRICS, **figures)
+    return environment.from_string(TEMPLATE.read_text()).render(
+        metric_names=METRICS, log_text=format_counts(figures["log"]), **figures)

@@ -36,8 +36,8 @@ def test_the_share_of_bad_rows_may_be_reached_not_passed(bad_rows, stops):
     report = _report()
     report["files"] = [{"file": "rec_inter.csv", "rows": 100, "bad_rows": bad_rows, "bad": bad, "fatal": None}]
     if stops:
-        with pytest.raises(LogError, match=r"rec_inter.csv: 2 of 100 rows cannot be read \(click is no number: 2, first "
-                                           "at line 3: 'x'\\), more than `max_bad_share` = 0.01 allows"):
+        with pytest.raises(LogError, match=r"rec_inter.csv: 2 of 100 rows cannot be read \(click is no number: 2, "
+                                           r"first at line 3: 'x'\), more than `max_bad_share` = 0.01 allows"):
             require_usable(report)
     else:
         require_usable(report)

@@ -50,7 +50,8 @@ def test_first_step_equals_keras_adam_without_repeated_rows():
     table, _ = variables()
     (other, _) = variables()
     ids, rows = tf.constant([4, 1]), tf.constant([[1.0, -2.0, 0.5], [0.1, 0.2, 0.3]])
-    SplitAdam([table], [], 0.01).apply([tf.IndexedSlices(rows, ids)])
+    _, dense = variables()
+    SplitAdam([table], [dense], 0.01).apply([tf.IndexedSlices(rows, ids), tf.zeros([4, 2])])
     adam_of_keras = keras.optimizers.Adam(0.01)
     adam_of_keras.apply([tf.convert_to_tensor(tf.IndexedSlices(rows, ids, [6, 3]))], [other])
     np.testing.assert_allclose(table.numpy(), other.numpy(), atol=1e-6)
@@ -59,7 +60,7 @@ def test_first_step_equals_keras_adam_without_repeated_rows():
 def test_rows_that_are_not_looked_up_do_not_move():
     table, dense = variables()
     before = table.numpy().copy()
-    SplitAdam([table], [dense], 0.01).apply([tf.IndexedSlices(tf.ones([1, 3]), tf.constant([2])), None])
+    SplitAdam([table], [dense], 0.01).apply([tf.IndexedSlices(tf.ones([1, 3]), tf.constant([2])), tf.ones([4, 2])])
     changed = np.flatnonzero((table.numpy() != before).any(1))
     np.testing.assert_array_equal(changed, [2])
 

@@ -3,7 +3,6 @@
 import dataclasses
 import logging
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,13 +14,23 @@ from model.lcr_ser import LcrSer
 from model.optimizers import SplitAdam
 from model.training import reinforcement, supervised
 from model.training.evaluation import Evaluator, evaluate
-from model.training.targets import TargetOrder
+from model.training.negatives import NegativeSampler
 
 MODEL = small_config(dropout=0.1, reasoning_steps=1)
-SUPERVISED = SupervisedConfig(batch_size=64, eval_batch_size=32, learning_rate=0.01, max_epochs=6, patience=3)
-GRPO = GrpoConfig(
-    num_trajectories=4, noise_scale=0.5, num_negatives=9, batch_size=64, eval_batch_size=32, max_steps=4, eval_every=2
+SUPERVISED = SupervisedConfig(
+    batch_size=64, eval_batch_size=32, learning_rate=0.02, max_epochs=12, evaluations_per_epoch=1, patience=12
 )
+GRPO = GrpoConfig(
+    num_trajectories=4, noise_scale=2.0, num_negatives=9, batch_size=64, eval_batch_size=64, max_steps=2, eval_every=1
+)
+
+
+@pytest.fixture
+def eager():
+    """A few eager steps are quicker than one trace."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 def directories(path):
@@ -65,12 +74,15 @@ def test_supervised_training_learns(logs, trained):
     assert evaluate(trained, logs[1], 60) == pytest.approx(metrics)
 
 
-def test_interrupted_training_gives_the_same_model(logs, trained, tmp_path, monkeypatch):
+def test_interrupted_training_gives_the_same_model(logs, tmp_path, monkeypatch, eager):
+    model_config = small_config(dropout=0.1, reasoning_steps=0)
+    config = dataclasses.replace(SUPERVISED, batch_size=128, max_epochs=2, evaluations_per_epoch=2, checkpoint_every=1)
+    whole = supervised.train(model_config, config, *logs, **directories(tmp_path / "whole"))
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        interrupt_after(patch, 3)
-        supervised.train(MODEL, SUPERVISED, *logs, **directories(tmp_path))
-    resumed = supervised.train(MODEL, SUPERVISED, *logs, **directories(tmp_path))
-    for ours, theirs in zip(weights(resumed), weights(trained), strict=True):
+        interrupt_after(patch, 2)
+        supervised.train(model_config, config, *logs, **directories(tmp_path / "cut"))
+    resumed = supervised.train(model_config, config, *logs, **directories(tmp_path / "cut"))
+    for ours, theirs in zip(weights(resumed), weights(whole), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
@@ -113,26 +125,23 @@ def test_contrastive_gradient_reaches_the_plain_branch_unless_stopped(stop):
 
 
 def test_xla_step_equals_the_plain_step(logs):
-    losses = []
+    losses = {}
     for jit in (False, True):
-        model = randomise(LcrSer(small_config(reasoning_steps=1, mlp_units=(4,))))
+        model = randomise(LcrSer(small_config(reasoning_steps=0, mlp_units=(4,))))
         optimizer = SplitAdam([layer.table for layer in model.tables], model.dense_variables, 0.01)
-        config = dataclasses.replace(SUPERVISED, jit_compile=jit)
-        step = supervised.make_step(model, optimizer, config, logs[0])
+        step = supervised.make_step(model, optimizer, dataclasses.replace(SUPERVISED, jit_compile=jit), logs[0])
         positions = tf.constant(logs[0].targets[:32])
-        losses.append([float(step(tf.constant(i, tf.int64), positions)["loss"]) for i in range(3)])
-    np.testing.assert_allclose(*losses, rtol=1e-4)
-    assert losses[0][2] < losses[0][0]
+        tf.config.run_functions_eagerly(not jit)
+        losses[jit] = [float(step(tf.constant(i, tf.int64), positions)["loss"]) for i in range(3)]
+    np.testing.assert_allclose(losses[True], losses[False], rtol=1e-4)
 
 
-def test_l2_counts_kernels_and_rows_looked_up_once(logs):
+def test_l2_counts_kernels_and_rows_looked_up_once(logs, eager):
     model = randomise(LcrSer(small_config(reasoning_steps=0, mlp_units=())))
     optimizer = SplitAdam([layer.table for layer in model.tables], model.dense_variables, 0.0)
     step = supervised.make_step(model, optimizer, dataclasses.replace(SUPERVISED, num_negatives=1), logs[0])
     row = logs[0].targets[:1]  # the first click of user 2: an empty history
     assert logs[0].rec_searches_before[0] == 0
-    from model.training.negatives import NegativeSampler
-
     sampled, _ = NegativeSampler(logs[0], "uniform", 1, SUPERVISED.seed)(
         tf.constant(0, tf.int64), tf.constant(logs[0].rec_items[:1]), tf.zeros([1, 6], tf.int32)
     )
@@ -143,10 +152,11 @@ def test_l2_counts_kernels_and_rows_looked_up_once(logs):
     assert float(result["l2_loss"]) == pytest.approx(expected, rel=1e-5)
 
 
-def test_grpo_starts_at_the_reference(logs, trained):
+def test_grpo_starts_at_the_reference(logs, trained, eager):
     reference = reinforcement.copy_policy(trained)
-    logs_of_step = reinforcement.make_step(trained, reference, SplitAdam([], trained.dense_variables, 0.0), GRPO, logs[0])
-    values = logs_of_step(tf.constant(0, tf.int64), tf.constant(logs[0].targets[:64]))
+    optimizer = SplitAdam([], trained.dense_variables, 0.0)
+    step = reinforcement.make_step(trained, reference, optimizer, GRPO, logs[0])
+    values = step(tf.constant(0, tf.int64), tf.constant(logs[0].targets[:64]))
     assert float(values["kl"]) == pytest.approx(0.0, abs=1e-9)
     # Ratio 1: the objective is the mean of standardised advantages.
     assert float(values["policy_objective"]) == pytest.approx(0.0, abs=1e-5)
@@ -159,18 +169,17 @@ def test_grpo_update_raises_its_objective_and_leaves_the_tables(logs):
     model = randomise(LcrSer(MODEL))
     reference = reinforcement.copy_policy(model)
     tables = [layer.table.numpy().copy() for layer in model.tables]
-    optimizer = SplitAdam([], model.dense_variables, 1e-3)
+    optimizer = SplitAdam([], model.dense_variables, 3e-3)
     batch = {name: tf.constant(value) for name, value in random_batch(MODEL, size=40, candidates=10).items()}
     embedded = model.embed(batch)
     valid = tf.ones(batch[CANDIDATES].shape, tf.bool)
     noise = reinforcement.sample_noise(GRPO, 40, MODEL.dim, tf.constant(0, tf.int64))
     with tf.GradientTape() as tape:
         before = reinforcement.group_objective(model, reference, GRPO, embedded, valid=valid, noise=noise)
-    old = _log_probability(model, embedded, valid, noise)
+    old = _log_probability(model, embedded, noise)
     optimizer.apply(tape.gradient(before["loss"], optimizer.sources))
-    new = _log_probability(model, embedded, valid, noise)
-    rewards, _ = _rewards_and_advantages(reference, embedded, valid, noise)
-    advantage = _rewards_and_advantages(reference, embedded, valid, noise)[1]
+    new = _log_probability(model, embedded, noise)
+    rewards, advantage = _rewards_and_advantages(reference, embedded, noise)
     # Eq. (15) on the same rollout, the old policy held fixed: better than the 0 it had before the update.
     kl = np.exp(old - new) - (old - new) - 1
     assert np.mean(np.exp(new - old) * advantage - GRPO.kl_weight * kl) > 1e-4
@@ -184,18 +193,18 @@ def _logits(model, embedded, noise):
     return model.rank(embedded, histories, model.reason(histories, noise=noise)).numpy()
 
 
-def _log_probability(model, embedded, valid, noise):
+def _log_probability(model, embedded, noise):
     logits = _logits(model, embedded, noise)
     return logits[..., 0] - np.log(np.exp(logits).sum(-1))
 
 
-def _rewards_and_advantages(model, embedded, valid, noise):
+def _rewards_and_advantages(model, embedded, noise):
     logits = _logits(model, embedded, noise)
     rewards = (logits[..., :1] > logits[..., 1:]).all(-1).astype(np.float32)
     return rewards, (rewards - rewards.mean(1, keepdims=True)) / (rewards.std(1, ddof=1, keepdims=True) + 1e-4)
 
 
-def test_grpo_is_never_worse_on_the_requests_and_resumes_exactly(logs, trained, tmp_path, monkeypatch):
+def test_grpo_is_never_worse_on_the_requests_and_resumes_exactly(logs, trained, tmp_path, monkeypatch, eager):
     def start():
         model = LcrSer(MODEL)
         for ours, theirs in zip(model.trainable_variables, trained.trainable_variables, strict=True):
@@ -210,9 +219,3 @@ def test_grpo_is_never_worse_on_the_requests_and_resumes_exactly(logs, trained, 
     for ours, theirs in zip(weights(resumed), weights(whole), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert evaluate(whole, logs[1], 32)["NDCG@5"] >= evaluate(trained, logs[1], 32)["NDCG@5"]
-
-
-def test_an_order_of_targets_is_all_that_a_step_needs(logs):
-    order = TargetOrder(logs[0].targets, 64, 1)
-    assert order.batch(0).dtype == np.int32
-    assert keras.backend.backend() == "tensorflow"

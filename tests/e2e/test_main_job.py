@@ -1,0 +1,187 @@
+"""The main job: raw log in, pushed model out, by the literal command."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from model import inputs as contract
+from tests.e2e.workspace import COMPONENTS, ROOT, lines_by_component
+
+
+def _glob(workspace, pattern):
+    return sorted(str(path) for path in (workspace.run_dir / "artifacts").glob(pattern))
+
+
+@pytest.fixture(scope="module")
+def servable(workspace, first_run):
+    return tf.saved_model.load(str(workspace.versions[0]))
+
+
+@pytest.fixture(scope="module")
+def test_examples(workspace, first_run):
+    files = _glob(workspace, "LogExampleGen/examples/*/Split-test/*")
+    return list(tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator())
+
+
+def _texts(example, name):
+    return [value.decode() for value in example.features.feature[name].bytes_list.value]
+
+
+def _integers(example, name):
+    return list(example.features.feature[name].int64_list.value)
+
+
+def _padded(lists, width):
+    return [[""] * (width - len(values)) + values for values in lists]
+
+
+def _as_tensors(serialized):
+    """The request in the form of the `rank` signature, built with plain Python from the Example."""
+    rows = [tf.train.Example.FromString(one) for one in serialized]
+    words, items = [], []
+    for row in rows:
+        for name, count, target in ((contract.SEARCH_WORDS, contract.SEARCH_WORD_COUNTS, words),
+                                    (contract.SEARCH_ITEMS, contract.SEARCH_ITEM_COUNTS, items)):
+            values = iter(_texts(row, name))
+            target.append([[next(values) for _ in range(n)] for n in _integers(row, count)])
+    searches = max(1, *map(len, words))
+
+    def cube(nested):
+        width = max([1, *(len(inner) for outer in nested for inner in outer)])
+        return tf.constant([[[""] * width] * (searches - len(outer)) + [
+            inner + [""] * (width - len(inner)) for inner in outer] for outer in nested])
+
+    recs = [_texts(row, contract.REC_ITEMS) for row in rows]
+    return {
+        contract.USER: tf.constant([_texts(row, contract.USER)[0] for row in rows]),
+        contract.REC_ITEMS: tf.constant(_padded(recs, max(1, *map(len, recs)))),
+        contract.SEARCH_WORDS: cube(words),
+        contract.SEARCH_ITEMS: cube(items),
+    }, tf.constant([_texts(row, contract.CANDIDATES) for row in rows])
+
+
+def test_every_component_reports_one_line_with_its_time(first_run):
+    lines = lines_by_component(first_run.stdout)
+    assert sorted(lines) == sorted(COMPONENTS)
+    assert all(value.endswith(" s") for value in lines.values())
+
+
+def test_the_console_shows_nothing_else(first_run):
+    assert first_run.stderr == ""
+    assert len(first_run.stdout.splitlines()) < len(COMPONENTS) + 20
+    assert "WARNING" not in first_run.stdout
+
+
+def test_it_ends_with_metrics_version_page_and_the_next_command(first_run, workspace):
+    for metric in ("HR@1", "HR@5", "HR@10", "NDCG@5", "NDCG@10"):
+        assert metric in first_run.stdout
+    assert f"pushed version  {workspace.versions[0]}" in first_run.stdout
+    assert (workspace.run_dir / "run.md").read_text().startswith("# Run e2e")
+    assert "lcr-ser score" in first_run.stdout.splitlines()[-1]
+
+
+def test_the_full_log_is_in_the_file_that_was_named(first_run):
+    path = first_run.stdout.splitlines()[0].rsplit(" ", 1)[1]
+    with open(path) as file:
+        assert "Component Transform is running" in file.read()
+
+
+def test_all_signatures_give_the_same_scores(servable, test_examples):
+    serialized = test_examples[:40]
+    history, candidates = _as_tensors(serialized)
+    of_examples = servable.signatures["serving_default"](tf.constant(serialized))["scores"]
+    ranked = servable.signatures["rank"](**history, candidates=candidates)
+    state = servable.signatures["encode"](**history)
+    scored = servable.signatures["score"](**state, candidates=candidates)
+    np.testing.assert_allclose(ranked["scores"], of_examples, atol=1e-5)
+    np.testing.assert_allclose(scored["scores"], of_examples, atol=1e-5)
+    columns = [_integers(tf.train.Example.FromString(one), contract.LABEL)[0] for one in serialized]
+    ranks = servable.signatures["rank_eval"](tf.constant(serialized))["rank"]
+    np.testing.assert_array_equal(ranks[:, 0], ranked["ranks"].numpy()[np.arange(len(columns)), columns])
+
+
+def test_a_request_needs_no_label(servable, test_examples):
+    example = tf.train.Example.FromString(test_examples[0])
+    with_label = servable.signatures["serving_default"](tf.constant([test_examples[0]]))["scores"]
+    del example.features.feature[contract.LABEL]
+    without = servable.signatures["serving_default"](tf.constant([example.SerializeToString()]))["scores"]
+    np.testing.assert_array_equal(with_label, without)
+
+
+def test_unknown_ids_are_all_the_same_to_the_model(servable, test_examples):
+    history, candidates = _as_tensors(test_examples[:1])
+    rank = servable.signatures["rank"]
+    one = {**history, contract.USER: tf.constant(["never seen"])}
+    other = {**history, contract.USER: tf.constant(["nor this one"])}
+    with_unknown = tf.concat([candidates, [["no such item", "nor this item"]]], 1)
+    first, second = (rank(**user, candidates=with_unknown)["scores"].numpy() for user in (one, other))
+    np.testing.assert_array_equal(first, second)
+    assert np.isfinite(first).all()
+    assert first[0, -1] == first[0, -2]
+
+
+def test_padded_candidates_rank_last_and_change_nothing(servable, test_examples):
+    history, candidates = _as_tensors(test_examples[:3])
+    rank = servable.signatures["rank"]
+    plain = rank(**history, candidates=candidates)
+    padded = rank(**history, candidates=tf.concat([candidates, tf.fill([3, 2], "")], 1))
+    np.testing.assert_allclose(padded["scores"][:, :-2], plain["scores"], atol=1e-6)
+    np.testing.assert_array_equal(padded["ranks"][:, :-2], plain["ranks"])
+    assert (padded["ranks"][:, -2:].numpy() > candidates.shape[1]).all()
+
+
+def test_the_evaluator_agrees_with_ranks_computed_from_served_scores(servable, test_examples, workspace):
+    scores = servable.signatures["serving_default"](tf.constant(test_examples))["scores"].numpy()
+    ranks = []
+    for row, one in zip(scores, test_examples, strict=True):
+        [label] = _integers(tf.train.Example.FromString(one), contract.LABEL)
+        others = np.delete(row, label)
+        ranks.append(1 + int((others >= row[label]).sum()))
+    ranks = np.array(ranks)
+    reported = json.loads((workspace.run_dir / "run.json").read_text())["metrics"]["candidate"]
+    for k in (1, 5, 10):
+        assert reported[f"HR@{k}"] == pytest.approx(np.mean(ranks <= k), abs=1e-9)
+    for k in (5, 10):
+        assert reported[f"NDCG@{k}"] == pytest.approx(np.mean((ranks <= k) / np.log2(ranks + 1)), abs=1e-9)
+
+
+def test_popularity_agrees_with_clicks_counted_from_the_raw_examples(test_examples, workspace):
+    files = _glob(workspace, "LogExampleGen/examples/*/Split-train/*")
+    clicks = {}
+    for record in tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator():
+        for item in _texts(tf.train.Example.FromString(record), contract.REC_ITEMS):
+            clicks[item] = clicks.get(item, 0) + 1
+    hits = 0
+    for one in test_examples:
+        example = tf.train.Example.FromString(one)
+        counts = [clicks.get(item, 0) for item in _texts(example, contract.CANDIDATES)]
+        [label] = _integers(example, contract.LABEL)
+        hits += sum(count >= counts[label] for count in counts) <= 10
+    reported = json.loads((workspace.run_dir / "run.json").read_text())["metrics"]["popularity"]
+    assert reported["HR@10"] == pytest.approx(hits / len(test_examples), abs=1e-9)
+
+
+def test_a_second_run_takes_everything_from_the_cache_and_pushes_nothing(first_run, workspace):
+    pushed = workspace.versions
+    result = workspace.command("run", "create", "--pipeline_path", str(ROOT / "tfx_pipeline" / "local_runner.py"))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert set(lines_by_component(result.stdout).values()) == {"cached"}
+    assert workspace.versions == pushed
+    assert "(unchanged)" in result.stdout
+    assert "HR@1" in result.stdout
+
+
+def test_the_pushed_model_answers_over_grpc(first_run, workspace):
+    from serving.request import RankRequest, Search
+    from serving.score import score_once
+
+    request = json.loads((workspace.run_dir / "request.json").read_text())
+    answer = score_once(workspace.versions[0].parent, RankRequest(
+        user=request["user"], rec_items=request["rec_items"], candidates=request["candidates"],
+        searches=[Search(words=s["words"], items=s["items"]) for s in request["searches"]]), model_name=workspace.name)
+    assert answer.version == int(workspace.versions[0].name)
+    assert {row.item for row in answer.candidates} == set(request["candidates"])
+    scores = [row.score for row in answer.candidates]
+    assert scores == sorted(scores, reverse=True)
