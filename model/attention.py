@@ -87,7 +87,7 @@ class ResidualAttention(keras.layers.Layer):
             mixed += weight * values
         joined = tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), tf.shape(inputs))
         result = inputs + self.drop(self.out(joined), training=training)
-        return self.norm(result) if self.post_norm else result
+        return result if self.norm is None else self.norm(result)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""

@@ -59,7 +59,7 @@ class HistoryEncoder(keras.layers.Layer):
     def feed_forward(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """FFN of `[..., d]`, with its residual sum and normalisation if `post_norm`."""
         outputs = self.drop(self.out(self.hidden(inputs)), training=training)
-        return self.norm(inputs + outputs) if self.post_norm else outputs
+        return outputs if self.norm is None else self.norm(inputs + outputs)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""

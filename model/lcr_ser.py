@@ -31,7 +31,7 @@ class Embedded(NamedTuple):
     search_mask: tf.Tensor
     rec_mask: tf.Tensor
     candidates: tf.Tensor
-    rows: tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+    rows: tuple[tf.Tensor, ...]
 
 
 @keras.saving.register_keras_serializable(package="lcr_ser")

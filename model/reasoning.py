@@ -17,14 +17,14 @@ class EncodedHistory(NamedTuple):
         mask: True for a real event, `[B, L]`.
         start: h^(0), `[B, d]`.
         own: what this side's MSA attends to.
-        cross: the other history, as this side's MCA attends to it.
+        cross: the other history, as this side's MCA attends to it; None if K is 0.
     """
 
     states: tf.Tensor
     mask: tf.Tensor
     start: tf.Tensor
     own: Memory
-    cross: Memory
+    cross: Memory | None
 
 
 class Sides(NamedTuple):
@@ -57,7 +57,12 @@ class LatentCrossReasoning(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.layer_config = {"dim": dim, "num_heads": num_heads, "dropout": dropout, "post_norm": post_norm}
+        self.layer_config: dict[str, Any] = {
+            "dim": dim,
+            "num_heads": num_heads,
+            "dropout": dropout,
+            "post_norm": post_norm,
+        }
         self.dim = dim
         self.num_steps = num_steps
         self.literal_eq5 = literal_eq5
@@ -130,7 +135,8 @@ class LatentCrossReasoning(keras.layers.Layer):
             search, rec = search + noise.search, rec + noise.rec
         if not self.num_steps:
             return Sides(search[:, :, None][:, :, :0], rec[:, :, None][:, :, :0])
-        search_own, rec_own, search_cross, rec_cross = (), (), (), ()
+        search_own: tuple[Any, ...] = ()
+        rec_own, search_cross, rec_cross = search_own, search_own, search_own
         steps = []
         for k in range(self.num_steps):
             search_in, rec_in = search + self.search_steps[k], rec + self.rec_steps[k]

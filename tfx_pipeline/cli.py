@@ -21,7 +21,7 @@ def main() -> None:
     quiet.set_environment()
     # Upstream calls a bare `pip`, which a virtual environment that is not activated does not have on its path.
     os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")
-    with quiet.warnings_of_imports():
+    with quiet.nothing_on_stderr():
         from tfx.tools.cli.cli_main import cli_group
         from tfx.tools.cli.commands import pipeline, run
     from tfx_pipeline.score import score

@@ -66,10 +66,11 @@ def output_to(log_file: Path) -> Iterator[TextIO]:
 
 
 @contextlib.contextmanager
-def warnings_of_imports() -> Iterator[None]:
-    """Keep what libraries say while they are imported away from the user's terminal.
+def nothing_on_stderr() -> Iterator[None]:
+    """Keep what libraries say while they are imported or start up away from the user's terminal.
 
-    The C++ parts write to the file descriptor, and nothing in it is of use to somebody who runs a command.
+    Their C++ parts write to the file descriptor, and nothing in it is of use to somebody who runs a command; errors
+    reach the user as exceptions.
     """
     sys.stderr.flush()
     saved = os.dup(2)

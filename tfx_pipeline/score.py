@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from tfx_pipeline import quiet
 from tfx_pipeline.settings import load
 
 _SHOWN = 10
@@ -19,18 +20,20 @@ def score(request_file: Path | None) -> None:
     request_file = request_file or settings.run_dir / "request.json"
     if not request_file.exists():
         raise click.ClickException(f"{request_file} does not exist yet. Run `make run` first.")
-    from rich.console import Console
-    from rich.table import Table
+    with quiet.nothing_on_stderr():
+        from rich.console import Console
+        from rich.table import Table
 
-    from serving.request import RankRequest, Search
-    from serving.score import ScoreError, score_once
+        from serving.request import RankRequest, Search
+        from serving.score import ScoreError, score_once
 
     content = json.loads(request_file.read_text())
     request = RankRequest(
         user=content["user"], rec_items=content["rec_items"], candidates=content["candidates"],
         searches=[Search(words=search["words"], items=search["items"]) for search in content["searches"]])
     try:
-        answer = score_once(settings.serving_dir, request, model_name=settings.name)
+        with quiet.nothing_on_stderr():
+            answer = score_once(settings.serving_dir, request, model_name=settings.name)
     except ScoreError as error:
         raise click.ClickException(str(error)) from error
     table = Table("rank", "item", "score", "")

@@ -1,6 +1,7 @@
 """The end of a run: metrics, pushed version, run page, next command."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,13 @@ def show_summary(settings: Settings, store: Any, executions: Executions, console
         again = "" if "Pusher" in executions.executed else " (unchanged)"
         console.line(f"pushed version  {figures['pushed']}{again}")
     console.line(f"run page        {settings.run_dir / PAGE_FILE}")
-    prefix = "" if settings.demo else f"LCR_SER_LOG_DIR={settings.log_path} "
-    console.line(f"next            {prefix}lcr-ser score" if figures["blessed"] else "next            read the run page")
+    console.line(f"next            {_overrides() + 'make score' if figures['blessed'] else 'read the run page'}")
+
+
+def _overrides() -> str:
+    """The settings that this run took from the environment, for the next command to take them too."""
+    names = sorted(name for name in os.environ if name.startswith("LCR_SER_"))
+    return "".join(f"{name}={os.environ[name]} " for name in names)
 
 
 def _metrics_table(metrics: dict[str, dict[str, float]]) -> Table:

@@ -79,7 +79,7 @@ def test_it_ends_with_metrics_version_page_and_the_next_command(first_run, works
         assert metric in first_run.stdout
     assert f"pushed version  {workspace.versions[0]}" in first_run.stdout
     assert (workspace.run_dir / "run.md").read_text().startswith("# Run e2e")
-    assert "lcr-ser score" in first_run.stdout.splitlines()[-1]
+    assert first_run.stdout.splitlines()[-1].endswith("make score")
 
 
 def test_the_full_log_is_in_the_file_that_was_named(first_run):

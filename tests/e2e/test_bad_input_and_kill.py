@@ -1,0 +1,83 @@
+"""What a run does with a log it cannot read, and after it was killed."""
+
+import gzip
+import shutil
+import signal
+import time
+
+import pytest
+
+from tests.e2e.workspace import ROOT, lines_by_component
+
+RUN = ("run", "create", "--pipeline_path", str(ROOT / "tfx_pipeline"))
+
+
+@pytest.fixture
+def copied_log(log_dir, tmp_path):
+    copy = tmp_path / "copied_log"
+    shutil.copytree(log_dir, copy)
+    return copy
+
+
+def _rewrite(path, change):
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines(keepends=True)
+    path.write_bytes(gzip.compress("".join(change(lines)).encode()))
+
+
+def _broken_gzip(copy):
+    path = copy / "rec_inter.csv.gz"
+    path.write_bytes(path.read_bytes()[:-2000])
+
+
+def _too_many_bad_rows(copy):
+    _rewrite(copy / "rec_inter.csv.gz", lambda lines: [
+        line.replace(",", ";") if index % 20 == 1 else line for index, line in enumerate(lines)])
+
+
+@pytest.mark.parametrize(("damage", "words"), [
+    (_broken_gzip, ("rec_inter.csv.gz",)),
+    (_too_many_bad_rows, ("rec_inter.csv.gz", "max_bad_share")),
+])
+def test_a_log_that_cannot_be_used_ends_the_run_with_one_clear_line(first_run, workspace, copied_log, damage, words):
+    damage(copied_log)
+    result = workspace.command(*RUN, LCR_SER_LOG_DIR=str(copied_log), LCR_SER_NAME="bad")
+    assert result.returncode == 1
+    [error] = [line for line in result.stdout.splitlines() if line.startswith("Error")]
+    assert all(word in error for word in words)
+    assert "Traceback" not in result.stdout + result.stderr
+    assert not list((workspace.folder / "output" / "bad" / "serving").glob("*/*"))
+
+
+def _wait_for(condition, seconds=300):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return
+        time.sleep(0.2)
+    raise AssertionError("The run did not get as far as the test waits for.")
+
+
+def test_a_killed_run_goes_on_from_the_last_finished_component_and_checkpoint(first_run, workspace):
+    longer = {"LCR_SER_SUPERVISED__MAX_EPOCHS": "40", "LCR_SER_SUPERVISED__PATIENCE": "40"}
+    checkpoints = workspace.run_dir / "checkpoints"
+    assert not list(checkpoints.glob("*"))
+    process = workspace.start(*RUN, **longer)
+    _wait_for(lambda: len(list(checkpoints.glob("*/latest/checkpoint"))) == 1)
+    time.sleep(1)
+    process.send_signal(signal.SIGKILL)
+    process.wait(30)
+    [kept] = checkpoints.glob("*/latest/*.index")
+    steps_done = int(kept.stem.rsplit("-", 1)[1])
+    logs = set((workspace.run_dir / "logs").glob("*"))
+
+    result = workspace.command(*RUN, LCR_SER_GRPO__MAX_STEPS="2", **longer)
+    assert result.returncode == 0, result.stdout + result.stderr
+    lines = lines_by_component(result.stdout)
+    for name in ("LogExampleGen", "StatisticsGen", "ExampleValidator", "Transform"):
+        assert lines[name] == "cached"
+    assert lines["SupervisedTrainer"].endswith(" s")
+    [log] = set((workspace.run_dir / "logs").glob("*")) - logs
+    steps = [int(line.split("step ")[1].split()[0]) for line in log.read_text().splitlines()
+             if "lcr_ser.progress" in line and "supervised" in line]
+    assert steps[0] > steps_done
+    assert not list(checkpoints.glob("*"))

@@ -1,0 +1,53 @@
+"""The `tfx` command: ours where it must be, upstream's everywhere else."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.workspace import ROOT
+
+BIN = Path(sys.executable).parent
+
+
+def _tfx(*arguments, name="tfx", cwd=ROOT):
+    return subprocess.run([str(BIN / name), *arguments], cwd=cwd, check=False, capture_output=True, text=True,
+                          timeout=120)
+
+
+def test_the_installed_scripts_are_ours():
+    for name in ("tfx", "lcr-ser"):
+        assert "from tfx_pipeline.cli import main" in (BIN / name).read_text()
+
+
+def test_every_upstream_command_is_still_there():
+    from tfx.tools.cli.cli_main import cli_group
+
+    upstream = {f"{group} {command}" for group in cli_group.commands
+                for command in getattr(cli_group.commands[group], "commands", {})}
+    assert "run create" in upstream
+    helps = {group: _tfx(group, "--help").stdout for group in {name.split()[0] for name in upstream}}
+    for name in upstream:
+        group, command = name.split()
+        assert f"  {command}" in helps[group]
+
+
+@pytest.mark.parametrize("name", ["tfx", "lcr-ser"])
+def test_run_create_takes_a_path_and_keeps_its_old_options(name):
+    result = _tfx("run", "create", "--help", name=name)
+    assert result.returncode == 0
+    assert result.stderr == ""
+    for option in ("--pipeline_path", "--pipeline_name", "--engine", "--runtime_parameter"):
+        assert option in result.stdout
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ((), "Missing option '--pipeline_name' (or '--pipeline_path')"),
+    (("--pipeline_path", "no_such_folder"), "should be a runner file or a directory with local_runner.py"),
+    (("--pipeline_path", "tfx_pipeline/", "--engine", "kubeflow"), "runs on the engine local. Received: kubeflow"),
+])
+def test_a_wrong_call_says_what_is_wrong(arguments, message):
+    result = _tfx("run", "create", *arguments)
+    assert result.returncode == 2
+    assert message in " ".join(result.stderr.split())
