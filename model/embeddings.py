@@ -40,7 +40,12 @@ class EmbeddingTable(keras.layers.Layer):
     def build(self, input_shape: Any = None) -> None:
         """Creates the table."""
         self.table = self.add_weight(
-            name="table", shape=(self.num_rows, self.dim), initializer="glorot_normal", autocast=False
+            name="table",
+            shape=(self.num_rows, self.dim),
+            # Rows of length one on average. Xavier-normal, as in the authors' other code, gives rows of a length that
+            # shrinks with the table, and takes far more steps to learn from (BUILD_NOTES.md has the figures).
+            initializer=keras.initializers.RandomNormal(stddev=self.dim**-0.5),
+            autocast=False,
         )
 
     def call(self, *ids: tf.Tensor) -> Lookup:

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Goes up with every change of what is written, so that an old log is written anew."""
 
 
@@ -29,9 +29,9 @@ class DemoLogSettings:
         ValueError: for a size below one.
     """
 
-    num_users: int = 3000
-    num_topics: int = 24
-    subtopics: int = 5
+    num_users: int = 2000
+    num_topics: int = 12
+    subtopics: int = 4
     feed_items: int = 16
     search_items: int = 4
     clicks: float = 25.0

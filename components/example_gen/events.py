@@ -43,6 +43,10 @@ class Timeline(NamedTuple):
     clicks: list[Click]
     searches: list[Search]
 
+    def without_empty_searches(self) -> "Timeline":
+        """Leave out searches with neither a word nor a clicked item: they say nothing, and padding looks like them."""
+        return self._replace(searches=[search for search in self.searches if search.words or search.items])
+
     def items(self) -> set[str]:
         """Every item that the user clicked at any time, recommended or found."""
         found = {item for search in self.searches for item in search.items}

@@ -74,13 +74,15 @@ class _ToExamples(beam.DoFn):
         self, element: tuple[str, Iterable[Row]], pool: ItemPool, cuts: Cuts | None
     ) -> Iterator[Any]:
         user, rows = element
-        timeline = build_timeline(user, rows)
+        everything = build_timeline(user, rows)
+        timeline = everything.without_empty_searches()
         training, requests, without_history = split_user(timeline, self._settings, cuts)
         clicked_searches = sum(bool(search.items) for search in timeline.searches)
         self._counts.update(
             users=1, users_with_clicks=bool(timeline.clicks), users_with_searches=bool(timeline.searches),
             searches=len(timeline.searches), searches_with_click=clicked_searches,
-            searches_without_click=len(timeline.searches) - clicked_searches, without_history=without_history)
+            searches_without_click=len(timeline.searches) - clicked_searches,
+            empty_searches=len(everything.searches) - len(timeline.searches), without_history=without_history)
         if training.clicks or training.searches:
             self._counts.update(train_users=1, train_targets=sum(training.is_target))
             yield TaggedOutput(TRAIN, timeline_example(user, training))

@@ -39,7 +39,7 @@ def make_report(
         "files": [_file(file) for file in files],
         "log": {
             **{name: total[name] for name in ("users", "users_with_clicks", "users_with_searches", "searches",
-                                              "searches_with_click", "searches_without_click")},
+                                              "searches_with_click", "searches_without_click", "empty_searches")},
             "clicks": rec.clicks,
             "recommended_without_click": rec.rows - rec.clicks - sum(rec.bad.values()),
             "items": kinds[CLICK,] + kinds[CLICK, SHOWN],
@@ -69,6 +69,8 @@ def format_counts(report: dict[str, Any]) -> str:
     ]
     lines += [f"{file['file']}: {file['bad_rows']:,} of {file['rows']:,} rows set aside ({format_reasons(file['bad'])})"
               for file in report["files"] if file["bad_rows"]]
+    if log["empty_searches"]:
+        lines.append(f"{log['empty_searches']:,} searches left out: neither a word nor a clicked item")
     return "\n".join(lines)
 
 

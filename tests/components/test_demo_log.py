@@ -107,7 +107,7 @@ def test_example_gen_counts_what_is_there(demo_log, run_log):
 
 
 def test_queries_tell_of_later_clicks(demo_log):
-    """The newest search before a click is about its subtopic far more often than chance (1 in 24)."""
+    """The newest search before a click is about its subtopic far more often than chance (1 in 12)."""
     items = SMALL.num_topics * SMALL.subtopics * SMALL.feed_items
     first_own_word = 1000 + SMALL.num_topics * 3
     searches = defaultdict(set)

@@ -15,7 +15,7 @@ CLICKS = [  # user, item, timestamp, click; not in order of time
 ]
 SEARCHES = [  # user, session, timestamp, keyword, item, click_cnt
     ("ann", 1, 5, "[7, 8]", "i8", 0), ("dan", 3, 1, "[9]", "i7", 1), ("ann", 1, 5, "[7, 8]", "i2", 2),
-    ("ann", 2, 30, "[8]", "i9", 0), ("bob", 4, 15, "[7]", "i1", 1),
+    ("ann", 2, 30, "[8]", "i9", 0), ("bob", 4, 15, "[7]", "i1", 1), ("ann", 5, 6, "[]", "i9", 0),  # the last is empty
 ]
 NEGATIVES = {"num_negatives": 1, "seed": 7}
 
@@ -75,17 +75,18 @@ def test_report(result):
     assert result.report["log"] == {
         "users": 3, "users_with_clicks": 2, "users_with_searches": 3, "searches": 4, "searches_with_click": 3,
         "searches_without_click": 1, "clicks": 6, "recommended_without_click": 2, "items": 5, "items_found": 3,
-        "items_in_both": 2}
+        "items_in_both": 2, "empty_searches": 1}
     assert result.report["splits"] == {
         "train_users": 3, "train_targets": 3, "eval_requests": 1, "test_requests": 1, "without_history": 0,
         "short_of_negatives": 0}
     assert result.report["negatives"] == {"number": 1, "sampling": "uniform", "seed": 7}
     assert result.report["cuts"] is None
     assert [(file["file"], file["rows"], file["bad_rows"]) for file in result.report["files"]] == [
-        ("rec_inter.csv", 8, 0), ("src_inter.csv", 5, 0)]
+        ("rec_inter.csv", 8, 0), ("src_inter.csv", 6, 0)]
     text = format_counts(result.report)
     assert "3 users, 5 items: 6 clicks (and 2 recommended without a click), 4 searches (3 with a click)" in text
     assert "1 + 1 candidates, uniform, seed 7" in text
+    assert "1 searches left out: neither a word nor a clicked item" in text
 
 
 def test_artifact_is_what_stock_components_expect(result):
