@@ -31,6 +31,8 @@ def eval_config(min_ndcg_5: float, max_ndcg_5_drop: float) -> config_pb2.EvalCon
             threshold=threshold if (kind, k) == MAIN_METRIC else None))
     return config_pb2.EvalConfig(
         model_specs=[config_pb2.ModelSpec(
+            # Named, because TFMA finds out by trying to load the model as one of Keras 2 first.
+            model_type="tf_generic",
             signature_name=contract.SIGNATURE_RANK_EVAL, prediction_key="rank", label_key=contract.LABEL)],
         slicing_specs=[config_pb2.SlicingSpec()],
         metrics_specs=[config_pb2.MetricsSpec(metrics=metrics)])

@@ -31,7 +31,7 @@ _RAW_SPECS, _ID_SPECS = (
 
 
 def _no_values(rows: tf.Tensor, dtype: tf.DType) -> tf.RaggedTensor:
-    return tf.RaggedTensor.from_row_splits(tf.zeros([0], dtype), tf.zeros([rows + 1], tf.int64))
+    return tf.RaggedTensor.from_row_splits(tf.zeros([0], dtype), tf.zeros([rows + 1], tf.int64), validate=False)
 
 
 class Servable(tf.Module):

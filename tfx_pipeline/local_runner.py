@@ -56,15 +56,16 @@ def _run(settings: Settings, console: "RunConsole") -> None:  # type: ignore[nam
         from components.demo_log import write_demo_log
 
         write_demo_log(str(settings.log_path))
-    from tfx import v1 as tfx
+    from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+    from tfx.orchestration.metadata import sqlite_metadata_connection_config
 
     from tfx_pipeline.pipeline import create_pipeline
     from tfx_pipeline.summary import show_summary
 
-    store = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(settings.run_dir / "metadata.db"))
+    store = sqlite_metadata_connection_config(str(settings.run_dir / "metadata.db"))
     pipeline = create_pipeline(settings, store, BEAM_ARGS)
     with console.watching() as executions:
-        tfx.orchestration.LocalDagRunner().run(pipeline)
+        LocalDagRunner().run(pipeline)
     if executions.ids:  # `tfx pipeline create` executes this file without running the pipeline
         show_summary(settings, store, executions, console)
 

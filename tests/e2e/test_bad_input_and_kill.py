@@ -1,6 +1,5 @@
 """What a run does with a log it cannot read, and after it was killed."""
 
-import gzip
 import shutil
 import signal
 import time
@@ -19,33 +18,20 @@ def copied_log(log_dir, tmp_path):
     return copy
 
 
-def _rewrite(path, change):
-    lines = gzip.decompress(path.read_bytes()).decode().splitlines(keepends=True)
-    path.write_bytes(gzip.compress("".join(change(lines)).encode()))
-
-
 def _broken_gzip(copy):
     path = copy / "rec_inter.csv.gz"
     path.write_bytes(path.read_bytes()[:-2000])
 
 
-def _too_many_bad_rows(copy):
-    _rewrite(copy / "rec_inter.csv.gz", lambda lines: [
-        line.replace(",", ";") if index % 20 == 1 else line for index, line in enumerate(lines)])
-
-
-@pytest.mark.parametrize(("damage", "words"), [
-    (_broken_gzip, ("rec_inter.csv.gz",)),
-    (_too_many_bad_rows, ("rec_inter.csv.gz", "max_bad_share")),
-])
-def test_a_log_that_cannot_be_used_ends_the_run_with_one_clear_line(first_run, workspace, copied_log, damage, words):
-    damage(copied_log)
+def test_a_log_that_cannot_be_used_ends_the_run_with_one_clear_line(first_run, workspace, copied_log):
+    # The other ways in which a log can be unusable are tested at ExampleGen; what the user sees is the same.
+    _broken_gzip(copied_log)
     result = workspace.command(*RUN, LCR_SER_LOG_DIR=str(copied_log), LCR_SER_NAME="bad")
     assert result.returncode == 1
     [error] = [line for line in result.stdout.splitlines() if line.startswith("Error")]
-    assert all(word in error for word in words)
+    assert "rec_inter.csv.gz" in error
     assert "Traceback" not in result.stdout + result.stderr
-    assert not list((workspace.folder / "output" / "bad" / "serving").glob("*/*"))
+    assert not list((workspace.folder / "output" / "bad").glob("serving/*/*"))
 
 
 def _wait_for(condition, seconds=300):
