@@ -4,8 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
-from tests.e2e.workspace import ROOT, Workspace
+from workspace import ROOT, Workspace
 
 
 @pytest.fixture(scope="session")

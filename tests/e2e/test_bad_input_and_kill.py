@@ -5,8 +5,7 @@ import signal
 import time
 
 import pytest
-
-from tests.e2e.workspace import ROOT, lines_by_component
+from workspace import ROOT, lines_by_component
 
 RUN = ("run", "create", "--pipeline_path", str(ROOT / "tfx_pipeline"))
 

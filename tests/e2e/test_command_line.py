@@ -5,8 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from tests.e2e.workspace import ROOT
+from workspace import ROOT
 
 BIN = Path(sys.executable).parent
 

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from workspace import COMPONENTS, ROOT, lines_by_component
 
 from model import inputs as contract
-from tests.e2e.workspace import COMPONENTS, ROOT, lines_by_component
 
 
 def _glob(workspace, pattern):
@@ -171,6 +171,17 @@ def test_a_second_run_takes_everything_from_the_cache_and_pushes_nothing(first_r
     assert workspace.versions == pushed
     assert "(unchanged)" in result.stdout
     assert "HR@1" in result.stdout
+
+
+def test_the_stock_pair_of_commands_works_too(first_run, workspace):
+    create = workspace.command("pipeline", "create", "--engine", "local",
+                               "--pipeline_path", str(ROOT / "tfx_pipeline" / "local_runner.py"),
+                               HOME=str(workspace.folder / "another_home"))
+    assert create.returncode == 0, create.stdout + create.stderr
+    result = workspace.command("run", "create", "--engine", "local", "--pipeline_name", workspace.name,
+                               HOME=str(workspace.folder / "another_home"))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert set(lines_by_component(result.stdout).values()) == {"cached"}
 
 
 def test_the_pushed_model_answers_over_grpc(first_run, workspace):
