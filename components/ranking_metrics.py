@@ -46,10 +46,10 @@ def _discounted_hit(rank: float, k: int) -> float:
     return 1.0 / math.log2(rank + 1.0) if rank <= k else 0.0
 
 
-def _computations(
+# TFMA looks the parameters up by name, among those that are not keyword-only.
+def _computations(  # noqa: PLR0917
     gain: Callable[[float], float],
     metric_name: str,
-    *,
     eval_config: Any = None,
     model_name: str = "",
     output_name: str = "",
