@@ -1,10 +1,10 @@
 """One pipeline run, shared by all end-to-end tests: the installed `tfx` command, in a process of its own."""
 
-import subprocess
+import json
 from pathlib import Path
 
 import pytest
-from workspace import ROOT, Workspace
+from workspace import ROOT, FinishedRun, Workspace
 
 
 @pytest.fixture(scope="session")
@@ -22,8 +22,10 @@ def workspace(tmp_path_factory, log_dir) -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def first_run(workspace) -> subprocess.CompletedProcess:
+def first_run(workspace) -> FinishedRun:
     """`tfx run create --pipeline_path` on the directory, from the repository root."""
     result = workspace.command("run", "create", "--pipeline_path", "tfx_pipeline/", cwd=ROOT)
     assert result.returncode == 0, result.stdout + result.stderr
-    return result
+    [version] = workspace.versions
+    figures = json.loads((workspace.run_dir / "run.json").read_text())
+    return FinishedRun(result.stdout, result.stderr, version, figures)

@@ -1,5 +1,6 @@
 """What a run does with a log it cannot read, and after it was killed."""
 
+import json
 import shutil
 import signal
 import time
@@ -65,4 +66,7 @@ def test_a_killed_run_goes_on_from_the_last_finished_component_and_checkpoint(fi
     steps = [int(line.split("step ")[1].split()[0]) for line in log.read_text().splitlines()
              if "lcr_ser.progress" in line and "supervised" in line]
     assert steps[0] > steps_done
+    # The new candidate was compared with the model that the first run pushed.
+    metrics = json.loads((workspace.run_dir / "run.json").read_text())["metrics"]
+    assert metrics["baseline"] == pytest.approx(first_run.figures["metrics"]["candidate"])
     assert not list(checkpoints.glob("*"))

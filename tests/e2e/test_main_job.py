@@ -15,8 +15,8 @@ def _glob(workspace, pattern):
 
 
 @pytest.fixture(scope="module")
-def servable(workspace, first_run):
-    return tf.saved_model.load(str(workspace.versions[0]))
+def servable(first_run):
+    return tf.saved_model.load(str(first_run.version))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_the_console_shows_nothing_else(first_run):
 def test_it_ends_with_metrics_version_page_and_the_next_command(first_run, workspace):
     for metric in ("HR@1", "HR@5", "HR@10", "NDCG@5", "NDCG@10"):
         assert metric in first_run.stdout
-    assert f"pushed version  {workspace.versions[0]}" in first_run.stdout
+    assert f"pushed version  {first_run.version}" in first_run.stdout
     assert (workspace.run_dir / "run.md").read_text().startswith("# Run e2e")
     assert first_run.stdout.splitlines()[-1].endswith("make score")
 
@@ -132,7 +132,7 @@ def test_padded_candidates_rank_last_and_change_nothing(servable, test_examples)
     assert (padded["ranks"][:, -2:].numpy() > candidates.shape[1]).all()
 
 
-def test_the_evaluator_agrees_with_ranks_computed_from_served_scores(servable, test_examples, workspace):
+def test_the_evaluator_agrees_with_ranks_computed_from_served_scores(servable, test_examples, first_run):
     scores = servable.signatures["serving_default"](tf.constant(test_examples))["scores"].numpy()
     ranks = []
     for row, one in zip(scores, test_examples, strict=True):
@@ -140,14 +140,14 @@ def test_the_evaluator_agrees_with_ranks_computed_from_served_scores(servable, t
         others = np.delete(row, label)
         ranks.append(1 + int((others >= row[label]).sum()))
     ranks = np.array(ranks)
-    reported = json.loads((workspace.run_dir / "run.json").read_text())["metrics"]["candidate"]
+    reported = first_run.figures["metrics"]["candidate"]
     for k in (1, 5, 10):
         assert reported[f"HR@{k}"] == pytest.approx(np.mean(ranks <= k), abs=1e-9)
     for k in (5, 10):
         assert reported[f"NDCG@{k}"] == pytest.approx(np.mean((ranks <= k) / np.log2(ranks + 1)), abs=1e-9)
 
 
-def test_popularity_agrees_with_clicks_counted_from_the_raw_examples(test_examples, workspace):
+def test_popularity_agrees_with_clicks_counted_from_the_raw_examples(test_examples, first_run, workspace):
     files = _glob(workspace, "LogExampleGen/examples/*/Split-train/*")
     clicks = {}
     for record in tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator():
@@ -159,7 +159,7 @@ def test_popularity_agrees_with_clicks_counted_from_the_raw_examples(test_exampl
         counts = [clicks.get(item, 0) for item in _texts(example, contract.CANDIDATES)]
         [label] = _integers(example, contract.LABEL)
         hits += sum(count >= counts[label] for count in counts) <= 10
-    reported = json.loads((workspace.run_dir / "run.json").read_text())["metrics"]["popularity"]
+    reported = first_run.figures["metrics"]["popularity"]
     assert reported["HR@10"] == pytest.approx(hits / len(test_examples), abs=1e-9)
 
 
@@ -189,10 +189,10 @@ def test_the_pushed_model_answers_over_grpc(first_run, workspace):
     from serving.score import score_once
 
     request = json.loads((workspace.run_dir / "request.json").read_text())
-    answer = score_once(workspace.versions[0].parent, RankRequest(
+    answer = score_once(first_run.version.parent, RankRequest(
         user=request["user"], rec_items=request["rec_items"], candidates=request["candidates"],
         searches=[Search(words=s["words"], items=s["items"]) for s in request["searches"]]), model_name=workspace.name)
-    assert answer.version == int(workspace.versions[0].name)
+    assert answer.version == int(workspace.versions[-1].name)
     assert {row.item for row in answer.candidates} == set(request["candidates"])
     scores = [row.score for row in answer.candidates]
     assert scores == sorted(scores, reverse=True)

@@ -56,6 +56,16 @@ class Workspace:
             stderr=subprocess.STDOUT, text=True, env=self.environment(**overrides))
 
 
+@dataclasses.dataclass(frozen=True)
+class FinishedRun:
+    """What a run left, read before another run in the same workspace can change it."""
+
+    stdout: str
+    stderr: str
+    version: Path
+    figures: dict
+
+
 def lines_by_component(output: str) -> dict[str, str]:
     """Time or "cached", by component, as the console printed it."""
     rows = (line.split(maxsplit=1) for line in output.splitlines() if line.startswith("  "))
