@@ -117,7 +117,7 @@ class GrpoConfig:
         negative_sampling: as in the supervised stage.
         policy: pi(v|T), a `softmax` over the candidates' logits or the target's `sigmoid`.
         kl_weight: lambda_KL.  advantage_epsilon: added to the standard deviation in Eq. (17).
-        learning_rate: of both Adams.
+        learning_rate: of Adam; the tables do not train in this stage.
         batch_size, eval_batch_size: rows of an update and of an evaluation step.
         max_steps: updates.  eval_every: updates between evaluations of the eval split.
         patience: evaluations without a better NDCG@5 before training stops.
