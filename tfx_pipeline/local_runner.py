@@ -70,5 +70,14 @@ def _run(settings: Settings, console: "RunConsole") -> None:  # type: ignore[nam
         show_summary(settings, store, executions, console)
 
 
+def main() -> None:
+    """Run with the settings of file and environment; a wrong one ends it with a message instead of a traceback."""
+    try:
+        settings = load()
+    except ValueError as error:
+        sys.exit(f"Error: {error}")
+    sys.exit(run(settings))
+
+
 if __name__ == "__main__":
-    sys.exit(run(load()))
+    main()

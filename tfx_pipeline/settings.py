@@ -113,6 +113,7 @@ def load(profile: str | None = None) -> Settings:
     Raises:
         ValueError: for an unknown profile or field, or a value out of range.
     """
+    _refuse_unknown_variables()
     path = Path(os.environ.get("LCR_SER_SETTINGS", DEFAULT_FILE))
     content = yaml.safe_load(path.read_text())
     fallback = "own" if os.environ.get("LCR_SER_LOG_DIR") else "demo"
@@ -124,6 +125,16 @@ def load(profile: str | None = None) -> Settings:
     for check in (settings.log_settings, settings.supervised_config, settings.grpo_config):
         check()
     return settings
+
+
+def _refuse_unknown_variables() -> None:
+    # pydantic-settings passes over variables that name no field: a misspelt setting would never be noticed.
+    known = {"settings", "profile", *Settings.model_fields}
+    names = [name for name in os.environ if name.startswith("LCR_SER_")]
+    unknown = sorted(name for name in names if name[len("LCR_SER_"):].lower().split("__")[0] not in known)
+    if unknown:
+        raise ValueError(f"Variables LCR_SER_... should name one of {', '.join(sorted(known))}. "
+                         f"Received: {', '.join(unknown)}.")
 
 
 def _checked(kind: type[_Config], **values: Any) -> _Config:

@@ -41,6 +41,14 @@ def test_run_create_takes_a_path_and_keeps_its_old_options(name):
         assert option in result.stdout
 
 
+def test_a_wrong_setting_is_named_without_a_traceback(monkeypatch):
+    monkeypatch.setenv("LCR_SER_MODEL__DIM", "0")
+    result = _tfx("run", "create", "--pipeline_path", "tfx_pipeline/")
+    assert result.returncode == 1
+    assert "`dim` should be at least 1. Received: 0." in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     ((), "Missing option '--pipeline_name' (or '--pipeline_path')"),
     (("--pipeline_path", "no_such_folder"), "should be a runner file or a directory with local_runner.py"),

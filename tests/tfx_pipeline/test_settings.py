@@ -57,6 +57,7 @@ def test_requests_are_stored_as_long_as_the_model_looks_back(monkeypatch):
     ("LCR_SER_PROFILE", "nope", "`profile` should be one of demo, own, kuaisar, qilin"),
     ("LCR_SER_MODEL__DIM", "0", "`dim` should be at least 1. Received: 0"),
     ("LCR_SER_MODEL__WIDTH", "3", "width"),
+    ("LCR_SER_MODL__DIM", "3", "Received: LCR_SER_MODL__DIM"),
     ("LCR_SER_GRPO__POLICY", "greedy", "policy"),
     ("LCR_SER_LOGS__SPLIT", "random", "split"),
     ("LCR_SER_SUPERVISED__BATCH_SIZE", "many", "batch_size"),
