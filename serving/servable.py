@@ -90,7 +90,6 @@ class Servable:
             if error.code is not grpc.StatusCode.INVALID_ARGUMENT:
                 raise
 
-
     def _replay(self, file: Path) -> None:
         """Answers the requests that were recorded with the version, as TF Serving does; all must succeed."""
         records = tf.data.TFRecordDataset(str(file)).as_numpy_iterator() if file.exists() else ()
