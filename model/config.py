@@ -27,7 +27,8 @@ class ModelConfig:
         num_heads: heads of each attention; divides `dim`.
         rec_length, search_length: Lr and Ls, the newest events kept.
         words_per_search, items_per_search: W and M.
-        reasoning_steps: K; 0 is the encoder-only model.
+        reasoning_steps: K; 0 is the encoder-only model, Table 3 without LCR.
+        aggregation: `target` is Eq. (8); `mean` averages H^(K) instead, Table 3 without TRA.
         mlp_units: hidden widths of the scoring head, Eq. (10).
         dropout: rate inside encoder, reasoning and head.
         post_norm: layer normalisation after each residual sum, and a residual sum around the FFN, as in the
@@ -45,6 +46,7 @@ class ModelConfig:
     words_per_search: int = 8
     items_per_search: int = 5
     reasoning_steps: int = 2
+    aggregation: Literal["target", "mean"] = "target"
     mlp_units: tuple[int, ...] = (200, 80)
     dropout: float = 0.1
     post_norm: bool = True
@@ -57,6 +59,7 @@ class ModelConfig:
         _at_least(self, 0, "reasoning_steps", "dropout")
         if self.dim % self.num_heads:
             raise ValueError(f"`num_heads` should divide `dim`. Received: {self.num_heads} and {self.dim}.")
+        _one_of(self, "aggregation", ("target", "mean"))
 
 
 @dataclasses.dataclass(frozen=True)

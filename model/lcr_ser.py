@@ -10,6 +10,7 @@ from model.aggregation import TargetAttention
 from model.config import ModelConfig
 from model.embeddings import EmbeddingTable, PositionEmbedding, take, take_mean
 from model.inputs import CANDIDATES, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
+from model.pooling import MeanPooling
 from model.reasoning import LatentCrossReasoning, Sides
 from model.scoring_head import ScoringHead
 
@@ -76,8 +77,9 @@ class LcrSer(keras.Model):
             num_steps=config.reasoning_steps,
             literal_eq5=config.literal_eq5,
         )
-        self.search_attention = TargetAttention(dim, name="search_attention")
-        self.rec_attention = TargetAttention(dim, name="rec_attention")
+        aggregation = TargetAttention if config.aggregation == "target" else MeanPooling
+        self.search_attention = aggregation(dim, name="search_attention")
+        self.rec_attention = aggregation(dim, name="rec_attention")
         self.head = ScoringHead(dim, config.mlp_units, config.dropout)
         self.build()
 
@@ -85,7 +87,7 @@ class LcrSer(keras.Model):
         """Creates every variable."""
         for layer in self.layers:
             if not layer.built:
-                layer.build()
+                layer.build(None)
         self.built = True
 
     @property
