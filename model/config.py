@@ -69,6 +69,7 @@ class SupervisedConfig:
     Attributes:
         batch_size, eval_batch_size: rows of a training step and of an evaluation step.
         learning_rate: of both Adams.
+        targets_per_user: the last so many clicks of each user are training targets; 0 is all of them.
         num_negatives: n, sampled for each positive in every step.
         negative_sampling: `uniform` over the items recommended in training, or `popularity` (by their clicks).
         tcl_weight: lambda_TCL.  tcl_margin: m.  tcl_distance: d(.,.).
@@ -86,6 +87,7 @@ class SupervisedConfig:
     batch_size: int = 1024
     eval_batch_size: int = 512
     learning_rate: float = 1e-3
+    targets_per_user: int = 0
     num_negatives: int = 4
     negative_sampling: Literal["uniform", "popularity"] = "uniform"
     tcl_weight: float = 0.1
@@ -104,7 +106,8 @@ class SupervisedConfig:
     def __post_init__(self) -> None:
         _at_least(self, 1, "batch_size", "eval_batch_size", "num_negatives", "max_epochs", "patience",
                   "evaluations_per_epoch", "checkpoint_every")
-        _at_least(self, 0, "learning_rate", "tcl_weight", "tcl_margin", "l2_weight", "max_eval_requests")
+        _at_least(self, 0, "learning_rate", "tcl_weight", "tcl_margin", "l2_weight", "max_eval_requests",
+                  "targets_per_user")
         _one_of(self, "negative_sampling", ("uniform", "popularity"))
         _one_of(self, "tcl_distance", ("cosine", "euclidean"))
 

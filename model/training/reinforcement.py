@@ -109,7 +109,7 @@ def make_step(
     @tf.function(autograph=False)
     def step(number: tf.Tensor, positions: tf.Tensor) -> Logs:
         batch, targets = windows(positions)
-        candidates, valid = sample(number, targets, batch[REC_ITEMS])
+        candidates, valid = sample(number, positions)
         noise = sample_noise(config, tf.shape(targets)[0], model.config.dim, number)
         # XLA compiles anew for every shape, and the number of rows looked up changes.
         embedded = model.embed({**batch, CANDIDATES: candidates})._replace(rows=())

@@ -52,7 +52,7 @@ def train(
     keras.utils.set_random_seed(config.seed)
     model = LcrSer(model_config)
     optimizer = SplitAdam([layer.table for layer in model.tables], model.dense_variables, config.learning_rate)
-    order = TargetOrder(timelines.targets, config.batch_size, config.seed)
+    order = TargetOrder(timelines.last_targets(config.targets_per_user), config.batch_size, config.seed)
     take_step = make_step(model, optimizer, config, timelines)
     loop = TrainingLoop(
         Schedule(
@@ -99,8 +99,8 @@ def make_step(
 
     @tf.function(autograph=False)
     def step(number: tf.Tensor, positions: tf.Tensor) -> Logs:
-        batch, targets = windows(positions)
-        candidates, valid = sample(number, targets, batch["rec_items"])
+        batch, _ = windows(positions)
+        candidates, valid = sample(number, positions)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(optimizer.sources)
             embedded = model.embed({**batch, CANDIDATES: candidates})

@@ -59,6 +59,15 @@ class Timelines(Histories):
         """Positions in `rec_items` of the training targets, int32 `[T]`."""
         return np.flatnonzero(self.rec_is_target).astype(np.int32)
 
+    def last_targets(self, count: int) -> np.ndarray:
+        """The last `count` targets of each row; all of them if `count` is 0. int32."""
+        targets = self.targets
+        if not count:
+            return targets
+        rows = np.searchsorted(self.rec_offsets, targets, side="right")
+        after = np.searchsorted(rows, rows, side="right") - 1 - np.arange(len(rows))
+        return targets[after < count]
+
 
 def read_timelines(files: Sequence[str]) -> Timelines:
     """Reads transformed timeline Examples from gzipped TFRecord files.

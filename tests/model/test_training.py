@@ -143,7 +143,7 @@ def test_l2_counts_kernels_and_rows_looked_up_once(logs, eager):
     row = logs[0].targets[:1]  # the first click of user 2: an empty history
     assert logs[0].rec_searches_before[0] == 0
     sampled, _ = NegativeSampler(logs[0], "uniform", 1, SUPERVISED.seed)(
-        tf.constant(0, tf.int64), tf.constant(logs[0].rec_items[:1]), tf.zeros([1, 6], tf.int32)
+        tf.constant(0, tf.int64), tf.constant(row)
     )
     expected = sum(np.sum(v.numpy() ** 2) for v in model.dense_variables if len(v.shape) > 1)
     expected += np.sum(model.users.table.numpy()[2] ** 2)

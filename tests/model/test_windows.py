@@ -181,6 +181,18 @@ def test_each_epoch_visits_targets_once_in_an_order_of_its_own():
     np.testing.assert_array_equal(resumed.batch(4), epochs[1][30:60])
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 100])
+def test_last_targets_are_the_newest_of_each_user(count):
+    timelines, _ = random_logs(users=9)
+    is_target = np.random.default_rng(0).integers(0, 2, len(timelines.rec_items)).astype(np.int32)
+    timelines = Timelines(**{**vars(timelines), "rec_is_target": is_target})
+    expected = []
+    for begin, end in zip(timelines.rec_offsets[:-1], timelines.rec_offsets[1:], strict=True):
+        of_user = [position for position in range(begin, end) if is_target[position]]
+        expected += of_user[-count:]
+    np.testing.assert_array_equal(timelines.last_targets(count), expected)
+
+
 def test_few_targets_shrink_the_batch_and_none_are_refused():
     assert TargetOrder(np.arange(7), 30, seed=1).batch_size == 7
     with pytest.raises(ValueError, match="`targets`"):
@@ -189,21 +201,20 @@ def test_few_targets_shrink_the_batch_and_none_are_refused():
 
 @pytest.mark.parametrize("sampling", ["uniform", "popularity"])
 def test_negatives_follow_their_distribution_and_collisions_take_no_part(sampling):
-    clicks = np.array([2, 2, 2, 3, 4, 1], np.int32)
-    timelines, _ = random_logs()
-    timelines = Timelines(**{**vars(timelines), "rec_items": clicks})
-    sample = NegativeSampler(timelines, sampling, 4000, seed=5)
-    targets, window = tf.constant([2, 3]), tf.constant([[0, 4], [0, 0]])
-    candidates, valid = sample(tf.constant(7, tf.int64), targets, window)
-    np.testing.assert_array_equal(candidates[:, 0], targets)
+    log = {"rec_items": np.array([2, 4, 2, 3, 2, 1], np.int32), "rec_offsets": np.array([0, 2, 6], np.int32)}
+    timelines, _ = random_logs(users=2)
+    sample = NegativeSampler(Timelines(**{**vars(timelines), **log}), sampling, 4000, seed=5)
+    positions = tf.constant([0, 3])
+    candidates, valid = sample(tf.constant(7, tf.int64), positions)
+    np.testing.assert_array_equal(candidates[:, 0], [2, 3])
     negatives = candidates.numpy()[:, 1:]
     shares = [np.mean(negatives == item) for item in (2, 3, 4)]
     np.testing.assert_allclose(shares, [0.6, 0.2, 0.2] if sampling == "popularity" else [1 / 3] * 3, atol=0.03)
     assert negatives.min() >= FIRST_KNOWN_ID
     assert valid.numpy()[:, 0].all()
     np.testing.assert_array_equal(valid[0, 1:], ~np.isin(negatives[0], [2, 4]))
-    np.testing.assert_array_equal(valid[1, 1:], negatives[1] != 3)
-    again, _ = sample(tf.constant(7, tf.int64), targets, window)
-    other, _ = sample(tf.constant(8, tf.int64), targets, window)
+    np.testing.assert_array_equal(valid[1, 1:], ~np.isin(negatives[1], [2, 3]))  # 2 is clicked after the target too
+    again, _ = sample(tf.constant(7, tf.int64), positions)
+    other, _ = sample(tf.constant(8, tf.int64), positions)
     np.testing.assert_array_equal(again, candidates)
     assert (other.numpy() != candidates.numpy()).any()
