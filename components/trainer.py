@@ -1,8 +1,6 @@
 """`run_fn` of both training stages: adapters between the TFX Trainer and the plain functions of `model.training`."""
 
 import dataclasses
-import hashlib
-import json
 import os
 from typing import Any
 
@@ -10,10 +8,11 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.servable import Servable, restore, save_weights
-from model import inputs as contract
+from components.vocabularies import table_sizes
 from model.config import GrpoConfig, ModelConfig, SupervisedConfig
 from model.lcr_ser import LcrSer
 from model.training import reinforcement, supervised
+from model.training.fingerprint import training_fingerprint
 from model.training.requests import read_requests
 from model.training.timelines import read_timelines
 
@@ -26,13 +25,12 @@ def supervised_run_fn(fn_args: Any) -> None:
             `SupervisedConfig`), `checkpoints` (a directory that outlives a killed run) and `code`.
     """
     transform = tft.TFTransformOutput(fn_args.transform_output)
-    config = SupervisedConfig(**fn_args.custom_config["supervised"])
-    checkpoints = _checkpoint_dir(fn_args)
-    model = supervised.train(
-        _model_config(fn_args, transform), config, read_timelines(_files(fn_args.train_files)),
-        read_requests(_files(fn_args.eval_files)), checkpoint_dir=checkpoints, log_dir=fn_args.model_run_dir)
+    shape, config = _model_config(fn_args, transform), SupervisedConfig(**fn_args.custom_config["supervised"])
+    data = read_timelines(_files(fn_args.train_files)), read_requests(_files(fn_args.eval_files))
+    folder = _work_dir(fn_args, training_fingerprint(*data, (shape, config), fn_args.custom_config["code"]))
+    model = supervised.train(shape, config, *data, checkpoint_dir=folder, log_dir=_log_dir(folder))
     save_weights(model, fn_args.serving_model_dir)
-    tf.io.gfile.rmtree(checkpoints)
+    _finish(folder, fn_args.model_run_dir)
 
 
 def grpo_run_fn(fn_args: Any) -> None:
@@ -43,33 +41,45 @@ def grpo_run_fn(fn_args: Any) -> None:
             exported supervised model.
     """
     transform = tft.TFTransformOutput(fn_args.transform_output)
-    config = GrpoConfig(**fn_args.custom_config["grpo"])
-    checkpoints = _checkpoint_dir(fn_args)
-    model = restore(LcrSer(_model_config(fn_args, transform)), fn_args.base_model)
-    model = reinforcement.train(
-        model, config, read_timelines(_files(fn_args.train_files)), read_requests(_files(fn_args.eval_files)),
-        checkpoint_dir=checkpoints, log_dir=fn_args.model_run_dir)
+    shape, config = _model_config(fn_args, transform), GrpoConfig(**fn_args.custom_config["grpo"])
+    data = read_timelines(_files(fn_args.train_files)), read_requests(_files(fn_args.eval_files))
+    model = restore(LcrSer(shape), fn_args.base_model)
+    weights = (variable.numpy() for variable in model.trainable_variables)
+    folder = _work_dir(fn_args, training_fingerprint(*data, (shape, config), fn_args.custom_config["code"], weights))
+    model = reinforcement.train(model, config, *data, checkpoint_dir=folder, log_dir=_log_dir(folder))
     _export(model, transform, fn_args.serving_model_dir)
-    tf.io.gfile.rmtree(checkpoints)
+    _finish(folder, fn_args.model_run_dir)
 
 
 def _model_config(fn_args: Any, transform: tft.TFTransformOutput) -> ModelConfig:
-    rows: dict[str, Any] = {
-        f"num_{name}": transform.vocabulary_size_by_name(name) + contract.FIRST_KNOWN_ID
-        for name in (contract.USER_VOCABULARY, contract.ITEM_VOCABULARY, contract.WORD_VOCABULARY)
-    }
-    return dataclasses.replace(ModelConfig(**fn_args.custom_config["model"]), **rows)
+    return dataclasses.replace(ModelConfig(**fn_args.custom_config["model"]), **table_sizes(transform))
 
 
 def _files(patterns: list[str]) -> list[str]:
     return sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
 
 
-def _checkpoint_dir(fn_args: Any) -> str:
-    """Name a directory by all that the training depends on, so that only the same training goes on from it."""
-    depends_on = [fn_args.transform_output, fn_args.train_files, fn_args.base_model, fn_args.custom_config]
-    digest = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:16]
-    return os.path.join(fn_args.custom_config["checkpoints"], digest)
+def _work_dir(fn_args: Any, fingerprint: str) -> str:
+    """Where a training keeps checkpoints and logs until it ends; only the same training finds and continues them."""
+    return os.path.join(fn_args.custom_config["checkpoints"], fingerprint)
+
+
+def _log_dir(folder: str) -> str:
+    """Beside the checkpoints: TFX deletes the artifacts of a run that fails, and a new run has others."""
+    return os.path.join(folder, "logs")
+
+
+def _finish(folder: str, run_dir: str) -> None:
+    """Put the logs into the artifact and delete the folder."""
+    tf.io.gfile.makedirs(run_dir)
+    for name in tf.io.gfile.listdir(_log_dir(folder)):
+        tf.io.gfile.copy(os.path.join(_log_dir(folder), name), os.path.join(run_dir, name), overwrite=True)
+    # A kill while files are being deleted must leave nothing that looks like checkpoints to go on from.
+    finished = folder + "-finished"
+    if tf.io.gfile.exists(finished):
+        tf.io.gfile.rmtree(finished)
+    tf.io.gfile.rename(folder, finished)
+    tf.io.gfile.rmtree(finished)
 
 
 def _export(model: LcrSer, transform: tft.TFTransformOutput, directory: str) -> None:

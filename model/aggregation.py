@@ -1,11 +1,11 @@
-"""Target-aware aggregation of history and reasoning states, Eq. (8)."""
+"""Target-aware aggregation of history and reasoning states, Eq. (7) and (8)."""
 
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from model.attention import MASKED_LOGIT
+from model.attention import MASKED_LOGIT, softmax
 
 
 @keras.saving.register_keras_serializable(package="lcr_ser")
@@ -29,8 +29,8 @@ class TargetAttention(keras.layers.Layer):
 
         Args:
             candidates: embeddings e_v, `[B, C, d]`.
-            states: H, `[B, L, d]`, scored once for all trajectories.
-            mask: True for a real event, `[B, L]`.
+            states: H, `[B, L, d]`, scored once for all trajectories; with `steps` it is H^(K) of Eq. (7).
+            mask: True for a real event, `[B, L]`; other states get no weight.
             steps: h^(1) to h^(K) of each trajectory, `[B, N, K, d]`; never masked.
 
         Returns:
@@ -40,7 +40,7 @@ class TargetAttention(keras.layers.Layer):
         history = tf.where(mask[:, None], tf.matmul(queries, states, transpose_b=True), MASKED_LOGIT)
         reasoning = tf.matmul(tf.expand_dims(queries, 1), steps, transpose_b=True)
         history = tf.repeat(tf.expand_dims(history, 1), tf.shape(steps)[1], axis=1)
-        weights = tf.nn.softmax(tf.concat([history, reasoning], -1))
+        weights = softmax(tf.concat([history, reasoning], -1))
         history, reasoning = tf.split(weights, [tf.shape(states)[1], tf.shape(steps)[2]], -1)
         # Without a single event and without a step the softmax is uniform over padding: this makes it zero.
         history *= tf.cast(mask, history.dtype)[:, None, None]

@@ -1,4 +1,4 @@
-"""Multi-head attention with its residual sum, over a history and each query's own reasoning inputs."""
+"""Multi-head attention of Eq. (1) to (5), over a history and each query's own reasoning inputs."""
 
 from typing import Any, NamedTuple
 
@@ -23,6 +23,12 @@ class Memory(NamedTuple):
     mask: tf.Tensor
 
 
+def softmax(logits: tf.Tensor) -> tf.Tensor:
+    """Softmax over the last axis, computed in float32 or finer and given in the dtype of `logits`."""
+    fine = tf.cast(logits, tf.float32) if logits.dtype.size < tf.float32.size else logits
+    return tf.cast(tf.nn.softmax(fine), logits.dtype)
+
+
 @keras.saving.register_keras_serializable(package="lcr_ser")
 class ResidualAttention(keras.layers.Layer):
     """MSA or MCA of Eq. (1) to (5), with the residual sum around it.
@@ -32,19 +38,25 @@ class ResidualAttention(keras.layers.Layer):
         num_heads: heads; divides `dim`.
         dropout: rate on the attention's output.
         post_norm: normalise the residual sum.
+
+    Raises:
+        ValueError: if `num_heads` does not divide `dim`.
     """
 
     def __init__(self, dim: int, num_heads: int, dropout: float, post_norm: bool, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if dim % num_heads:
+            raise ValueError(f"`num_heads` should divide `dim`. Received: {num_heads} and {dim}.")
         self.dim = dim
         self.num_heads = num_heads
         self.dropout = dropout
         self.post_norm = post_norm
-        self.query = Linear(dim, name="query")
-        self.key_value = Linear(2 * dim, name="key_value")
-        self.out = Linear(dim, name="out")
-        self.drop = keras.layers.Dropout(dropout)
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-5) if post_norm else None
+        dtype = self.dtype_policy
+        self.query = Linear(dim, dtype=dtype, name="query")
+        self.key_value = Linear(2 * dim, dtype=dtype, name="key_value")
+        self.out = Linear(dim, dtype=dtype, name="out")
+        self.drop = keras.layers.Dropout(dropout, dtype=dtype)
+        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=dtype) if post_norm else None
 
     def build(self, input_shape: Any = None) -> None:
         """Creates all weights."""
@@ -80,7 +92,7 @@ class ResidualAttention(keras.layers.Layer):
         logits = tf.matmul(query, memory.keys, transpose_b=True)
         logits = tf.where(memory.mask[:, None], logits, MASKED_LOGIT)
         own_logits = [tf.reduce_sum(query * keys, -1, keepdims=True) for keys, _ in own]
-        weights = tf.nn.softmax(tf.concat([logits, *own_logits], -1))
+        weights = softmax(tf.concat([logits, *own_logits], -1))
         history, *own_weights = tf.split(weights, [tf.shape(logits)[-1], *[1] * len(own)], -1)
         mixed = tf.matmul(history, memory.values)
         for weight, (_, values) in zip(own_weights, own, strict=True):

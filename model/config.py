@@ -1,6 +1,7 @@
 """Settings of the model and of its two training stages, with the paper's symbol and our default."""
 
 import dataclasses
+import re
 from typing import Literal
 
 
@@ -76,6 +77,7 @@ class SupervisedConfig:
         tcl_stop_gradient: True keeps the gradient of Eq. (9) out of the branch without cross-attention.
         l2_weight: lambda_Reg; biases and normalisation excluded, of the tables only the rows looked up.
         max_epochs: passes over all training targets at the most.
+        max_steps: steps at the most; 0 is no limit but `max_epochs`.
         patience: evaluations without a better NDCG@5 before training stops.
         evaluations_per_epoch: evaluations of the eval split in one epoch.
         max_eval_requests: requests of the eval split that an evaluation during training looks at; 0 is all.
@@ -96,6 +98,7 @@ class SupervisedConfig:
     tcl_stop_gradient: bool = False
     l2_weight: float = 1e-5
     max_epochs: int = 100
+    max_steps: int = 0
     patience: int = 5
     evaluations_per_epoch: int = 1
     max_eval_requests: int = 0
@@ -107,7 +110,7 @@ class SupervisedConfig:
         _at_least(self, 1, "batch_size", "eval_batch_size", "num_negatives", "max_epochs", "patience",
                   "evaluations_per_epoch", "checkpoint_every")
         _at_least(self, 0, "learning_rate", "tcl_weight", "tcl_margin", "l2_weight", "max_eval_requests",
-                  "targets_per_user")
+                  "targets_per_user", "max_steps")
         _one_of(self, "negative_sampling", ("uniform", "popularity"))
         _one_of(self, "tcl_distance", ("cosine", "euclidean"))
 
@@ -121,11 +124,21 @@ class GrpoConfig:
         noise_scale: gamma.  noise_std: sigma; only their product matters.
         num_negatives: candidates beside the target in a rollout.
         negative_sampling: as in the supervised stage.
+        reward: metrics `HR@k` and `NDCG@k` of a trajectory's ranking, and the weight of each.
         policy: pi(v|T), a `softmax` over the candidates' logits or the target's `sigmoid`.
+        temperature: what the logits are divided by in pi.
         kl_weight: lambda_KL.  advantage_epsilon: added to the standard deviation in Eq. (17).
-        learning_rate: of Adam; the tables do not train in this stage.
-        batch_size, eval_batch_size: rows of an update and of an evaluation step.
-        max_steps: updates.  eval_every: updates between evaluations of the eval split.
+        negative_weight: what advantages below 0 are multiplied by: 1 is Eq. (17), 0 learns from the better
+            trajectories alone. docs/training.md says what difference it makes.
+        trained: `all` weights, all but the tables (`dense`), or `reasoning`: encoders, cross attention and steps.
+            Only `all` costs a second copy of the tables, for the reference policy.
+        learning_rate: of Adam.
+        batch_size, eval_batch_size: rows of a rollout and of an evaluation step.
+        accumulation_steps: parts that a batch is worked off in, one after the other: for less memory, same result.
+        updates_per_rollout: updates from the same trajectories.
+        clip_range: the ratio's distance from 1 beyond which it earns nothing, as in PPO; 0 is off, as in the paper.
+        max_steps: rollouts; 0 leaves the supervised model as it is, Table 3 without RL.
+        eval_every: rollouts between evaluations of the eval split.
         patience: evaluations without a better NDCG@5 before training stops.
         max_eval_requests: as in the supervised stage.
         jit_compile: compile the step with XLA.
@@ -137,12 +150,19 @@ class GrpoConfig:
     noise_std: float = 1.0
     num_negatives: int = 99
     negative_sampling: Literal["uniform", "popularity"] = "uniform"
+    reward: dict[str, float] = dataclasses.field(default_factory=lambda: {"HR@1": 1.0})
     policy: Literal["softmax", "sigmoid"] = "softmax"
+    temperature: float = 1.0
     kl_weight: float = 0.1
     advantage_epsilon: float = 1e-4
+    negative_weight: float = 1.0
+    trained: Literal["all", "dense", "reasoning"] = "dense"
     learning_rate: float = 1e-4
     batch_size: int = 256
     eval_batch_size: int = 512
+    accumulation_steps: int = 1
+    updates_per_rollout: int = 1
+    clip_range: float = 0.0
     max_steps: int = 200
     eval_every: int = 25
     patience: int = 5
@@ -152,8 +172,15 @@ class GrpoConfig:
 
     def __post_init__(self) -> None:
         _at_least(self, 2, "num_trajectories")
-        _at_least(self, 1, "num_negatives", "batch_size", "eval_batch_size", "eval_every", "patience", "max_steps")
-        _at_least(self, 0, "noise_scale", "noise_std", "kl_weight", "advantage_epsilon", "learning_rate",
-                  "max_eval_requests")
+        _at_least(self, 1, "num_negatives", "batch_size", "eval_batch_size", "accumulation_steps",
+                  "updates_per_rollout", "eval_every", "patience")
+        _at_least(self, 0, "noise_scale", "noise_std", "kl_weight", "advantage_epsilon", "negative_weight",
+                  "learning_rate", "clip_range", "max_steps", "max_eval_requests")
         _one_of(self, "policy", ("softmax", "sigmoid"))
+        _one_of(self, "trained", ("all", "dense", "reasoning"))
         _one_of(self, "negative_sampling", ("uniform", "popularity"))
+        if self.temperature <= 0:
+            raise ValueError(f"`temperature` should be above 0. Received: {self.temperature}.")
+        if not self.reward or not all(re.fullmatch(r"(HR|NDCG)@[1-9]\d*", name) for name in self.reward):
+            raise ValueError("`reward` should give weights to metrics such as HR@1 or NDCG@5. "
+                             f"Received: {self.reward}.")

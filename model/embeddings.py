@@ -1,4 +1,4 @@
-"""Embedding tables whose every needed row is gathered once a batch (section 3.2.1)."""
+"""Embedding tables whose every needed row is gathered once a batch (section 3.2.1), and positions (3.2.2)."""
 
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ class EmbeddingTable(keras.layers.Layer):
     the number of ids, and no operation is proportional to the table.
 
     Args:
-        num_rows: rows, ids 0 (padding) and 1 (unknown) included.
+        num_rows: rows, ids 0 (padding) and 1 (unknown) included. TensorFlow refuses ids from there on on a CPU alone.
         dim: d.
     """
 
@@ -123,7 +123,13 @@ class PositionEmbedding(keras.layers.Layer):
         )
 
     def call(self, events: tf.Tensor) -> tf.Tensor:
-        """Adds the last L positions to events `[B, L, d]`, L at most `length`."""
+        """Adds the last L positions to events `[B, L, d]`.
+
+        Raises:
+            ValueError: if L is known and above `length`.
+        """
+        if (events.shape[1] or 0) > self.length:
+            raise ValueError(f"`events` should hold at most {self.length} columns. Received: {events.shape[1]}.")
         return events + self.positions[self.length - tf.shape(events)[1]:]
 
     def get_config(self) -> dict[str, Any]:

@@ -26,11 +26,12 @@ class HistoryEncoder(keras.layers.Layer):
         self.num_heads = num_heads
         self.dropout = dropout
         self.post_norm = post_norm
-        self.attention = ResidualAttention(dim, num_heads, dropout, post_norm, name="attention")
-        self.hidden = Linear(dim, activation="relu", name="hidden")
-        self.out = Linear(dim, name="out")
-        self.drop = keras.layers.Dropout(dropout)
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-5) if post_norm else None
+        dtype = self.dtype_policy
+        self.attention = ResidualAttention(dim, num_heads, dropout, post_norm, dtype=dtype, name="attention")
+        self.hidden = Linear(dim, activation="relu", dtype=dtype, name="hidden")
+        self.out = Linear(dim, dtype=dtype, name="out")
+        self.drop = keras.layers.Dropout(dropout, dtype=dtype)
+        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=dtype) if post_norm else None
 
     def build(self, input_shape: Any = None) -> None:
         """Creates all weights."""

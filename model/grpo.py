@@ -1,6 +1,6 @@
 """Group relative policy optimisation, Eq. (14) to (17), as pure functions."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import tensorflow as tf
 
@@ -40,7 +40,10 @@ def advantages(rewards: tf.Tensor, epsilon: float) -> tuple[tf.Tensor, tf.Tensor
 
 
 def target_log_probability(
-    logits: tf.Tensor, valid: tf.Tensor, policy: Literal["softmax", "sigmoid"] = "softmax"
+    logits: tf.Tensor,
+    valid: tf.Tensor,
+    policy: Literal["softmax", "sigmoid"] = "softmax",
+    temperature: float = 1.0,
 ) -> tf.Tensor:
     """log pi(v | T) of the target.
 
@@ -48,10 +51,12 @@ def target_log_probability(
         logits: `[B, N, C]`, the target in column 0.
         valid: False for a candidate that does not take part, `[B, C]`.
         policy: a softmax over the valid candidates, or the target's sigmoid alone.
+        temperature: what the logits are divided by; above 1 the policy is flatter.
 
     Returns:
         `[B, N]`.
     """
+    logits /= temperature
     if policy == "sigmoid":
         return tf.math.log_sigmoid(logits[..., 0])
     return tf.nn.log_softmax(tf.where(valid[:, None], logits, MASKED_LOGIT))[..., 0]
@@ -63,20 +68,49 @@ def kl_penalty(log_probability: tf.Tensor, reference: tf.Tensor) -> tf.Tensor:
     return tf.exp(difference) - difference - 1.0
 
 
+class Objective(NamedTuple):
+    """Means over all trajectories of a batch, scalars.
+
+    Attributes:
+        total: J of Eq. (15), to be maximised.
+        gain: its first term, ratio times advantage.
+        kl: the mean of Eq. (16).
+        ratio: pi over pi_old.
+        clip_ratio: share of trajectories whose ratio was clipped.
+    """
+
+    total: tf.Tensor
+    gain: tf.Tensor
+    kl: tf.Tensor
+    ratio: tf.Tensor
+    clip_ratio: tf.Tensor
+
+
 def objective(
-    log_probability: tf.Tensor, old: tf.Tensor, reference: tf.Tensor, advantage: tf.Tensor, kl_weight: float
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """J of Eq. (15), to be maximised.
+    log_probability: tf.Tensor,
+    old: tf.Tensor,
+    reference: tf.Tensor,
+    advantage: tf.Tensor,
+    *,
+    kl_weight: float,
+    clip_range: float = 0.0,
+) -> Objective:
+    """J of Eq. (15).
 
     Args:
         log_probability, old, reference: log pi of the current, the old and the reference policy, `[B, N]`.
         advantage: A, `[B, N]`.
         kl_weight: lambda_KL.
-
-    Returns:
-        Scalars: J, its first term (the policy's objective), and the mean of Eq. (16).
+        clip_range: if above 0, min(ratio A, clip(ratio, 1 - range, 1 + range) A) takes the place of ratio A.
     """
     ratio = tf.exp(log_probability - old)
-    gain = tf.reduce_mean(ratio * advantage)
-    divergence = tf.reduce_mean(kl_penalty(log_probability, reference))
-    return gain - kl_weight * divergence, gain, divergence
+    gain = ratio * advantage
+    clipped = tf.zeros_like(gain)
+    if clip_range:
+        bounded = tf.clip_by_value(ratio, 1.0 - clip_range, 1.0 + clip_range) * advantage
+        clipped = tf.cast(bounded < gain, gain.dtype)
+        gain = tf.minimum(gain, bounded)
+    gain, divergence = tf.reduce_mean(gain), tf.reduce_mean(kl_penalty(log_probability, reference))
+    return Objective(
+        gain - kl_weight * divergence, gain, divergence, tf.reduce_mean(ratio), tf.reduce_mean(clipped)
+    )

@@ -59,16 +59,16 @@ class LcrSer(keras.Model):
     ) -> None:
         super().__init__(**kwargs)
         self.config = config
-        dim = config.dim
+        dim, dtype = config.dim, self.dtype_policy
         if tables is None:
             tables = (
-                EmbeddingTable(config.num_users, dim, name="users"),
-                EmbeddingTable(config.num_items, dim, name="items"),
-                EmbeddingTable(config.num_words, dim, name="words"),
+                EmbeddingTable(config.num_users, dim, dtype=dtype, name="users"),
+                EmbeddingTable(config.num_items, dim, dtype=dtype, name="items"),
+                EmbeddingTable(config.num_words, dim, dtype=dtype, name="words"),
             )
         self.users, self.items, self.words = tables
-        self.search_positions = PositionEmbedding(config.search_length, dim, name="search_positions")
-        self.rec_positions = PositionEmbedding(config.rec_length, dim, name="rec_positions")
+        self.search_positions = PositionEmbedding(config.search_length, dim, dtype=dtype, name="search_positions")
+        self.rec_positions = PositionEmbedding(config.rec_length, dim, dtype=dtype, name="rec_positions")
         self.reasoning = LatentCrossReasoning(
             dim,
             config.num_heads,
@@ -76,11 +76,12 @@ class LcrSer(keras.Model):
             config.post_norm,
             num_steps=config.reasoning_steps,
             literal_eq5=config.literal_eq5,
+            dtype=dtype,
         )
         aggregation = TargetAttention if config.aggregation == "target" else MeanPooling
-        self.search_attention = aggregation(dim, name="search_attention")
-        self.rec_attention = aggregation(dim, name="rec_attention")
-        self.head = ScoringHead(dim, config.mlp_units, config.dropout)
+        self.search_attention = aggregation(dim, dtype=dtype, name="search_attention")
+        self.rec_attention = aggregation(dim, dtype=dtype, name="rec_attention")
+        self.head = ScoringHead(dim, config.mlp_units, config.dropout, dtype=dtype)
         self.build()
 
     def build(self, input_shape: Any = None) -> None:
@@ -155,21 +156,22 @@ class LcrSer(keras.Model):
             batch: the model batch of `model.inputs` without `candidates`.
 
         Returns:
-            float32: `user [B, d]`, `search_states [B, Ls, d]`, `search_mask [B, Ls]`, `search_steps [B, K, d]` and
-            the same three of `rec` with Lr. A mask is 1 for a real event.
+            In the dtype of the weights: `user [B, d]`, `search_states [B, Ls, d]`, `search_mask [B, Ls]`,
+            `search_steps [B, K, d]` and the same three of `rec` with Lr. A mask is 1 for a real event.
         """
         embedded = self.embed({name: batch[name] for name in (USER, REC_ITEMS, SEARCH_WORDS, SEARCH_ITEMS)})
         histories = self.read(embedded)
         steps = self.reason(histories)
-        return {
+        encoded = {
             "user": embedded.user,
             "search_states": histories.search.states,
-            "search_mask": tf.cast(histories.search.mask, tf.float32),
+            "search_mask": histories.search.mask,
             "search_steps": steps.search[:, 0],
             "rec_states": histories.rec.states,
-            "rec_mask": tf.cast(histories.rec.mask, tf.float32),
+            "rec_mask": histories.rec.mask,
             "rec_steps": steps.rec[:, 0],
         }
+        return {name: tf.cast(value, self.variable_dtype) for name, value in encoded.items()}
 
     def score(self, encoded: dict[str, tf.Tensor], candidates: tf.Tensor) -> tf.Tensor:
         """Scores candidates `[B, C]` of encoded requests: logits `[B, C]`. Id 0 gets a logit of no meaning."""
@@ -187,7 +189,10 @@ class LcrSer(keras.Model):
         return self.head(encoded["user"], search, rec, embeddings)[:, 0]
 
     def call(self, batch: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """Logits `[B, C]` of the batch's candidates; equal to `score(encode(batch), batch["candidates"])`."""
+        """Logits `[B, C]` of the batch's candidates, Eq. (1) to (10).
+
+        They are equal to `score(encode(batch), batch["candidates"])`.
+        """
         embedded = self.embed(batch)
         histories = self.read(embedded, training)
         return self.rank(embedded, histories, self.reason(histories, training=training), training)[:, 0]

@@ -40,6 +40,8 @@ def contrastive_loss(
         A scalar.
     """
     away = _cosine_distance if distance == "cosine" else _euclidean_distance
+    # In mixed precision the states are coarser than the embeddings of the target.
+    crossed, plain = tf.cast(crossed, target.dtype), tf.cast(plain, target.dtype)
     return tf.reduce_mean(tf.nn.relu(away(target, crossed) - away(target, plain) + margin))
 
 

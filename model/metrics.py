@@ -1,6 +1,7 @@
 """Rank of the clicked item among its candidates, HR@k and NDCG@k."""
 
 import math
+from collections.abc import Mapping
 
 import tensorflow as tf
 
@@ -30,3 +31,12 @@ def hit_ratio(ranks: tf.Tensor, k: int) -> tf.Tensor:
 def ndcg(ranks: tf.Tensor, k: int) -> tf.Tensor:
     """NDCG@k of each rank, with one relevant item: 1 / log2(1 + rank) if it is at most k, else 0."""
     return hit_ratio(ranks, k) * math.log(2.0) / tf.math.log1p(tf.cast(ranks, tf.float32))
+
+
+def ranking_reward(ranks: tf.Tensor, weights: Mapping[str, float]) -> tf.Tensor:
+    """Weighted sum of metrics named `HR@k` or `NDCG@k`, of each rank: the reward of section 3.4.2."""
+    total = tf.zeros(tf.shape(ranks))
+    for name, weight in weights.items():
+        metric, k = name.split("@")
+        total += weight * {"HR": hit_ratio, "NDCG": ndcg}[metric](ranks, int(k))
+    return total

@@ -6,6 +6,13 @@ import keras
 import tensorflow as tf
 
 
+def merge_rows(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
+    """Sums the slices of a row that occurs more than once."""
+    rows, which = tf.unique(gradient.indices)
+    values = tf.math.unsorted_segment_sum(gradient.values, which, tf.size(rows))
+    return tf.IndexedSlices(values, rows, gradient.dense_shape)
+
+
 class SplitAdam(tf.Module):
     """Adam whose cost does not depend on the size of the tables.
 
@@ -34,18 +41,17 @@ class SplitAdam(tf.Module):
     ) -> None:
         super().__init__()
         self.learning_rate, self.beta_1, self.beta_2, self.epsilon = learning_rate, beta_1, beta_2, epsilon
-        self._tables = [table.value for table in tables]
-        self._dense = list(dense)
+        self.tables, self.dense = tuple(tables), tuple(dense)
         self.adam = keras.optimizers.Adam(learning_rate, beta_1, beta_2, epsilon)
-        self.adam.build(self._dense)
+        self.adam.build(list(self.dense))
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.first = [tf.Variable(tf.zeros_like(table), trainable=False) for table in self._tables]
-        self.second = [tf.Variable(tf.zeros_like(table), trainable=False) for table in self._tables]
+        self.first = [tf.Variable(tf.zeros_like(table.value), trainable=False) for table in self.tables]
+        self.second = [tf.Variable(tf.zeros_like(table.value), trainable=False) for table in self.tables]
 
     @property
     def sources(self) -> list[tf.Variable]:
         """What to differentiate with respect to, in the order that `apply` takes gradients."""
-        return [*self._tables, *(variable.value for variable in self._dense)]
+        return [variable.value for variable in (*self.tables, *self.dense)]
 
     def apply(self, gradients: Sequence[tf.Tensor | tf.IndexedSlices | None]) -> None:
         """Takes one step.
@@ -57,21 +63,21 @@ class SplitAdam(tf.Module):
             ValueError: if the gradient of a table is dense.
         """
         self.step.assign_add(1)
-        for index, gradient in enumerate(gradients[: len(self._tables)]):
+        for index, gradient in enumerate(gradients[: len(self.tables)]):
             self._update_rows(index, gradient)
-        pairs = zip(gradients[len(self._tables):], self._dense, strict=True)
+        pairs = zip(gradients[len(self.tables):], self.dense, strict=True)
         self.adam.apply_gradients([(gradient, weight) for gradient, weight in pairs if gradient is not None])
 
     def _update_rows(self, index: int, gradient: tf.IndexedSlices) -> None:
         if not isinstance(gradient, tf.IndexedSlices):
             raise ValueError(f"The gradient of a table should be tf.IndexedSlices. Received: {type(gradient)}.")
         first, second = self.first[index], self.second[index]
-        rows, which = tf.unique(gradient.indices)
-        summed = tf.math.unsorted_segment_sum(gradient.values, which, tf.size(rows))
+        gradient = merge_rows(gradient)
+        rows, summed = gradient.indices, gradient.values
         mean = self.beta_1 * tf.gather(first, rows) + (1.0 - self.beta_1) * summed
         square = self.beta_2 * tf.gather(second, rows) + (1.0 - self.beta_2) * tf.square(summed)
         first.scatter_update(tf.IndexedSlices(mean, rows))
         second.scatter_update(tf.IndexedSlices(square, rows))
         step = tf.cast(self.step, tf.float32)
         rate = self.learning_rate * tf.sqrt(1.0 - self.beta_2**step) / (1.0 - self.beta_1**step)
-        self._tables[index].scatter_sub(tf.IndexedSlices(rate * mean / (tf.sqrt(square) + self.epsilon), rows))
+        self.tables[index].value.scatter_sub(tf.IndexedSlices(rate * mean / (tf.sqrt(square) + self.epsilon), rows))

@@ -24,7 +24,7 @@ class MeanPooling(keras.layers.Layer):
         Args:
             candidates: not looked at; `TargetAttention` takes them.
             states: H, `[B, L, d]`.
-            mask: True for a real event, `[B, L]`.
+            mask: True for a real event, `[B, L]`; other states do not count.
             steps: h^(1) to h^(K) of each trajectory, `[B, N, K, d]`; never masked.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Latent cross reasoning over both histories, Eq. (1) to (7)."""
+"""Latent cross reasoning over both histories, Eq. (1) to (6)."""
 
 from typing import Any, NamedTuple
 
@@ -15,14 +15,14 @@ class EncodedHistory(NamedTuple):
     Attributes:
         states: H, `[B, L, d]`.
         mask: True for a real event, `[B, L]`.
-        start: h^(0), `[B, d]`.
+        start: h^(0), `[B, d]`; None if K is 0.
         own: what this side's MSA attends to.
         cross: the other history, as this side's MCA attends to it; None if K is 0.
     """
 
     states: tf.Tensor
     mask: tf.Tensor
-    start: tf.Tensor
+    start: tf.Tensor | None
     own: Memory
     cross: Memory | None
 
@@ -66,20 +66,21 @@ class LatentCrossReasoning(keras.layers.Layer):
         self.dim = dim
         self.num_steps = num_steps
         self.literal_eq5 = literal_eq5
-        self.search_encoder = HistoryEncoder(**self.layer_config, name="search_encoder")
-        self.rec_encoder = HistoryEncoder(**self.layer_config, name="rec_encoder")
-        self.search_cross = ResidualAttention(**self.layer_config, name="search_cross")
-        self.rec_cross = ResidualAttention(**self.layer_config, name="rec_cross")
+        dtype = self.dtype_policy
+        self.search_encoder = HistoryEncoder(**self.layer_config, dtype=dtype, name="search_encoder")
+        self.rec_encoder = HistoryEncoder(**self.layer_config, dtype=dtype, name="rec_encoder")
+        self.search_cross = ResidualAttention(**self.layer_config, dtype=dtype, name="search_cross")
+        self.rec_cross = ResidualAttention(**self.layer_config, dtype=dtype, name="rec_cross")
 
     def build(self, input_shape: Any = None) -> None:
-        """Creates all weights."""
+        """Creates all weights; those of the encoders alone if K is 0."""
         self.search_encoder.build()
         self.rec_encoder.build()
-        self.search_empty = self.add_weight(name="search_empty", shape=(self.dim,), initializer="zeros")
-        self.rec_empty = self.add_weight(name="rec_empty", shape=(self.dim,), initializer="zeros")
         if self.num_steps:
             self.search_cross.build()
             self.rec_cross.build()
+            self.search_empty = self.add_weight(name="search_empty", shape=(self.dim,), initializer="zeros")
+            self.rec_empty = self.add_weight(name="rec_empty", shape=(self.dim,), initializer="zeros")
             shape = (self.num_steps, self.dim)
             self.search_steps = self.add_weight(name="search_steps", shape=shape, initializer="glorot_normal")
             self.rec_steps = self.add_weight(name="rec_steps", shape=shape, initializer="glorot_normal")
@@ -96,7 +97,7 @@ class LatentCrossReasoning(keras.layers.Layer):
 
         Args:
             search, rec: events with positions, `[B, Ls, d]` and `[B, Lr, d]`.
-            search_mask, rec_mask: True for a real event, `[B, Ls]` and `[B, Lr]`.
+            search_mask, rec_mask: True for a real event, `[B, Ls]` and `[B, Lr]`. Nothing looks at other events.
             training: whether dropout applies.
 
         Returns:
@@ -104,16 +105,17 @@ class LatentCrossReasoning(keras.layers.Layer):
         """
         search_states, search_own = self.search_encoder(search, search_mask, training=training)
         rec_states, rec_own = self.rec_encoder(rec, rec_mask, training=training)
-        search_cross = rec_cross = None
+        search_cross = rec_cross = search_start = rec_start = None
         if self.num_steps:
+            search_start = _start(search_states, search_mask, self.search_empty)
+            rec_start = _start(rec_states, rec_mask, self.rec_empty)
             search_cross = Memory(*self.search_cross.remember(rec), rec_mask[:, None])
             rec_cross = Memory(*self.rec_cross.remember(search), search_mask[:, None])
             if self.literal_eq5:
                 rec_own = Memory(*self.rec_encoder.attention.remember(search), search_mask[:, None])
         return Sides(
-            EncodedHistory(search_states, search_mask, _start(search_states, search_mask, self.search_empty),
-                           search_own, search_cross),
-            EncodedHistory(rec_states, rec_mask, _start(rec_states, rec_mask, self.rec_empty), rec_own, rec_cross),
+            EncodedHistory(search_states, search_mask, search_start, search_own, search_cross),
+            EncodedHistory(rec_states, rec_mask, rec_start, rec_own, rec_cross),
         )
 
     def call(
@@ -130,11 +132,13 @@ class LatentCrossReasoning(keras.layers.Layer):
         Returns:
             h^(1) to h^(K) of each side, `[B, N, K, d]`.
         """
+        if not self.num_steps:
+            trajectories = 1 if noise is None else tf.shape(noise.search)[1]
+            none = tf.zeros([tf.shape(histories.rec.mask)[0], trajectories, 0, self.dim], self.compute_dtype)
+            return Sides(none, none)
         search, rec = histories.search.start[:, None], histories.rec.start[:, None]
         if noise is not None:
             search, rec = search + noise.search, rec + noise.rec
-        if not self.num_steps:
-            return Sides(search[:, :, None][:, :, :0], rec[:, :, None][:, :, :0])
         search_own: tuple[Any, ...] = ()
         rec_own, search_cross, rec_cross = search_own, search_own, search_own
         steps = []
@@ -165,5 +169,8 @@ class LatentCrossReasoning(keras.layers.Layer):
 
 
 def _start(states: tf.Tensor, mask: tf.Tensor, empty: tf.Tensor) -> tf.Tensor:
-    """h^(0) = H[-1], `[B, d]`: padding stands on the left, so the last column is the newest event."""
-    return tf.where(tf.reduce_any(mask, 1)[:, None], states[:, -1], empty)
+    """h^(0) = H[-1], `[B, d]`: the state of the newest real event, wherever padding stands."""
+    newest = tf.reduce_max(tf.where(mask, tf.range(tf.shape(mask)[1]), 0), 1)
+    # Keras casts weights to the dtype of the states in `call` alone.
+    empty = tf.cast(empty, states.dtype)
+    return tf.where(tf.reduce_any(mask, 1)[:, None], tf.gather(states, newest, batch_dims=1), empty)

@@ -28,8 +28,10 @@ class ScoringHead(keras.layers.Layer):
         self.dropout = dropout
         # One attribute a layer: tf.train.Checkpoint does not see into the lists of a Keras layer.
         for index, width in enumerate((*units, 1)[1:]):
-            setattr(self, f"dense_{index}", Linear(width, name=f"dense_{index}"))
-        self.drops = [keras.layers.Dropout(dropout) for _ in units]
+            # The last one is as precise as the weights: rounded logits would tie.
+            policy = self.dtype_policy if index < len(self.units) - 1 else self.variable_dtype
+            setattr(self, f"dense_{index}", Linear(width, dtype=policy, name=f"dense_{index}"))
+        self.drops = [keras.layers.Dropout(dropout, dtype=self.dtype_policy) for _ in units]
 
     @property
     def later(self) -> list[Linear]:
@@ -61,14 +63,14 @@ class ScoringHead(keras.layers.Layer):
             training: whether dropout applies.
 
         Returns:
-            Logits, `[B, N, C]`.
+            Logits, `[B, N, C]`, in the dtype of the weights.
         """
         of_user, of_search, of_rec, of_candidate = tf.split(self.kernel, 4)
         shared = tf.tensordot(candidates, of_candidate, 1) + (tf.matmul(user, of_user) + self.bias)[:, None]
         outputs = tf.tensordot(search, of_search, 1) + tf.tensordot(rec, of_rec, 1) + shared[:, None]
         for drop, layer in zip(self.drops, self.later, strict=True):
             outputs = layer(drop(tf.nn.relu(outputs), training=training))
-        return outputs[..., 0]
+        return tf.cast(outputs[..., 0], self.variable_dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""

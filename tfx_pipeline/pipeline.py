@@ -108,7 +108,7 @@ def _trainer(settings: Settings, transform: BaseComponent, run_fn: str, base_mod
     custom_config = {
         "model": dataclasses.asdict(settings.model_shape()),
         "checkpoints": str(settings.run_dir / "checkpoints"),
-        "code": source_hash("model", "components.trainer", "components.servable"),
+        "code": source_hash("model", "components.trainer", "components.servable", "components.vocabularies"),
         **stage,
     }
     return Trainer(

@@ -1,29 +1,29 @@
 """The training loop of both stages: evaluation, early stopping, checkpoints, logs."""
 
 import dataclasses
-import math
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from model.training.checkpoints import Checkpoints
 from model.training.evaluation import MAIN_METRIC, Evaluator
+from model.training.metrics_log import MetricsLog
+from model.training.non_finite import BatchIds, FiniteGuard
 from model.training.progress import Progress, ProgressReporter
-
-LOG_EVERY = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """When a training evaluates, saves and stops.
+    """When a training evaluates, saves, logs and stops.
 
     Attributes:
         stage: its name in logs.
-        total_steps: steps at the most.
+        total_steps: steps at the most; 0 evaluates the weights as they are and keeps them.
         eval_every, checkpoint_every: steps between evaluations and between checkpoints.
         patience: evaluations without a better NDCG@5 before it stops.
         evaluate_first: evaluate before the first step, so that the start can be the best.
+        log_every: steps between rows of the log, besides one for the first step and one for every evaluation.
     """
 
     stage: str
@@ -32,6 +32,7 @@ class Schedule:
     checkpoint_every: int
     patience: int
     evaluate_first: bool
+    log_every: int = 10
 
 
 class TrainingLoop:
@@ -44,9 +45,10 @@ class TrainingLoop:
         schedule: when to do what.
         take_step: runs the step of a number counted from 0; gives scalars to log, `loss` among them.
         evaluator: gives the metrics of the current weights.
-        state: all that a step changes, by name.
-        weights: what is kept of the best model, by name.
-        checkpoint_dir, log_dir: of checkpoints and of TensorBoard.
+        state: all that a step changes besides the weights, by name.
+        weights: what a step changes in the model, and what is kept of the best one.
+        batch_ids: what identifies the rows of a step's batch, for the report on a loss that is not finite.
+        checkpoint_dir, log_dir: of checkpoints, and of TensorBoard and `<stage>.csv`.
     """
 
     def __init__(
@@ -56,7 +58,8 @@ class TrainingLoop:
         evaluator: Evaluator,
         *,
         state: dict[str, Any],
-        weights: dict[str, Any],
+        weights: Sequence[tf.Variable],
+        batch_ids: BatchIds,
         checkpoint_dir: str,
         log_dir: str,
     ) -> None:
@@ -73,65 +76,65 @@ class TrainingLoop:
             "last_metric": self._last_metric,
             "stale": self._stale,
         }
-        self._latest = tf.train.CheckpointManager(
-            tf.train.Checkpoint(**counters, **state), os.path.join(checkpoint_dir, "latest"), max_to_keep=1
-        )
-        self._best = tf.train.CheckpointManager(
-            tf.train.Checkpoint(**weights), os.path.join(checkpoint_dir, "best"), max_to_keep=1
-        )
-        self._writer = tf.summary.create_file_writer(log_dir)
+        self._checkpoints = Checkpoints(checkpoint_dir, {**counters, **state}, weights)
+        self._log = MetricsLog(schedule.stage, log_dir)
+        self._guard = FiniteGuard(schedule.stage, log_dir, batch_ids, weights)
         self._reporter = ProgressReporter()
 
     def run(self) -> None:
         """Trains from the latest checkpoint on.
 
         Raises:
-            FloatingPointError: if the loss is not finite; the message names the step.
+            FloatingPointError: if the loss or a weight is not finite; the message names the step and a file with the
+                ids of its batch.
+            OSError: if a checkpoint or a log cannot be written; the message names the last good checkpoint.
         """
         schedule = self._schedule
-        if self._latest.latest_checkpoint:
-            self._latest.checkpoint.restore(self._latest.latest_checkpoint).assert_existing_objects_matched()
-        elif schedule.evaluate_first:
-            self._evaluate(0)
-        with self._writer.as_default():
-            for step in range(int(self._step), schedule.total_steps):
-                if self._stale >= schedule.patience:
-                    break
-                self._train_step(step)
-        self._writer.flush()
-        self._best.checkpoint.restore(self._best.latest_checkpoint).assert_existing_objects_matched()
+        restored = self._checkpoints.restore_latest()
+        with self._checkpoints.writing("The table of metrics"):
+            self._log.resume(int(self._step) if restored else -1)
+        if not restored and (schedule.evaluate_first or not schedule.total_steps):
+            self._finish_step(0, {}, evaluate=True)
+        for step in range(int(self._step), schedule.total_steps):
+            if self._stale >= schedule.patience:
+                break
+            self._train_step(step)
+        self._checkpoints.restore_best()
 
     def _train_step(self, step: int) -> None:
         schedule, done = self._schedule, step + 1
         logs = self._take_step(step)
-        loss = float(logs["loss"])
-        if not math.isfinite(loss):
-            raise FloatingPointError(f"The {schedule.stage} loss should be finite. Received: {loss} at step {done}.")
+        self._guard.check_loss(done, logs)
         self._step.assign(done)
-        if done % LOG_EVERY == 0 or done == 1:
-            for name, value in logs.items():
-                tf.summary.scalar(f"{schedule.stage}/{name}", value, done)
-        if done % schedule.eval_every == 0 or done == schedule.total_steps:
-            self._evaluate(done)
-            self._report(done, loss, True)
-        elif done % schedule.checkpoint_every == 0:
-            self._latest.save(done)
-        self._report(done, loss, False)
+        evaluate = done % schedule.eval_every == 0 or done == schedule.total_steps
+        self._finish_step(done, logs, evaluate)
+        self._report(done, float(logs["loss"]), evaluate)
 
-    def _evaluate(self, done: int) -> None:
-        metrics = self._evaluator()
-        with self._writer.as_default():
-            for name, value in metrics.items():
-                tf.summary.scalar(f"{self._schedule.stage}/eval/{name}", value, done)
-        self._last_metric.assign(metrics[MAIN_METRIC])
-        if metrics[MAIN_METRIC] > float(self._best_metric):
-            self._best_metric.assign(metrics[MAIN_METRIC])
+    def _finish_step(self, done: int, logs: dict[str, tf.Tensor], evaluate: bool) -> None:
+        """Evaluates, logs and saves after a step, as far as these are due; also before the first one."""
+        schedule = self._schedule
+        save = evaluate or done % schedule.checkpoint_every == 0
+        if save:
+            self._guard.check_weights(done, logs)
+        metrics = self._evaluator() if evaluate else {}
+        # Before the checkpoint: of what is written later than that, nothing must be missing when the run goes on.
+        if evaluate or done == 1 or done % schedule.log_every == 0:
+            with self._checkpoints.writing(f"The metrics of step {done}"):
+                self._log.write(done, logs, metrics)
+        if evaluate:
+            self._note(done, metrics[MAIN_METRIC])
+        if save:
+            self._checkpoints.save_latest(done)
+
+    def _note(self, done: int, metric: float) -> None:
+        self._last_metric.assign(metric)
+        if metric > float(self._best_metric):
+            self._best_metric.assign(metric)
             self._stale.assign(0)
             # Before the loop's own state: a kill in between repeats these steps and writes the same again.
-            self._best.save(done)
+            self._checkpoints.save_best(done)
         else:
             self._stale.assign_add(1)
-        self._latest.save(done)
 
     def _report(self, done: int, loss: float, now: bool) -> None:
         metric = float(self._last_metric)

@@ -1,19 +1,21 @@
 """Reinforcement stage: GRPO over latent reasoning trajectories, Eq. (13) to (17)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
 from model import grpo
 from model.config import GrpoConfig
-from model.inputs import CANDIDATES, REC_ITEMS
+from model.inputs import CANDIDATES
 from model.lcr_ser import Embedded, LcrSer
-from model.metrics import hit_ratio, pessimistic_rank
+from model.metrics import pessimistic_rank, ranking_reward
 from model.optimizers import SplitAdam
 from model.reasoning import Sides
 from model.training.evaluation import Evaluator
+from model.training.groups import Gradient, Groups, Rollout, Totals, split_groups
 from model.training.loop import Schedule, TrainingLoop
 from model.training.negatives import NegativeSampler
+from model.training.non_finite import batch_ids
 from model.training.requests import Requests
 from model.training.targets import TargetOrder
 from model.training.timelines import Timelines
@@ -31,7 +33,7 @@ def train(
     checkpoint_dir: str,
     log_dir: str,
 ) -> LcrSer:
-    """Improves a supervised model with GRPO; the three tables stay as they are.
+    """Improves a supervised model with GRPO.
 
     The model itself is the first to be evaluated, so the result is never worse on the requests. A training that was
     cut off goes on from its last checkpoint when called again with the same arguments.
@@ -41,19 +43,18 @@ def train(
         config: the training's settings.
         timelines: the training log.
         requests: the eval split.
-        checkpoint_dir, log_dir: of checkpoints and of TensorBoard.
+        checkpoint_dir, log_dir: of checkpoints, and of TensorBoard and `grpo.csv`.
 
     Returns:
         The model with the weights of its best evaluation.
 
     Raises:
-        FloatingPointError: if the loss is not finite; the message names the step.
+        FloatingPointError, OSError: as `TrainingLoop.run`.
     """
-    reference = copy_policy(model)
-    optimizer = SplitAdam([], model.dense_variables, config.learning_rate)
+    reference = copy_policy(model, share_tables=config.trained != "all")
+    optimizer = make_optimizer(model, config)
     order = TargetOrder(timelines.targets, config.batch_size, config.seed)
     take_step = make_step(model, reference, optimizer, config, timelines)
-    weights = [variable.value for variable in model.dense_variables]
     loop = TrainingLoop(
         Schedule(
             stage="grpo",
@@ -62,11 +63,13 @@ def train(
             checkpoint_every=config.eval_every,
             patience=config.patience,
             evaluate_first=True,
+            log_every=1,  # a few hundred steps at the most, each worth seeing
         ),
         lambda step: take_step(tf.constant(step, tf.int64), tf.constant(order.batch(step))),
         Evaluator(model, requests, config.eval_batch_size, config.max_eval_requests),
-        state={"weights": weights, "optimizer": optimizer},
-        weights={"weights": weights},
+        state={"optimizer": optimizer},
+        weights=[variable.value for variable in (*optimizer.tables, *optimizer.dense)],
+        batch_ids=lambda step: batch_ids(timelines, order.batch(step)),
         checkpoint_dir=checkpoint_dir,
         log_dir=log_dir,
     )
@@ -74,46 +77,77 @@ def train(
     return model
 
 
-def copy_policy(model: LcrSer) -> LcrSer:
-    """A second model with the same tables and a copy of all other weights."""
-    copy = LcrSer(model.config, tables=model.tables)
-    for target, source in zip(copy.dense_variables, model.dense_variables, strict=True):
-        target.assign(source)
+def copy_policy(model: LcrSer, share_tables: bool = True) -> LcrSer:
+    """A second model with a copy of the weights; the tables are the same layers unless they are to be copied."""
+    copy = LcrSer(model.config, tables=model.tables if share_tables else None)
+    for target, source in zip(copy.trainable_variables, model.trainable_variables, strict=True):
+        if target is not source:
+            target.assign(source)
     return copy
+
+
+def make_optimizer(model: LcrSer, config: GrpoConfig) -> SplitAdam:
+    """Adam for the weights that `trained` names."""
+    tables = [layer.table for layer in model.tables] if config.trained == "all" else []
+    dense = model.reasoning.trainable_variables if config.trained == "reasoning" else model.dense_variables
+    return SplitAdam(tables, dense, config.learning_rate)
 
 
 def make_step(
     model: LcrSer, reference: LcrSer, optimizer: SplitAdam, config: GrpoConfig, timelines: Timelines
 ) -> Callable[[tf.Tensor, tf.Tensor], Logs]:
-    """The compiled update.
+    """The step: one rollout and its updates.
 
     Returns:
         A function of the step, int64 scalar, and the positions of its targets, int32 `[B]`: it rolls out N
-        trajectories of each target, updates the model once and gives what `group_objective` gives, the negated
-        objective as `loss`, and `grad_norm`.
+        trajectories of each target, updates the model and gives what `group_objective` gives and `grad_norm`, as
+        means over the updates.
     """
     windows = TargetWindows(timelines, model.config)
     sample = NegativeSampler(timelines, config.negative_sampling, config.num_negatives, config.seed)
-
-    def update(embedded: Embedded, valid: tf.Tensor, noise: Sides) -> Logs:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(optimizer.sources)
-            logs = group_objective(model, reference, config, embedded, valid=valid, noise=noise)
-        gradients = tape.gradient(logs["loss"], optimizer.sources)
-        optimizer.apply(gradients)
-        return {**logs, "grad_norm": tf.linalg.global_norm([g for g in gradients if g is not None])}
-
-    if config.jit_compile:
-        update = tf.function(update, jit_compile=True, autograph=False)
+    own_tables = reference.tables is not model.tables
 
     @tf.function(autograph=False)
-    def step(number: tf.Tensor, positions: tf.Tensor) -> Logs:
-        batch, targets = windows(positions)
+    def sample_groups(number: tf.Tensor, positions: tf.Tensor) -> Groups:
+        batch, _ = windows(positions)
         candidates, valid = sample(number, positions)
-        noise = sample_noise(config, tf.shape(targets)[0], model.config.dim, number)
-        # XLA compiles anew for every shape, and the number of rows looked up changes.
-        embedded = model.embed({**batch, CANDIDATES: candidates})._replace(rows=())
-        return update(embedded, valid, noise)
+        noise = sample_noise(config, tf.shape(positions)[0], model.config.dim, number)
+        return Groups({**batch, CANDIDATES: candidates}, valid, noise)
+
+    def play(embedded: Embedded, anchor: Embedded, groups: Groups, rollout: Rollout | None) -> tuple[Logs, Rollout]:
+        return group_objective(
+            model, reference, config, embedded, anchor=anchor, valid=groups.valid, noise=groups.noise, rollout=rollout
+        )
+
+    if config.jit_compile:
+        # The lookups stay outside of XLA: their shapes depend on the ids, and it compiles anew for every shape.
+        play = tf.function(play, jit_compile=True, autograph=False)
+
+    @tf.function(autograph=False)
+    def differentiate(groups: Groups, rollout: Rollout | None) -> tuple[list[Gradient], Logs, Rollout]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(optimizer.sources)
+            embedded = model.embed(groups.batch)._replace(rows=())
+            anchor = reference.embed(groups.batch)._replace(rows=()) if own_tables else embedded
+            logs, rollout = play(embedded, anchor, groups, rollout)
+        return tape.gradient(logs["loss"], optimizer.sources), logs, rollout
+
+    @tf.function(autograph=False)
+    def apply(gradients: list[Gradient]) -> tf.Tensor:
+        optimizer.apply(gradients)
+        return tf.linalg.global_norm([gradient for gradient in gradients if gradient is not None])
+
+    def step(number: tf.Tensor, positions: tf.Tensor) -> Logs:
+        parts = split_groups(sample_groups(number, positions), config.accumulation_steps)
+        rollouts: list[Rollout | None] = [None] * len(parts)
+        history = []
+        for _ in range(config.updates_per_rollout):
+            totals = Totals()
+            for index, groups in enumerate(parts):
+                gradients, logs, rollouts[index] = differentiate(groups, rollouts[index])
+                totals.add(gradients, logs, groups.valid.shape[0] / positions.shape[0])
+            history.append({**totals.logs, "grad_norm": apply(totals.gradients)})
+        return {name: tf.reduce_mean([logs[name] for logs in history]) for name in history[0]}
 
     return step
 
@@ -130,51 +164,70 @@ def sample_noise(config: GrpoConfig, batch: tf.Tensor, dim: int, number: tf.Tens
 
 
 def group_objective(
-    model: LcrSer, reference: LcrSer, config: GrpoConfig, embedded: Embedded, *, valid: tf.Tensor, noise: Sides
-) -> Logs:
-    """Rolls out one group a row and computes Eq. (15). Dropout is off: only the noise explores.
+    model: LcrSer,
+    reference: LcrSer,
+    config: GrpoConfig,
+    embedded: Embedded,
+    *,
+    anchor: Embedded,
+    valid: tf.Tensor,
+    noise: Sides,
+    rollout: Rollout | None = None,
+) -> tuple[Logs, Rollout]:
+    """Eq. (15) for one group a row. Dropout is off: only the noise explores.
 
     Args:
         model, reference: pi and pi_ref, on the same candidates and the same noise.
-        config: policy, epsilon and lambda_KL.
+        config: policy, reward, epsilon and lambda_KL.
         embedded: a batch whose candidates are the target, in column 0, and its negatives.
+        anchor: the same batch, embedded by the reference.
         valid: False for candidates that do not take part, `[B, C]`.
         noise: of both sides, `[B, N, d]`.
+        rollout: what the old policy did; None if `model` still is the old policy.
 
     Returns:
-        `loss` (the negated objective), `policy_objective`, `kl`, `reward`, `reward_std`, `frac_reward_zero_std`.
+        `loss` (the negated objective), `policy_objective`, `kl`, `ratio`, `clip_ratio`, `reward`, `reward_std`,
+        `frac_reward_zero_std`; and the rollout, for further updates from it.
     """
-    logits = _roll_out(model, embedded, noise)
-    log_probability = grpo.target_log_probability(logits, valid, config.policy)
-    reference_logits = tf.stop_gradient(_roll_out(reference, embedded, noise))
-    rewards = _rewards(logits, valid)
-    advantage, constant = grpo.advantages(rewards, config.advantage_epsilon)
-    total, gain, divergence = grpo.objective(
-        log_probability,
-        # One update for each rollout: the old policy is the current one, and only its gradient is missing.
-        tf.stop_gradient(log_probability),
-        grpo.target_log_probability(reference_logits, valid, config.policy),
-        advantage,
-        config.kl_weight,
+    logits = _logits(model, embedded, noise)
+    log_probability = grpo.target_log_probability(logits, valid, config.policy, config.temperature)
+    if rollout is None:
+        reference_logits = _logits(reference, anchor, noise)
+        rollout = Rollout(
+            # The old policy is the current one: a ratio of 1 whose gradient is that of log pi.
+            tf.stop_gradient(log_probability),
+            tf.stop_gradient(
+                grpo.target_log_probability(reference_logits, valid, config.policy, config.temperature)
+            ),
+            _rewards(logits, valid, config.reward),
+        )
+    advantage, constant = grpo.advantages(rollout.rewards, config.advantage_epsilon)
+    advantage = tf.where(advantage < 0, config.negative_weight * advantage, advantage)
+    result = grpo.objective(
+        log_probability, rollout.old, rollout.reference, advantage,
+        kl_weight=config.kl_weight, clip_range=config.clip_range,
     )
-    return {
-        "loss": -total,
-        "policy_objective": gain,
-        "kl": divergence,
-        "reward": tf.reduce_mean(rewards),
-        "reward_std": tf.reduce_mean(tf.math.reduce_std(rewards, 1)),
+    logs = {
+        "loss": -result.total,
+        "policy_objective": result.gain,
+        "kl": result.kl,
+        "ratio": result.ratio,
+        "clip_ratio": result.clip_ratio,
+        "reward": tf.reduce_mean(rollout.rewards),
+        "reward_std": tf.reduce_mean(tf.math.reduce_std(rollout.rewards, 1)),
         "frac_reward_zero_std": tf.reduce_mean(tf.cast(constant, tf.float32)),
     }
+    return logs, rollout
 
 
-def _roll_out(model: LcrSer, embedded: Embedded, noise: Sides) -> tf.Tensor:
+def _logits(model: LcrSer, embedded: Embedded, noise: Sides) -> tf.Tensor:
     """Logits of N trajectories over one encoding of the histories, `[B, N, C]`, Eq. (13)."""
     histories = model.read(embedded)
     return model.rank(embedded, histories, model.reason(histories, noise=noise))
 
 
-def _rewards(logits: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
-    """HR@1 of each trajectory's ranking, `[B, N]`."""
+def _rewards(logits: tf.Tensor, valid: tf.Tensor, reward: Mapping[str, float]) -> tf.Tensor:
+    """Reward of each trajectory's ranking, `[B, N]`."""
     taking_part = tf.where(valid[:, None], logits, -tf.constant(float("inf")))
     ranks = pessimistic_rank(taking_part, tf.zeros(tf.shape(logits)[:2], tf.int32))
-    return hit_ratio(ranks, 1)
+    return ranking_reward(ranks, reward)

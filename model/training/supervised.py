@@ -14,6 +14,7 @@ from model.optimizers import SplitAdam
 from model.training.evaluation import Evaluator
 from model.training.loop import Schedule, TrainingLoop
 from model.training.negatives import NegativeSampler
+from model.training.non_finite import batch_ids
 from model.training.requests import Requests
 from model.training.targets import TargetOrder
 from model.training.timelines import Timelines
@@ -30,8 +31,9 @@ def train(
     *,
     checkpoint_dir: str,
     log_dir: str,
+    start: LcrSer | None = None,
 ) -> LcrSer:
-    """Trains a new model until NDCG@5 of the requests stops growing.
+    """Trains a model until NDCG@5 of the requests stops growing.
 
     A training that was cut off goes on from its last checkpoint when called again with the same arguments, to the
     same result. Nothing in `checkpoint_dir` is deleted.
@@ -41,37 +43,37 @@ def train(
         config: the training's settings.
         timelines: the training log.
         requests: the eval split.
-        checkpoint_dir, log_dir: of checkpoints and of TensorBoard.
+        checkpoint_dir, log_dir: of checkpoints, and of TensorBoard and `supervised.csv`.
+        start: a model to go on with, changed in place; None makes a new one. It is the first to be evaluated, so the
+            result is never worse on the requests.
 
     Returns:
         The model with the weights of its best evaluation.
 
     Raises:
-        FloatingPointError: if the loss is not finite; the message names the step.
+        FloatingPointError, OSError: as `TrainingLoop.run`.
     """
     keras.utils.set_random_seed(config.seed)
-    model = LcrSer(model_config)
+    model = start or LcrSer(model_config)
     optimizer = SplitAdam([layer.table for layer in model.tables], model.dense_variables, config.learning_rate)
     order = TargetOrder(timelines.last_targets(config.targets_per_user), config.batch_size, config.seed)
     take_step = make_step(model, optimizer, config, timelines)
+    total_steps = config.max_epochs * order.steps_per_epoch
     loop = TrainingLoop(
         Schedule(
             stage="supervised",
-            total_steps=config.max_epochs * order.steps_per_epoch,
+            total_steps=min(total_steps, config.max_steps or total_steps),
             eval_every=max(1, order.steps_per_epoch // config.evaluations_per_epoch),
             checkpoint_every=config.checkpoint_every,
             patience=config.patience,
-            evaluate_first=False,
+            evaluate_first=start is not None,
         ),
         lambda step: take_step(tf.constant(step, tf.int64), tf.constant(order.batch(step))),
         Evaluator(model, requests, config.eval_batch_size, config.max_eval_requests),
         # Keras does not show its dropout seeds to a tf.train.Checkpoint.
-        state={
-            "model": model,
-            "optimizer": optimizer,
-            "seeds": [variable.value for variable in model.non_trainable_variables],
-        },
-        weights={"model": model},
+        state={"optimizer": optimizer, "seeds": [variable.value for variable in model.non_trainable_variables]},
+        weights=[variable.value for variable in model.trainable_variables],
+        batch_ids=lambda step: batch_ids(timelines, order.batch(step)),
         checkpoint_dir=checkpoint_dir,
         log_dir=log_dir,
     )

@@ -1,8 +1,12 @@
-"""Small random logs and batches for the tests of model/."""
+"""Small random logs, batches and models for the tests of model/."""
+
+import functools
 
 import numpy as np
+import tensorflow as tf
 
 from model.config import ModelConfig
+from model.lcr_ser import LcrSer
 from model.training.columns import offsets
 from model.training.requests import Requests
 from model.training.timelines import Timelines
@@ -77,3 +81,31 @@ def randomise(model, seed=0):
     for variable in model.trainable_variables:
         variable.assign(rng.normal(0, 0.4, variable.shape))
     return model
+
+
+def random_config(seed):
+    """Random sizes, with every K from 0 to 3 and every switch among any 16 consecutive seeds."""
+    rng = np.random.default_rng(seed)
+    heads = int(rng.integers(1, 4))
+    lengths = ("rec_length", "search_length", "words_per_search", "items_per_search")
+    return small_config(
+        dim=heads * int(rng.integers(2, 5)),
+        num_heads=heads,
+        **{name: int(rng.integers(1, 6)) for name in lengths},
+        mlp_units=tuple(rng.integers(2, 9, rng.integers(0, 4)).tolist()),
+        reasoning_steps=seed % 4,
+        post_norm=seed // 4 % 2 == 0,
+        aggregation=("target", "mean")[seed // 8 % 2],
+        literal_eq5=bool((seed // 8 + seed) % 2),
+    )
+
+
+def tensors(batch):
+    """A batch of arrays as the model takes it."""
+    return {name: tf.constant(value) for name, value in batch.items()}
+
+
+@functools.cache
+def random_model(**changes):
+    """A model with noise for weights; tests share it, so that none may change it."""
+    return randomise(LcrSer(small_config(**changes)))

@@ -1,5 +1,7 @@
 """Saving, restoring and exporting."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -69,20 +71,29 @@ def test_every_weight_is_in_a_checkpoint(changes, tmp_path):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy(), err_msg=theirs.path)
 
 
-def test_keras_file_gives_the_same_model(model, batch, tmp_path):
-    path = tmp_path / "model.keras"
-    model.save(path)
-    loaded = keras.models.load_model(path)
+SIZES = [{}, {"reasoning_steps": 0, "mlp_units": ()}, {"aggregation": "mean", "post_norm": False, "literal_eq5": True}]
+
+
+@pytest.mark.parametrize("changes", SIZES, ids=str)
+def test_keras_file_gives_the_same_model(changes, batch, tmp_path):
+    model = randomise(LcrSer(small_config(**changes)))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.config == model.config
     np.testing.assert_array_equal(loaded(batch), model(batch))
 
 
-def test_layers_rebuild_from_their_config(model):
-    encoder = model.reasoning.rec_encoder
-    for layer in (*model.layers, encoder, encoder.attention, encoder.out):
-        copy = type(layer).from_config(layer.get_config())
-        assert copy.get_config() == layer.get_config()
+@pytest.mark.parametrize("changes", SIZES, ids=str)
+def test_model_and_its_layers_rebuild_from_their_config(changes):
+    layers = ours_in(LcrSer(small_config(**changes), name="some_name"))
+    for layer in layers:
+        config, arguments = layer.get_config(), inspect.signature(type(layer)).parameters
+        # The tables of another model are no setting.
+        assert set(arguments) - {"kwargs", "tables"} <= set(config), type(layer)
+        assert type(layer).from_config(config).get_config() == config
+        assert keras.saving.get_registered_name(type(layer)) == f"lcr_ser>{type(layer).__name__}"
+    assert len({type(layer) for layer in layers}) == 9
 
 
-def test_compiled_call_equals_the_eager_call(model, batch):
-    np.testing.assert_allclose(tf.function(model, autograph=False)(batch), model(batch), atol=1e-6)
+def ours_in(model):
+    return [layer for layer in model._flatten_layers() if type(layer).__module__.startswith("model.")]

@@ -1,0 +1,113 @@
+"""Checkpoints of a training: the state it goes on from, and its best weights."""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+
+class Checkpoints:
+    """Keeps one `latest` and one `best` checkpoint.
+
+    A new checkpoint is written beside the old one, becomes the recorded one when a small file is renamed, and only then
+    is the old one deleted. So wherever a save ends early, a whole checkpoint is left; what else is left is deleted at
+    the next start.
+
+    Args:
+        directory: of both, made if it is not there.
+        state: all that a step changes besides the weights, by name.
+        weights: what the training changes in the model.
+    """
+
+    def __init__(self, directory: str, state: dict[str, Any], weights: Sequence[tf.Variable]) -> None:
+        self._directory = directory
+        self._latest = _manager(os.path.join(directory, "latest"), weights=list(weights), **state)
+        self._best = _manager(os.path.join(directory, "best"), weights=list(weights))
+
+    def restore_latest(self) -> bool:
+        """Restores state and weights; False if there is no checkpoint yet."""
+        if not self._latest.latest_checkpoint:
+            return False
+        self._restore(self._latest)
+        return True
+
+    def restore_best(self) -> None:
+        """Restores the weights of the best evaluation."""
+        self._restore(self._best)
+
+    def save_latest(self, step: int) -> None:
+        """Saves state and weights after a step; raises what `writing` raises."""
+        with self.writing(f"The checkpoint of step {step}"):
+            self._latest.save(step)
+
+    def save_best(self, step: int) -> None:
+        """Saves the weights after a step; raises what `writing` raises."""
+        with self.writing(f"The best weights, of step {step},"):
+            self._best.save(step)
+
+    @contextlib.contextmanager
+    def writing(self, what: str) -> Iterator[None]:
+        """Says what to do if something cannot be written within the context, most often for want of space.
+
+        Args:
+            what: the first words of the message.
+
+        Raises:
+            OSError: instead of any error of TensorFlow or of the system.
+        """
+        try:
+            yield
+        except (tf.errors.OpError, OSError) as error:
+            # On disk, not in the manager: that one may already know of a checkpoint that it could not record.
+            recorded = _recorded(self._latest.directory)
+            step = int(recorded.rsplit("-", 1)[1]) if recorded else 0
+            last = f"The last good checkpoint is of step {step}" if recorded else "There is no checkpoint yet"
+            raise OSError(
+                f"{what} could not be written: {_reason(error)}. {last}, in {self._directory}. Free some space, or put "
+                f"right what else is wrong, and start the same training again: it goes on from step {step}."
+            ) from error
+
+    def _restore(self, manager: tf.train.CheckpointManager) -> None:
+        path = manager.latest_checkpoint
+        try:
+            manager.checkpoint.restore(path).assert_existing_objects_matched()
+        except Exception as error:  # TensorFlow's errors here have no base class in common
+            raise OSError(
+                f"The checkpoint {path} could not be restored: {_reason(error)}. Delete {self._directory} to start the "
+                "training anew."
+            ) from error
+
+
+def _manager(directory: str, **objects: Any) -> tf.train.CheckpointManager:
+    _delete_leftovers(directory)
+    return tf.train.CheckpointManager(tf.train.Checkpoint(**objects), directory, max_to_keep=1)
+
+
+def _recorded(directory: str) -> str | None:
+    """The checkpoint that counts, by the file that `tf.train.CheckpointManager` renames into place last."""
+    state = tf.train.get_checkpoint_state(directory)
+    return state.model_checkpoint_path if state else None
+
+
+def _delete_leftovers(directory: str) -> None:
+    """Deletes what belongs to no recorded checkpoint: parts of a save that was killed or found no space."""
+    if not tf.io.gfile.isdir(directory):
+        return
+    recorded = _recorded(directory)
+    for name in tf.io.gfile.listdir(directory):
+        if name == "checkpoint" or recorded and name.startswith(os.path.basename(recorded) + "."):
+            continue
+        path = os.path.join(directory, name)
+        if tf.io.gfile.isdir(path):
+            tf.io.gfile.rmtree(path)
+        else:
+            tf.io.gfile.remove(path)
+
+
+def _reason(error: Exception) -> str:
+    """What TensorFlow says, in one line and without the names of its ops."""
+    text = getattr(error, "message", None) or str(error)
+    return re.sub(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\]", "", text).strip().split("\n")[0]
