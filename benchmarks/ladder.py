@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.experiment import Experiment, append, in_scratch, quiet, read_experiment, without_searches
-from benchmarks.ladder_report import report
+from benchmarks.ladder_report import CONTROLS, report
 from model.training import reinforcement, supervised
 from tfx_pipeline.settings import load
 
@@ -27,7 +27,9 @@ RUNGS: dict[str, dict[str, dict[str, Any]]] = {
     "+TRA": {"model": {}, "supervised": {"tcl_weight": 0.0}},
     "+TCL": {"model": {}, "supervised": {}},
 }
-FURTHER = ("+RL", "control", "control, GRPO's rate")
+# GRPO, and what it has to beat: the same further budget of supervised steps, at their own learning rate, at GRPO's,
+# and at GRPO's with as many candidates.
+FURTHER = ("+RL", *CONTROLS)
 
 
 def main() -> None:
@@ -93,7 +95,8 @@ def _further_steps(experiment: Experiment, config: Any, name: str) -> Any:
         evaluations_per_epoch=max(1, steps_per_epoch // grpo.eval_every),
         patience=grpo.patience,
         max_eval_requests=grpo.max_eval_requests,
-        learning_rate=config.learning_rate if name == "control" else grpo.learning_rate,
+        learning_rate=config.learning_rate if name == CONTROLS[0] else grpo.learning_rate,
+        num_negatives=grpo.num_negatives if name == CONTROLS[2] else config.num_negatives,
     )
 
 

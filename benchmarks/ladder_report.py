@@ -9,7 +9,7 @@ from scipy import stats
 METRICS = ("HR@1", "HR@5", "HR@10", "NDCG@5", "NDCG@10")
 # What each rung is compared with: the one before it, or the supervised model it starts from.
 BEFORE = {"K = 0": "K = 0, no searches", "+LCR": "Base", "+TRA": "+LCR", "+TCL": "+TRA", "+RL": "+TCL"}
-CONTROLS = ("control", "control, GRPO's rate")
+CONTROLS = ("control", "control, GRPO's rate", "control, GRPO's rate and candidates")
 
 
 def report(rows: Sequence[dict[str, Any]], order: Sequence[str]) -> str:

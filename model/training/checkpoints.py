@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 
@@ -19,10 +20,10 @@ class Checkpoints:
     Args:
         directory: of both, made if it is not there.
         state: all that a step changes besides the weights, by name.
-        weights: what the training changes in the model.
+        weights: what the training changes in the model; of variables that are in `state` too, one copy is saved.
     """
 
-    def __init__(self, directory: str, state: dict[str, Any], weights: Sequence[tf.Variable]) -> None:
+    def __init__(self, directory: str, state: dict[str, Any], weights: Sequence[keras.Variable]) -> None:
         self._directory = directory
         self._latest = _manager(os.path.join(directory, "latest"), weights=list(weights), **state)
         self._best = _manager(os.path.join(directory, "best"), weights=list(weights))

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from model.training.checkpoints import Checkpoints
@@ -58,7 +59,7 @@ class TrainingLoop:
         evaluator: Evaluator,
         *,
         state: dict[str, Any],
-        weights: Sequence[tf.Variable],
+        weights: Sequence[keras.Variable],
         batch_ids: BatchIds,
         checkpoint_dir: str,
         log_dir: str,

@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -42,7 +43,7 @@ class FiniteGuard:
         weights: what the training changes in the model.
     """
 
-    def __init__(self, stage: str, log_dir: str, ids: BatchIds, weights: Sequence[tf.Variable]) -> None:
+    def __init__(self, stage: str, log_dir: str, ids: BatchIds, weights: Sequence[keras.Variable]) -> None:
         self._stage = stage
         self._log_dir = log_dir
         self._ids = ids
@@ -67,7 +68,7 @@ class FiniteGuard:
         Raises:
             FloatingPointError: as above.
         """
-        spoilt = [weight.name for weight in self._weights if not tf.reduce_all(tf.math.is_finite(weight))]
+        spoilt = [weight.path for weight in self._weights if not tf.reduce_all(tf.math.is_finite(weight.value))]
         if spoilt:
             self._stop(done, logs, f"weights should be finite. Received: NaN or infinity in {', '.join(spoilt[:3])}")
 

@@ -68,7 +68,7 @@ def train(
         lambda step: take_step(tf.constant(step, tf.int64), tf.constant(order.batch(step))),
         Evaluator(model, requests, config.eval_batch_size, config.max_eval_requests),
         state={"optimizer": optimizer},
-        weights=[variable.value for variable in (*optimizer.tables, *optimizer.dense)],
+        weights=[*optimizer.tables, *optimizer.dense],
         batch_ids=lambda step: batch_ids(timelines, order.batch(step)),
         checkpoint_dir=checkpoint_dir,
         log_dir=log_dir,

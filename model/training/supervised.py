@@ -72,7 +72,7 @@ def train(
         Evaluator(model, requests, config.eval_batch_size, config.max_eval_requests),
         # Keras does not show its dropout seeds to a tf.train.Checkpoint.
         state={"optimizer": optimizer, "seeds": [variable.value for variable in model.non_trainable_variables]},
-        weights=[variable.value for variable in model.trainable_variables],
+        weights=model.trainable_variables,
         batch_ids=lambda step: batch_ids(timelines, order.batch(step)),
         checkpoint_dir=checkpoint_dir,
         log_dir=log_dir,

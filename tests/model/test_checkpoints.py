@@ -1,16 +1,19 @@
 """Checkpoints: what counts as the latest one, and what is said when one cannot be written or read."""
 
+import math
 import resource
 
+import keras
 import pytest
 import tensorflow as tf
 
+from model.optimizers import SplitAdam
 from model.training.checkpoints import Checkpoints
 
 
 @pytest.fixture
 def weight():
-    return tf.Variable(tf.zeros([5000]))
+    return keras.Variable(tf.zeros([5000]))
 
 
 @pytest.fixture
@@ -31,9 +34,9 @@ def no_space():
 
 
 def restored(tmp_path):
-    weight = tf.Variable(tf.ones([5000]))
+    weight = keras.Variable(tf.ones([5000]))
     assert Checkpoints(str(tmp_path), {"count": tf.Variable(0)}, [weight]).restore_latest()
-    return float(weight[0])
+    return float(weight.value[0])
 
 
 def files(tmp_path):
@@ -80,3 +83,10 @@ def test_a_checkpoint_that_cannot_be_read_is_named(tmp_path, checkpoints):
     (tmp_path / "latest" / "ckpt-3.data-00000-of-00001").write_bytes(b"")
     with pytest.raises(OSError, match=f"ckpt-3 could not be restored: .*Delete {tmp_path} to start"):
         restored(tmp_path)
+
+
+def test_weights_that_are_in_the_state_too_are_saved_once(tmp_path, weight):
+    Checkpoints(str(tmp_path), {"optimizer": SplitAdam([], [weight], 0.1)}, [weight]).save_latest(1)
+    saved = tf.train.load_checkpoint(str(tmp_path / "latest"))
+    sizes = [math.prod(shape) for shape in saved.get_variable_to_shape_map().values()]
+    assert sizes.count(5000) == 3  # the weight and Adam's two moments

@@ -7,7 +7,7 @@ import reference.losses
 import reference.scoring
 import tensorflow as tf
 from reference_weights import requests_of, settings_of, weights_of
-from synthetic_logs import random_batch, randomise, small_config, tensors
+from synthetic_logs import random_batch, random_model, randomise, small_config, tensors
 
 from model import grpo
 from model.config import GrpoConfig, SupervisedConfig
@@ -27,7 +27,7 @@ def assert_close(ours, expected):
 @pytest.mark.parametrize("aggregation", ["target", "mean"])
 def test_supervised_losses(distance, aggregation):
     """Eq. (9), (11) and (12); a negative that the user did click is no pair of Eq. (11)."""
-    model = randomise(LcrSer(small_config(aggregation=aggregation)))
+    model = random_model(aggregation=aggregation)
     config = SupervisedConfig(tcl_distance=distance, tcl_weight=0.7, l2_weight=0.01)
     batch = random_batch(model.config, size=10, candidates=5)
     valid = np.random.default_rng(8).random((10, 5)) < 0.7
@@ -114,7 +114,7 @@ def test_rewards_of_rankings():
 
 def test_group_objective_from_requests_to_j():
     """Eq. (13) to (17): rollouts of pi and of another pi_ref, their rankings' rewards, A, and J before any update."""
-    policy, anchor = (randomise(LcrSer(small_config()), seed) for seed in (5, 6))
+    policy, anchor = random_model(), randomise(LcrSer(small_config()), seed=6)
     config = GrpoConfig(kl_weight=0.3, reward={"HR@1": 1.0, "NDCG@3": 0.5}, policy="softmax")
     batch, rng = random_batch(policy.config, candidates=5), np.random.default_rng(7)
     epsilon = rng.normal(size=(2, 5, 4, policy.config.dim))

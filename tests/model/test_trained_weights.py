@@ -4,18 +4,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from reference_weights import variables_of
-from synthetic_logs import random_batch, randomise, small_config, tensors
+from synthetic_logs import random_batch, random_model, tensors
 
 from model.config import GrpoConfig, SupervisedConfig
 from model.inputs import CANDIDATES, REC_ITEMS, SEARCH_ITEMS
-from model.lcr_ser import LcrSer
 from model.training import reinforcement
 from model.training.supervised import ranking_losses
 
 
 @pytest.mark.parametrize("steps", [0, 2])
 def test_empty_histories_give_finite_gradients(steps):
-    model = randomise(LcrSer(small_config(reasoning_steps=steps)))
+    model = random_model(reasoning_steps=steps)
     batch = {name: np.zeros_like(value) for name, value in random_batch(model.config).items()}
     with tf.GradientTape() as tape:
         logits = model(tensors({**batch, CANDIDATES: batch[CANDIDATES] + 3}))
@@ -25,7 +24,7 @@ def test_empty_histories_give_finite_gradients(steps):
 
 
 def test_gradients_of_tables_are_sparse_over_distinct_rows():
-    model = randomise(LcrSer(small_config()))
+    model = random_model()
     batch = random_batch(model.config)
     with tf.GradientTape() as tape:
         logits = model(tensors(batch))
@@ -50,7 +49,7 @@ def weights_without_gradient(loss, variables):
     "changes", [{}, {"post_norm": False}, {"literal_eq5": True}, {"reasoning_steps": 0, "aggregation": "mean"}], ids=str
 )
 def test_every_weight_learns_in_the_supervised_stage(changes):
-    model = randomise(LcrSer(small_config(**changes)))
+    model = random_model(**changes)
     batch = tensors(random_batch(model.config, size=10))
 
     def loss():
@@ -62,7 +61,7 @@ def test_every_weight_learns_in_the_supervised_stage(changes):
 
 @pytest.mark.parametrize("policy", ["softmax", "sigmoid"])
 def test_every_dense_weight_learns_in_the_reinforcement_stage(policy):
-    model = randomise(LcrSer(small_config()))
+    model = random_model()
     config = GrpoConfig(num_trajectories=6, noise_scale=3.0, policy=policy)
     trained = reinforcement.make_optimizer(model, config).sources
     variables = {
