@@ -95,7 +95,7 @@ def _attention_figures(
     other = {"search": histories.rec, "rec": histories.search}
     for side, attention in (("search", model.search_attention), ("rec", model.rec_attention)):
         history = getattr(histories, side)
-        query = tf.linalg.matmul(target, attention.kernel, transpose_b=True)
+        query = tf.linalg.matmul(target, attention.kernel, transpose_b=True) * attention.dim**-0.5
         scores = tf.linalg.matvec(tf.concat([history.states, getattr(steps, side)[:, 0]], 1), query)
         real = tf.concat([history.mask, tf.ones_like(getattr(steps, side)[:, 0, :, 0], tf.bool)], 1)
         weights = tf.nn.softmax(tf.where(real, scores, -1e9))

@@ -10,7 +10,10 @@ from model.attention import MASKED_LOGIT, softmax
 
 @keras.saving.register_keras_serializable(package="lcr_ser")
 class TargetAttention(keras.layers.Layer):
-    """Att of Eq. (8): bilinear scores h W e_v, a softmax over real events and reasoning steps, a weighted sum.
+    """Att of Eq. (8): scores h W e_v / sqrt(d), a softmax over real events and reasoning steps, a weighted sum.
+
+    The root keeps the first weights near a plain mean. Without it the attention is peaked before it has learnt
+    anything, and overfits (BUILD_NOTES.md has the figures).
 
     Args:
         dim: d.
@@ -36,7 +39,7 @@ class TargetAttention(keras.layers.Layer):
         Returns:
             w, `[B, N, C, d]`; zero where there is neither an event nor a step.
         """
-        queries = tf.tensordot(candidates, tf.transpose(self.kernel), 1)
+        queries = tf.tensordot(candidates, tf.transpose(self.kernel), 1) * self.dim**-0.5
         history = tf.where(mask[:, None], tf.matmul(queries, states, transpose_b=True), MASKED_LOGIT)
         reasoning = tf.matmul(tf.expand_dims(queries, 1), steps, transpose_b=True)
         history = tf.repeat(tf.expand_dims(history, 1), tf.shape(steps)[1], axis=1)

@@ -90,14 +90,16 @@ def take_mean(rows: tf.Tensor, positions: tf.Tensor, ids: tf.Tensor) -> tf.Tenso
         `[B, Ls, d]`.
     """
     shape = tf.shape(ids)
+    lists = shape[0] * shape[1]
     real = tf.where(tf.reshape(ids, [-1]) != PADDING_ID)[:, 0]
+    # One more list, with one row: of no row at all TensorFlow's gradient is memory that nobody has written.
     means = tf.sparse.segment_mean(
         rows,
-        tf.gather(tf.reshape(positions, [-1]), real),
-        real // tf.cast(shape[-1], tf.int64),
-        num_segments=shape[0] * shape[1],
+        tf.concat([tf.gather(tf.reshape(positions, [-1]), real), [0]], 0),
+        tf.concat([tf.cast(real, tf.int32) // shape[-1], [lists]], 0),
+        num_segments=lists + 1,
     )
-    return tf.reshape(means, [shape[0], ids.shape[1] or shape[1], rows.shape[-1]])
+    return tf.reshape(means[:-1], [shape[0], ids.shape[1] or shape[1], rows.shape[-1]])
 
 
 @keras.saving.register_keras_serializable(package="lcr_ser")

@@ -3,18 +3,7 @@
 Everything that names a feature imports the name from here: ExampleGen, Transform, the trainers, the
 servable and the scoring client. The module imports nothing, so that `serving/` can use it alone.
 
-Symbols, used in every shape of the project:
-
-| symbol | meaning |
-|---|---|
-| B | requests in a batch |
-| Lr, Ls | recommendation and search history length |
-| W | words of a query |
-| M | clicked items of a search |
-| C | candidates of a request |
-| K | reasoning steps |
-| N | trajectories of a GRPO group |
-| d | width of an embedding and of a state |
+The symbols in its shapes are those of `model/__init__.py`.
 
 Examples (raw: ids and words as strings; transformed: the same names with int64 ids) hold flat lists:
 

@@ -79,7 +79,7 @@ def train(
 
 def copy_policy(model: LcrSer, share_tables: bool = True) -> LcrSer:
     """A second model with a copy of the weights; the tables are the same layers unless they are to be copied."""
-    copy = LcrSer(model.config, tables=model.tables if share_tables else None)
+    copy = LcrSer(model.config, tables=model.tables if share_tables else None, dtype=model.dtype_policy)
     for target, source in zip(copy.trainable_variables, model.trainable_variables, strict=True):
         if target is not source:
             target.assign(source)
@@ -105,7 +105,7 @@ def make_step(
     """
     windows = TargetWindows(timelines, model.config)
     sample = NegativeSampler(timelines, config.negative_sampling, config.num_negatives, config.seed)
-    own_tables = reference.tables is not model.tables
+    own_tables = reference.items is not model.items
 
     @tf.function(autograph=False)
     def sample_groups(number: tf.Tensor, positions: tf.Tensor) -> Groups:

@@ -7,6 +7,7 @@ from reference_weights import variables_of
 from synthetic_logs import random_batch, random_model, tensors
 
 from model.config import GrpoConfig, SupervisedConfig
+from model.embeddings import take_mean
 from model.inputs import CANDIDATES, REC_ITEMS, SEARCH_ITEMS
 from model.training import reinforcement
 from model.training.supervised import ranking_losses
@@ -21,6 +22,20 @@ def test_empty_histories_give_finite_gradients(steps):
     gradients = tape.gradient(logits, [variable.value for variable in model.trainable_variables])
     assert np.isfinite(logits).all()
     assert all(np.isfinite(tf.convert_to_tensor(gradient)).all() for gradient in gradients if gradient is not None)
+
+
+def test_gradient_of_no_word_at_all_is_zero():
+    """TensorFlow leaves memory that others have used in the gradient of an empty mean: hence many tries."""
+    for attempt in range(100):
+        tf.fill([4096], float("nan")) + attempt  # freed at once
+        rows, ids = tf.zeros([1, 32]), tf.zeros([4, 25, 2], tf.int32)
+        with tf.GradientTape() as tape:
+            tape.watch(rows)
+            means = take_mean(rows, ids, ids)
+            total = tf.reduce_sum(means)
+        gradient = tf.convert_to_tensor(tape.gradient(total, rows))
+        np.testing.assert_array_equal(gradient, np.zeros([1, 32]))
+        np.testing.assert_array_equal(means, np.zeros([4, 25, 32]))
 
 
 def test_gradients_of_tables_are_sparse_over_distinct_rows():

@@ -6,10 +6,10 @@ from reference.encoding import softmax
 
 
 def attend_to_target(kernel, states, candidate):
-    """w of Eq. (8) with the bilinear score h W e_v; zero where there is no state at all."""
+    """w of Eq. (8) with the bilinear score h W e_v / sqrt(d); zero where there is no state at all."""
     if not states:
         return np.zeros(len(candidate))
-    shares = softmax([state @ kernel @ candidate for state in states])
+    shares = softmax([state @ kernel @ candidate / np.sqrt(len(candidate)) for state in states])
     return sum(share * state for share, state in zip(shares, states, strict=True))
 
 
