@@ -12,7 +12,7 @@ from model.config import GrpoConfig, SupervisedConfig
 from model.training import reinforcement, supervised
 from model.training.checkpoints import Checkpoints
 
-MODEL = small_config(dropout=0.2, reasoning_steps=1, mlp_units=())
+MODEL = small_config(dropout=0.2, reasoning_steps=1, mlp_units=(4,))
 SUPERVISED = SupervisedConfig(
     batch_size=64, eval_batch_size=64, learning_rate=0.02, tcl_weight=0.0, max_epochs=2, patience=2, checkpoint_every=2
 )
