@@ -37,19 +37,15 @@ def eager():
     tf.config.run_functions_eagerly(False)
 
 
-def run_steps(timelines, count=1, **changes):
+def run_step(timelines, **changes):
     config = dataclasses.replace(CONFIG, **changes)
     model = randomise(LcrSer(MODEL))
     reference = reinforcement.copy_policy(model, share_tables=config.trained != "all")
     step = reinforcement.make_step(
         model, reference, reinforcement.make_optimizer(model, config), config, timelines
     )
-    targets = timelines.targets
-    logs = [
-        step(tf.constant(number, tf.int64), tf.constant(targets[number * 32 : number * 32 + 32]))
-        for number in range(count)
-    ]
-    return model, reference, [{name: float(value) for name, value in one.items()} for one in logs]
+    logs = step(tf.constant(0, tf.int64), tf.constant(timelines.targets[:32]))
+    return model, reference, {name: float(value) for name, value in logs.items()}
 
 
 def differences(model, other):
@@ -60,7 +56,7 @@ def differences(model, other):
 
 
 def test_starts_at_the_reference(timelines, eager):
-    *_, (logs,) = run_steps(timelines, learning_rate=0.0)
+    *_, logs = run_step(timelines, learning_rate=0.0)
     assert set(logs) == LOG_NAMES
     assert logs["kl"] == pytest.approx(0.0, abs=1e-9)
     assert logs["ratio"] == 1.0
@@ -111,7 +107,7 @@ def _rewards_and_advantages(model, embedded, noise):
 
 @pytest.mark.parametrize("trained", ["all", "dense", "reasoning"])
 def test_only_what_is_to_be_trained_changes(timelines, eager, trained):
-    model, reference, _ = run_steps(timelines, trained=trained)
+    model, reference, _ = run_step(timelines, trained=trained)
     tables = {f"{name}/table" for name in ("users", "items", "words")}
     for name, difference in differences(model, reference).items():
         expected = trained == "all" if name in tables else trained != "reasoning" or "latent_cross" in name
@@ -129,18 +125,17 @@ def test_reference_shares_the_tables_unless_they_train():
 
 @pytest.mark.parametrize("trained", ["all", "dense"])
 def test_parts_of_a_batch_add_up_to_the_batch(timelines, eager, trained):
-    changes = {"trained": trained, "updates_per_rollout": 2, "count": 2}
-    whole, _, logs = run_steps(timelines, **changes)
-    parts, _, logs_of_parts = run_steps(timelines, accumulation_steps=3, **changes)
+    changes = {"trained": trained, "updates_per_rollout": 2}
+    whole, _, logs = run_step(timelines, **changes)
+    parts, _, logs_of_parts = run_step(timelines, accumulation_steps=3, **changes)
     # Adam divides by the size of tiny gradients, so that rounding shows more in weights than in the sums.
     assert max(differences(whole, parts).values()) < 2e-4
-    for one, other in zip(logs, logs_of_parts, strict=True):
-        assert other == pytest.approx(one, rel=1e-3, abs=1e-5)
+    assert logs_of_parts == pytest.approx(logs, rel=1e-3, abs=1e-5)
 
 
 def test_further_updates_keep_the_rollout(timelines, eager):
-    once, _, (logs_of_one,) = run_steps(timelines)
-    twice, _, (logs_of_two,) = run_steps(timelines, updates_per_rollout=2)
+    once, _, logs_of_one = run_step(timelines)
+    twice, _, logs_of_two = run_step(timelines, updates_per_rollout=2)
     assert logs_of_one["ratio"] == 1.0
     assert logs_of_two["ratio"] != 1.0
     assert logs_of_two["kl"] > 0
@@ -154,19 +149,28 @@ def test_further_updates_keep_the_rollout(timelines, eager):
 
 def test_clipping_limits_further_updates(timelines, eager):
     changes = {"updates_per_rollout": 4, "kl_weight": 0.0, "learning_rate": 0.02}
-    *_, (free,) = run_steps(timelines, **changes)
-    *_, (clipped,) = run_steps(timelines, clip_range=0.01, **changes)
+    *_, free = run_step(timelines, **changes)
+    *_, clipped = run_step(timelines, clip_range=0.01, **changes)
     assert free["clip_ratio"] == 0
     assert clipped["clip_ratio"] > 0
     assert clipped["policy_objective"] < free["policy_objective"]
 
 
+def test_negative_advantages_count_as_much_as_they_are_weighted(timelines, eager):
+    whole, half, none = (
+        run_step(timelines, negative_weight=weight, learning_rate=0.0)[2]["policy_objective"]
+        for weight in (1.0, 0.5, 0.0)
+    )
+    assert none > 0.01  # the mean of what is left of advantages whose mean is 0
+    assert half == pytest.approx((whole + none) / 2, abs=1e-5)
+
+
 def test_compiled_step_equals_the_eager_one(timelines):
-    compiled, _, logs = run_steps(timelines, updates_per_rollout=2)
+    compiled, _, logs = run_step(timelines, updates_per_rollout=2)
     tf.config.run_functions_eagerly(True)
-    eager, _, expected = run_steps(timelines, updates_per_rollout=2)
+    eager, _, expected = run_step(timelines, updates_per_rollout=2)
     tf.config.run_functions_eagerly(False)
-    assert logs[0] == pytest.approx(expected[0], rel=1e-3, abs=1e-5)
+    assert logs == pytest.approx(expected, rel=1e-3, abs=1e-5)
     assert max(differences(compiled, eager).values()) < 2e-4
 
 

@@ -1,5 +1,6 @@
 """Both stages on tiny logs: they learn and report."""
 
+import csv
 import dataclasses
 import logging
 
@@ -119,3 +120,16 @@ def test_grpo_is_never_worse_on_the_requests(logs, trained, tmp_path, eager):
         ours.assign(theirs)
     reinforcement.train(model, GRPO, *logs, **directories(tmp_path))
     assert evaluate(model, logs[1], 32)["NDCG@5"] >= evaluate(trained, logs[1], 32)["NDCG@5"]
+
+
+def test_training_goes_on_from_a_start_for_a_number_of_steps(logs, trained, tmp_path, eager):
+    start = LcrSer(MODEL)
+    for ours, theirs in zip(start.trainable_variables, trained.trainable_variables, strict=True):
+        ours.assign(theirs)
+    config = dataclasses.replace(SUPERVISED, max_steps=2)
+    assert supervised.train(MODEL, config, *logs, **directories(tmp_path), start=start) is start
+    rows = list(csv.DictReader((tmp_path / "logs" / "supervised.csv").read_text().splitlines()))
+    assert [row["step"] for row in rows] == ["0", "1", "2"]
+    before, after = (evaluate(model, logs[1], 32)["NDCG@5"] for model in (trained, start))
+    assert float(rows[0]["eval/NDCG@5"]) == pytest.approx(before)
+    assert after >= before
