@@ -99,13 +99,6 @@ def test_a_full_disk_costs_only_the_steps_since_the_last_checkpoint(whole, tmp_p
     assert steps == {"checkpoint", f"ckpt-{recorded_step(latest)}"}
 
 
-@pytest.fixture
-def eager():
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 def values(variables):
     return [variable.numpy() for variable in variables]
 

@@ -16,17 +16,11 @@ from model.training import reinforcement, supervised
 from model.training.non_finite import batch_ids
 from model.training.targets import TargetOrder
 
+pytestmark = pytest.mark.usefixtures("eager")
+
 SUPERVISED = SupervisedConfig(batch_size=16, eval_batch_size=32, max_epochs=1, checkpoint_every=1)
 ENCODER_ONLY = small_config(dropout=0.1, reasoning_steps=0, mlp_units=())
 LOGS = random_logs(users=12)
-
-
-@pytest.fixture(autouse=True)
-def eager():
-    """A few eager steps are quicker than one trace."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 def directories(path):

@@ -29,14 +29,6 @@ def timelines():
     return random_logs()[0]
 
 
-@pytest.fixture
-def eager():
-    """A few eager steps are quicker than one trace."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 def run_step(timelines, **changes):
     config = dataclasses.replace(CONFIG, **changes)
     model = randomise(LcrSer(MODEL))

@@ -25,14 +25,6 @@ GRPO = GrpoConfig(
 )
 
 
-@pytest.fixture
-def eager():
-    """A few eager steps are quicker than one trace."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 def directories(path):
     return {"checkpoint_dir": str(path / "checkpoints"), "log_dir": str(path / "logs")}
 
