@@ -1,6 +1,6 @@
 """What reasoning does, in numbers: where the states go (the paper's Fig. 4a and 5), and what the attentions look at.
 
-    python -m benchmarks.states --seed 2025                # with the contrastive loss and without it
+    python -m benchmarks.states --seed 2025    # contrastive loss as set, with its gradient everywhere, and without it
 """
 
 import argparse
@@ -18,10 +18,15 @@ from model.training import supervised
 from model.training.windows import RequestWindows
 
 REQUESTS = 2048
+VARIANTS: dict[str, dict[str, Any]] = {
+    "as set": {},
+    "gradient everywhere": {"tcl_stop_gradient": "none"},
+    "without TCL": {"tcl_weight": 0.0},
+}
 
 
 def main() -> None:
-    """Trains two models and prints a line of JSON for each."""
+    """Trains a model for each variant and prints a line of JSON for it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=2025)
     parser.add_argument("--threads", type=int, default=0, help="of TensorFlow; 0 leaves it to choose")
@@ -29,12 +34,12 @@ def main() -> None:
     quiet(args.threads)
     experiment = read_experiment()
     results = experiment.settings.output_dir / "bench" / f"states_{experiment.settings.name}.jsonl"
-    for weight in (experiment.supervised.tcl_weight, 0.0):
-        config = dataclasses.replace(experiment.supervised, seed=args.seed, tcl_weight=weight)
+    for name, changes in VARIANTS.items():
+        config = dataclasses.replace(experiment.supervised, seed=args.seed, **changes)
         model = in_scratch(
             supervised.train, experiment.shape, config, experiment.timelines, experiment.eval_requests
         )
-        append(results, {"tcl_weight": weight, "seed": args.seed, **look_at(model, experiment)})
+        append(results, {"variant": name, "seed": args.seed, **look_at(model, experiment)})
 
 
 def look_at(model: LcrSer, experiment: Experiment) -> dict[str, Any]:

@@ -74,7 +74,8 @@ class SupervisedConfig:
         num_negatives: n, sampled for each positive in every step.
         negative_sampling: `uniform` over the items recommended in training, or `popularity` (by their clicks).
         tcl_weight: lambda_TCL.  tcl_margin: m.  tcl_distance: d(.,.).
-        tcl_stop_gradient: True keeps the gradient of Eq. (9) out of the branch without cross-attention.
+        tcl_stop_gradient: where the gradient of Eq. (9) does not go: `none` lets it flow everywhere, the literal text;
+            `plain` is the branch without cross attention, `target` the target's embedding.
         l2_weight: lambda_Reg; biases and normalisation excluded, of the tables only the rows looked up.
         max_epochs: passes over all training targets at the most.
         max_steps: steps at the most; 0 is no limit but `max_epochs`.
@@ -95,7 +96,7 @@ class SupervisedConfig:
     tcl_weight: float = 0.1
     tcl_margin: float = 0.1
     tcl_distance: Literal["cosine", "euclidean"] = "cosine"
-    tcl_stop_gradient: bool = False
+    tcl_stop_gradient: Literal["none", "plain", "target", "both"] = "none"
     l2_weight: float = 1e-5
     max_epochs: int = 100
     max_steps: int = 0
@@ -113,6 +114,7 @@ class SupervisedConfig:
                   "targets_per_user", "max_steps")
         _one_of(self, "negative_sampling", ("uniform", "popularity"))
         _one_of(self, "tcl_distance", ("cosine", "euclidean"))
+        _one_of(self, "tcl_stop_gradient", ("none", "plain", "target", "both"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -141,8 +141,10 @@ def _checked(kind: type[_Config], **values: Any) -> _Config:
     unknown = sorted(set(values) - {field.name for field in dataclasses.fields(kind)})
     if unknown:
         raise ValueError(f"Settings of {kind.__name__} should be fields of it. Received: {', '.join(unknown)}.")
-    # pydantic turns the strings of environment variables into numbers.
-    return TypeAdapter(kind).validate_python(values)
+    # Environment variables are strings: pydantic turns them into numbers, and lists and mappings are written as YAML.
+    decoded = {name: yaml.safe_load(value) if isinstance(value, str) and value.startswith(("[", "{")) else value
+               for name, value in values.items()}
+    return TypeAdapter(kind).validate_python(decoded)
 
 
 def _overlaid(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:

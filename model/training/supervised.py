@@ -130,14 +130,14 @@ def ranking_losses(model: LcrSer, config: SupervisedConfig, embedded: Embedded, 
     loss = recommendation_loss(logits, weights)
     logs = {"rec_loss": loss}
     if config.tcl_weight and model.config.reasoning_steps:
-        plain = model.reason(histories, cross=False, training=True)
+        plain, target = model.reason(histories, cross=False, training=True), embedded.candidates[:, 0]
+        if config.tcl_stop_gradient in ("plain", "both"):
+            plain = tf.nest.map_structure(tf.stop_gradient, plain)
+        if config.tcl_stop_gradient in ("target", "both"):
+            target = tf.stop_gradient(target)
         logs["tcl_loss"] = tf.add_n([
             contrastive_loss(
-                embedded.candidates[:, 0],
-                crossed[:, 0, -1],
-                tf.stop_gradient(without[:, 0, -1]) if config.tcl_stop_gradient else without[:, 0, -1],
-                config.tcl_margin,
-                config.tcl_distance,
+                target, crossed[:, 0, -1], without[:, 0, -1], config.tcl_margin, config.tcl_distance
             )
             for crossed, without in zip(steps, plain, strict=True)
         ])

@@ -66,3 +66,11 @@ def test_a_wrong_setting_is_named(monkeypatch, name, value, message):
     monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=message):
         load()
+
+
+def test_lists_and_mappings_from_the_environment(monkeypatch):
+    monkeypatch.setenv("LCR_SER_GRPO__REWARD", '{"NDCG@5": 1, "HR@1": 0.5}')
+    monkeypatch.setenv("LCR_SER_MODEL__MLP_UNITS", "[16, 8]")
+    settings = load()
+    assert settings.grpo_config().reward == {"NDCG@5": 1.0, "HR@1": 0.5}
+    assert settings.model_shape().mlp_units == (16, 8)
