@@ -26,3 +26,8 @@ def test_a_single_seed_has_neither_deviation_nor_test():
     lines = report([row("Base", 1, 0.1), row("+LCR", 1, 0.2)], ORDER).splitlines()
     assert "| Base | 1 | 0.1000 | 0.1000 |" in lines[2]
     assert lines[-1].startswith("|---")
+
+
+def test_a_control_that_kept_its_start_has_no_test():
+    rows = [row(rung, seed, 0.1 * seed) for rung in ("+TCL", "control") for seed in (1, 2)]
+    assert report(rows, ORDER).splitlines()[-1] == "| control against +TCL | 2 | +0.0000 | | |"
