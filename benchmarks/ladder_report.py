@@ -9,6 +9,8 @@ from scipy import stats
 METRICS = ("HR@1", "HR@5", "HR@10", "NDCG@5", "NDCG@10")
 # What each rung is compared with: the one before it, or the supervised model it starts from.
 BEFORE = {"K = 0": "K = 0, no searches", "+LCR": "Base", "+TRA": "+LCR", "+TCL": "+TRA", "+RL": "+TCL"}
+# What supervised reasoning adds altogether.
+WHOLE = (("+TCL", "Base"), ("+TCL", "K = 0"))
 CONTROLS = ("control", "control, GRPO's rate", "control, GRPO's rate and candidates")
 
 
@@ -21,7 +23,8 @@ def report(rows: Sequence[dict[str, Any]], order: Sequence[str]) -> str:
             values = [_spread([row[metric] for row in runs.values()]) for metric in METRICS]
             lines.append(f"| {rung} | {len(runs)} | " + " | ".join(values) + " |")
     lines += ["", "| NDCG@5 | pairs | mean difference | t | p |", "|---|---|---|---|---|"]
-    pairs = [*BEFORE.items(), *((control, "+TCL") for control in CONTROLS), *(("+RL", control) for control in CONTROLS)]
+    pairs = [*BEFORE.items(), *WHOLE, *((control, "+TCL") for control in CONTROLS),
+             *(("+RL", control) for control in CONTROLS)]
     lines += [line for one, other in pairs for line in _paired(one, other, by_rung)]
     return "\n".join(lines)
 
