@@ -3,6 +3,7 @@
 import pytest
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
     """The longest first; a file's tests stay together for its fixtures, and all tests of the one shared run."""
     items.sort(key=lambda item: item.path.parent.name != "e2e")
