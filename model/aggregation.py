@@ -5,7 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from model.attention import MASKED_LOGIT, softmax
+from model.softmax_attention import MASKED_LOGIT
+from model.weighted_states import WeightedStates
 
 
 @keras.saving.register_keras_serializable(package="lcr_ser")
@@ -28,27 +29,58 @@ class TargetAttention(keras.layers.Layer):
         self.kernel = self.add_weight(name="kernel", shape=(self.dim, self.dim), initializer="glorot_normal")
 
     def call(self, candidates: tf.Tensor, states: tf.Tensor, mask: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
-        """Aggregates for each candidate.
+        """w, `[B, N, C, d]`: what `weigh` gives, summed."""
+        return self.weigh(candidates, states, mask, steps).total()
+
+    def weigh(
+        self, candidates: tf.Tensor, states: tf.Tensor, mask: tf.Tensor, steps: tf.Tensor
+    ) -> WeightedStates:
+        """Weights for each candidate.
+
+        The softmax over the history is taken once for all trajectories. What a trajectory adds is how its steps share
+        the whole with the history, which is one more logit: the log of the history's sum of exponentials.
 
         Args:
             candidates: embeddings e_v, `[B, C, d]`.
-            states: H, `[B, L, d]`, scored once for all trajectories; with `steps` it is H^(K) of Eq. (7).
+            states: H, `[B, L, d]`.
             mask: True for a real event, `[B, L]`; other states get no weight.
             steps: h^(1) to h^(K) of each trajectory, `[B, N, K, d]`; never masked.
 
         Returns:
-            w, `[B, N, C, d]`; zero where there is neither an event nor a step.
+            Weights `[B, N, C, L]` and `[B, N, C, K]`; zero where there is neither an event nor a step.
         """
-        queries = tf.tensordot(candidates, tf.transpose(self.kernel), 1) * self.dim**-0.5
-        history = tf.where(mask[:, None], tf.matmul(queries, states, transpose_b=True), MASKED_LOGIT)
-        reasoning = tf.matmul(tf.expand_dims(queries, 1), steps, transpose_b=True)
-        history = tf.repeat(tf.expand_dims(history, 1), tf.shape(steps)[1], axis=1)
-        weights = softmax(tf.concat([history, reasoning], -1))
-        history, reasoning = tf.split(weights, [tf.shape(states)[1], tf.shape(steps)[2]], -1)
-        # Without a single event and without a step the softmax is uniform over padding: this makes it zero.
-        history *= tf.cast(mask, history.dtype)[:, None, None]
-        return tf.matmul(history, tf.expand_dims(states, 1)) + tf.matmul(reasoning, steps)
+        batch = tf.shape(steps)[0]
+        trajectories, count = (steps.shape[axis] or tf.shape(steps)[axis] for axis in (1, 2))
+        columns = tf.reshape(steps, [batch, trajectories * count, self.dim])
+        kernel = tf.cast(self.kernel, candidates.dtype) * self.dim**-0.5
+        if _more(candidates, states):
+            states_keys, step_keys = tf.tensordot(states, kernel, 1), tf.tensordot(columns, kernel, 1)
+        else:
+            candidates = tf.tensordot(candidates, tf.transpose(kernel), 1)
+            states_keys, step_keys = states, columns
+        # In float32 or finer, as every softmax.
+        fine = self.variable_dtype
+        of_history = tf.cast(tf.matmul(candidates, states_keys, transpose_b=True), fine)
+        of_history += tf.expand_dims(tf.where(mask, tf.zeros([], fine), MASKED_LOGIT), 1)
+        of_steps = tf.cast(tf.matmul(candidates, step_keys, transpose_b=True), fine)
+        of_steps = tf.reshape(of_steps, [batch, tf.shape(candidates)[1], trajectories, count])
+        of_steps = tf.transpose(of_steps, [0, 2, 1, 3])
+        largest = tf.stop_gradient(tf.reduce_max(of_history, 2, keepdims=True))
+        history = tf.exp(of_history - largest)
+        total = tf.reduce_sum(history, 2, keepdims=True)
+        together = tf.expand_dims(largest + tf.math.log(total), 1)
+        together = tf.broadcast_to(together, tf.concat([tf.shape(of_steps)[:3], [1]], 0))
+        share, step_weights = tf.split(tf.nn.softmax(tf.concat([together, of_steps], 3)), [1, count], 3)
+        # Without a single event and without a step there would be weight on padding.
+        share *= tf.cast(tf.reduce_any(mask, 1), fine)[:, None, None, None]
+        weights = share / tf.expand_dims(total, 1) * tf.expand_dims(history, 1)
+        return WeightedStates(*(tf.cast(part, states.dtype) for part in (weights, states, step_weights, steps)))
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""
         return {**super().get_config(), "dim": self.dim}
+
+
+def _more(candidates: tf.Tensor, states: tf.Tensor) -> bool:
+    """Whether there are more candidates than states; an unknown number is taken for many."""
+    return (candidates.shape[1] or 1 << 30) > (states.shape[1] or 0)

@@ -5,33 +5,49 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from model.linear import Linear
+from model.dropout import Dropout
+from model.normalization import Normalization
+from model.softmax_attention import attend
 
-MASKED_LOGIT = -1e9
 
-
-class Memory(NamedTuple):
-    """Keys and values of a history, projected once.
+class Context(NamedTuple):
+    """A history that attention looks at.
 
     Attributes:
-        keys, values: `[B, heads, L, d / heads]`.
+        events: E, `[B, L, d]`.
         mask: True where a query may look, `[B, 1 or T, L]`.
     """
 
-    keys: tf.Tensor
-    values: tf.Tensor
+    events: tf.Tensor
     mask: tf.Tensor
 
 
-def softmax(logits: tf.Tensor) -> tf.Tensor:
-    """Softmax over the last axis, computed in float32 or finer and given in the dtype of `logits`."""
-    fine = tf.cast(logits, tf.float32) if logits.dtype.size < tf.float32.size else logits
-    return tf.cast(tf.nn.softmax(fine), logits.dtype)
+class Absorbed(NamedTuple):
+    """The weights of an attention whose keys and values are never computed; see `ResidualAttention`.
+
+    Attributes:
+        query, query_bias: what makes queries for raw events, `[d, heads d]` and `[heads d]`.
+        out, out_bias: what takes weighted sums of raw events to the output, transposed, `[d, heads d]`, and `[d]`.
+    """
+
+    query: tf.Tensor
+    query_bias: tf.Tensor
+    out: tf.Tensor
+    out_bias: tf.Tensor
 
 
 @keras.saving.register_keras_serializable(package="lcr_ser")
 class ResidualAttention(keras.layers.Layer):
     """MSA or MCA of Eq. (1) to (5), with the residual sum around it.
+
+    Keys and values are absorbed. For a head with projections Q, K, V and output O, an input x and events E:
+
+        (x Q + q) (E K + k)^T = (x Q K^T + q K^T) E^T + what is the same for all events, which softmax ignores,
+        (weights (E V + v)) O = (weights E) V O + v O, as weights add up to 1.
+
+    So the history itself is the only memory: nothing is projected for an event, nothing is copied to append one, and
+    no head is split off. Q K^T and V O are products of small matrices, made once a step. What it costs is inner
+    products of length d instead of d / heads, which pays while heads are few.
 
     Args:
         dim: d.
@@ -52,11 +68,13 @@ class ResidualAttention(keras.layers.Layer):
         self.dropout = dropout
         self.post_norm = post_norm
         dtype = self.dtype_policy
-        self.query = Linear(dim, dtype=dtype, name="query")
-        self.key_value = Linear(2 * dim, dtype=dtype, name="key_value")
-        self.out = Linear(dim, dtype=dtype, name="out")
-        self.drop = keras.layers.Dropout(dropout, dtype=dtype)
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=dtype) if post_norm else None
+        # They hold the weights; `absorb` is what uses them.
+        self.query, self.key_value, self.out = (
+            keras.layers.Dense(width, kernel_initializer="glorot_normal", dtype=dtype, name=name)
+            for name, width in (("query", dim), ("key_value", 2 * dim), ("out", dim))
+        )
+        self.drop = Dropout(dropout, dtype=dtype)
+        self.norm = Normalization(epsilon=1e-5, dtype=dtype) if post_norm else None
 
     def build(self, input_shape: Any = None) -> None:
         """Creates all weights."""
@@ -64,41 +82,50 @@ class ResidualAttention(keras.layers.Layer):
             if layer is not None:
                 layer.build((None, None, self.dim))
 
-    def remember(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Projects inputs `[B, T, d]` to keys and values `[B, heads, T, d / heads]`."""
-        keys, values = tf.split(self.key_value(inputs), 2, axis=-1)
-        return self._split_heads(keys), self._split_heads(values)
+    def absorb(self) -> Absorbed:
+        """The weights as `call` uses them; make them once for many calls."""
+        heads = [self.num_heads, self.dim // self.num_heads]
+        key, value = tf.split(self.key_value.kernel, 2, axis=1)
+        query, key, value = (tf.reshape(kernel, [self.dim, *heads]) for kernel in (self.query.kernel, key, value))
+        out = tf.reshape(self.out.kernel, [*heads, self.dim])
+        scale = heads[1] ** -0.5
+        width = self.num_heads * self.dim
+        absorbed = Absorbed(
+            tf.reshape(tf.einsum("ihk,jhk->ihj", query, key), [self.dim, width]) * scale,
+            tf.reshape(tf.einsum("hk,jhk->hj", tf.reshape(self.query.bias, heads), key), [width]) * scale,
+            # Transposed, its gradient is a product that TensorFlow does faster.
+            tf.reshape(tf.einsum("jhk,hkd->dhj", value, out), [self.dim, width]),
+            tf.linalg.matvec(self.out.kernel, self.key_value.bias[self.dim:], transpose_a=True) + self.out.bias,
+        )
+        return Absorbed(*(tf.cast(weight, self.compute_dtype) for weight in absorbed))
 
     def call(
         self,
         inputs: tf.Tensor,
-        memory: Memory,
-        own: tuple[tuple[tf.Tensor, tf.Tensor], ...] = (),
+        context: Context,
+        own: tf.Tensor | None = None,
+        absorbed: Absorbed | None = None,
         training: bool = False,
     ) -> tf.Tensor:
         """Attends from every input to the history and to its own reasoning inputs.
 
         Args:
-            inputs: queries `[B, T, d]`; in reasoning T = N, a query for each trajectory.
-            memory: the history, shared by the T queries.
-            own: a pair of keys and values `[B, heads, T, d / heads]` for each reasoning step so far; query t sees
-                column t of each.
+            inputs: x, `[B, T, d]`; in reasoning T = N, one for each trajectory.
+            context: the history, shared by the T inputs.
+            own: the reasoning inputs e^(1) to e^(k) so far, `[B, T, k, d]`; input t sees its own row.
+            absorbed: what `absorb` gave.
             training: whether dropout applies.
 
         Returns:
-            `[B, T, d]`. Where a query may look at nothing the values are finite but meaningless.
+            `[B, T, d]`. Where an input may look at nothing the values are finite but meaningless.
         """
-        query = self._split_heads(self.query(inputs)) * (self.dim // self.num_heads) ** -0.5
-        logits = tf.matmul(query, memory.keys, transpose_b=True)
-        logits = tf.where(memory.mask[:, None], logits, MASKED_LOGIT)
-        own_logits = [tf.reduce_sum(query * keys, -1, keepdims=True) for keys, _ in own]
-        weights = softmax(tf.concat([logits, *own_logits], -1))
-        history, *own_weights = tf.split(weights, [tf.shape(logits)[-1], *[1] * len(own)], -1)
-        mixed = tf.matmul(history, memory.values)
-        for weight, (_, values) in zip(own_weights, own, strict=True):
-            mixed += weight * values
-        joined = tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), tf.shape(inputs))
-        result = inputs + self.drop(self.out(joined), training=training)
+        weights = absorbed or self.absorb()
+        batch, count = (size or tf.shape(inputs)[axis] for axis, size in enumerate(inputs.shape[:2]))
+        queries = tf.nn.bias_add(tf.matmul(tf.reshape(inputs, [-1, self.dim]), weights.query), weights.query_bias)
+        queries = tf.reshape(queries, [batch, count, self.num_heads, self.dim])
+        mixed = tf.reshape(attend(queries, *context, own), [-1, self.num_heads * self.dim])
+        outputs = tf.nn.bias_add(tf.matmul(mixed, weights.out, transpose_b=True), weights.out_bias)
+        result = inputs + self.drop(tf.reshape(outputs, [batch, count, self.dim]), training=training)
         return result if self.norm is None else self.norm(result)
 
     def get_config(self) -> dict[str, Any]:
@@ -110,8 +137,3 @@ class ResidualAttention(keras.layers.Layer):
             "dropout": self.dropout,
             "post_norm": self.post_norm,
         }
-
-    def _split_heads(self, inputs: tf.Tensor) -> tf.Tensor:
-        shape = tf.shape(inputs)
-        heads = tf.reshape(inputs, [shape[0], shape[1], self.num_heads, self.dim // self.num_heads])
-        return tf.transpose(heads, [0, 2, 1, 3])

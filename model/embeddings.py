@@ -99,7 +99,8 @@ def take_mean(rows: tf.Tensor, positions: tf.Tensor, ids: tf.Tensor) -> tf.Tenso
         tf.concat([tf.cast(real, tf.int32) // shape[-1], [lists]], 0),
         num_segments=lists + 1,
     )
-    return tf.reshape(means[:-1], [shape[0], ids.shape[1] or shape[1], rows.shape[-1]])
+    width = rows.shape[-1]
+    return tf.reshape(tf.slice(means, [0, 0], [lists, width]), [shape[0], ids.shape[1] or shape[1], width])
 
 
 @keras.saving.register_keras_serializable(package="lcr_ser")

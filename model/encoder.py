@@ -5,8 +5,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from model.attention import Memory, ResidualAttention
+from model.attention import Context, ResidualAttention
+from model.dropout import Dropout
 from model.linear import Linear
+from model.normalization import Normalization
 
 
 @keras.saving.register_keras_serializable(package="lcr_ser")
@@ -30,8 +32,8 @@ class HistoryEncoder(keras.layers.Layer):
         self.attention = ResidualAttention(dim, num_heads, dropout, post_norm, dtype=dtype, name="attention")
         self.hidden = Linear(dim, activation="relu", dtype=dtype, name="hidden")
         self.out = Linear(dim, dtype=dtype, name="out")
-        self.drop = keras.layers.Dropout(dropout, dtype=dtype)
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=dtype) if post_norm else None
+        self.drop = Dropout(dropout, dtype=dtype)
+        self.norm = Normalization(epsilon=1e-5, dtype=dtype) if post_norm else None
 
     def build(self, input_shape: Any = None) -> None:
         """Creates all weights."""
@@ -39,7 +41,7 @@ class HistoryEncoder(keras.layers.Layer):
             if layer is not None:
                 layer.build((None, None, self.dim))
 
-    def call(self, inputs: tf.Tensor, mask: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, Memory]:
+    def call(self, inputs: tf.Tensor, mask: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, Context]:
         """Encodes a history.
 
         Args:
@@ -48,14 +50,13 @@ class HistoryEncoder(keras.layers.Layer):
             training: whether dropout applies.
 
         Returns:
-            H, `[B, L, d]`, and the keys and values of MSA for the reasoning steps, which see all real events.
+            H, `[B, L, d]`, and what the reasoning steps look at: all real events.
         """
-        keys, values = self.attention.remember(inputs)
         length = tf.shape(inputs)[1]
         causal = tf.range(length)[:, None] >= tf.range(length)[None, :]
-        memory = Memory(keys, values, causal[None] & mask[:, None, :])
-        states = self.feed_forward(self.attention(inputs, memory, training=training), training)
-        return states, Memory(keys, values, mask[:, None, :])
+        seen = Context(inputs, causal[None] & mask[:, None, :])
+        states = self.feed_forward(self.attention(inputs, seen, training=training), training)
+        return states, Context(inputs, mask[:, None, :])
 
     def feed_forward(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """FFN of `[..., d]`, with its residual sum and normalisation if `post_norm`."""

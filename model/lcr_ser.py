@@ -13,6 +13,7 @@ from model.inputs import CANDIDATES, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH
 from model.pooling import MeanPooling
 from model.reasoning import LatentCrossReasoning, Sides
 from model.scoring_head import ScoringHead
+from model.weighted_states import project
 
 
 class Embedded(NamedTuple):
@@ -33,6 +34,18 @@ class Embedded(NamedTuple):
     rec_mask: tf.Tensor
     candidates: tf.Tensor
     rows: tuple[tf.Tensor, ...]
+
+
+class PreparedItems(NamedTuple):
+    """What scoring needs of items.
+
+    Attributes:
+        embeddings: e_v, `[..., d]`.
+        of_head: their part of the head's first layer, `[..., m]`.
+    """
+
+    embeddings: tf.Tensor
+    of_head: tf.Tensor
 
 
 @keras.saving.register_keras_serializable(package="lcr_ser")
@@ -142,12 +155,16 @@ class LcrSer(keras.Model):
         """K reasoning steps, Eq. (2) to (6): states `[B, N, K, d]` of each side; see `LatentCrossReasoning`."""
         return self.reasoning(histories, noise=noise, cross=cross, training=training)
 
+    def contrast(self, histories: Sides, training: bool = False) -> tuple[Sides, Sides]:
+        """States with and without cross attention, Eq. (9); see `LatentCrossReasoning.contrast`."""
+        return self.reasoning.contrast(histories, training=training)
+
     def rank(self, embedded: Embedded, histories: Sides, steps: Sides, training: bool = False) -> tf.Tensor:
         """Logits of the embedded candidates for each trajectory, Eq. (8) and (10): `[B, N, C]`."""
-        (search, rec), candidates = histories, embedded.candidates
-        wanted_search = self.search_attention(candidates, search.states, search.mask, steps.search)
-        wanted_rec = self.rec_attention(candidates, rec.states, rec.mask, steps.rec)
-        return self.head(embedded.user, wanted_search, wanted_rec, candidates, training=training)
+        sides = Sides(*(
+            (history.states, history.mask, of_side) for history, of_side in zip(histories, steps, strict=True)
+        ))
+        return self._score(embedded.user, sides, self._prepare(embedded.candidates), training)
 
     def encode(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The half of a request that does not depend on its candidates.
@@ -173,20 +190,27 @@ class LcrSer(keras.Model):
         }
         return {name: tf.cast(value, self.variable_dtype) for name, value in encoded.items()}
 
-    def score(self, encoded: dict[str, tf.Tensor], candidates: tf.Tensor) -> tf.Tensor:
-        """Scores candidates `[B, C]` of encoded requests: logits `[B, C]`. Id 0 gets a logit of no meaning."""
-        items = self.items(candidates)
-        embeddings = take(items.rows, items.positions[0])
-        search, rec = (
-            attention(
-                embeddings,
-                encoded[f"{side}_states"],
-                encoded[f"{side}_mask"] > 0,
-                encoded[f"{side}_steps"][:, None],
-            )
-            for side, attention in (("search", self.search_attention), ("rec", self.rec_attention))
-        )
-        return self.head(encoded["user"], search, rec, embeddings)[:, 0]
+    def prepare(self, items: tf.Tensor) -> PreparedItems:
+        """What scoring needs of items `[...]`, whoever asks: done once an item when many requests share it."""
+        found = self.items(items)
+        return self._prepare(take(found.rows, found.positions[0]))
+
+    def score(self, encoded: dict[str, tf.Tensor], candidates: tf.Tensor | PreparedItems) -> tf.Tensor:
+        """Scores candidates of encoded requests.
+
+        Args:
+            encoded: what `encode` gave.
+            candidates: ids `[B, C]`, or what `prepare` gave for them, `[B, C, ...]`.
+
+        Returns:
+            Logits `[B, C]`. Id 0 gets a logit of no meaning.
+        """
+        items = candidates if isinstance(candidates, PreparedItems) else self.prepare(candidates)
+        sides = Sides(*(
+            (encoded[f"{side}_states"], encoded[f"{side}_mask"] > 0, tf.expand_dims(encoded[f"{side}_steps"], 1))
+            for side in Sides._fields
+        ))
+        return tf.squeeze(self._score(encoded["user"], sides, items), 1)
 
     def call(self, batch: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Logits `[B, C]` of the batch's candidates, Eq. (1) to (10).
@@ -196,6 +220,21 @@ class LcrSer(keras.Model):
         embedded = self.embed(batch)
         histories = self.read(embedded, training)
         return self.rank(embedded, histories, self.reason(histories, training=training), training)[:, 0]
+
+    def _prepare(self, embeddings: tf.Tensor) -> PreparedItems:
+        embeddings = tf.cast(embeddings, self.compute_dtype)
+        return PreparedItems(embeddings, self.head.of_items(embeddings))
+
+    def _score(self, user: tf.Tensor, sides: Sides, items: PreparedItems, training: bool = False) -> tf.Tensor:
+        """Eq. (8) and (10): logits `[B, N, C]` from states, mask and steps of each side."""
+        weighted = [
+            attention.weigh(items.embeddings, *(tf.cast(part, self.compute_dtype) if part.dtype != tf.bool else part
+                                                for part in side))
+            for attention, side in zip((self.search_attention, self.rec_attention), sides, strict=True)
+        ]
+        of_users = self.head.of_users(tf.cast(user, self.compute_dtype))
+        of_requests = project(weighted, self.head.parts()[1:3], of_users)
+        return self.head.score(of_requests, items.of_head, training)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor, the tables excepted."""

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from model.weighted_states import WeightedStates
+
 
 @keras.saving.register_keras_serializable(package="lcr_ser")
 class MeanPooling(keras.layers.Layer):
@@ -19,7 +21,13 @@ class MeanPooling(keras.layers.Layer):
         self.dim = dim
 
     def call(self, candidates: tf.Tensor, states: tf.Tensor, mask: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
-        """Averages once for all candidates.
+        """w, `[B, N, 1, d]`: what `weigh` gives, summed."""
+        return self.weigh(candidates, states, mask, steps).total()
+
+    def weigh(
+        self, candidates: tf.Tensor, states: tf.Tensor, mask: tf.Tensor, steps: tf.Tensor
+    ) -> WeightedStates:
+        """The same weight for all rows, and for every candidate.
 
         Args:
             candidates: not looked at; `TargetAttention` takes them.
@@ -28,12 +36,14 @@ class MeanPooling(keras.layers.Layer):
             steps: h^(1) to h^(K) of each trajectory, `[B, N, K, d]`; never masked.
 
         Returns:
-            w, `[B, N, 1, d]`, for every candidate the same; zero where there is neither an event nor a step.
+            Weights `[B, 1, 1, L]` and `[B, N, 1, K]`; zero where there is neither an event nor a step.
         """
         weights = tf.cast(mask, states.dtype)
-        total = tf.einsum("bl,bld->bd", weights, states)[:, None] + tf.reduce_sum(steps, 2)
         count = tf.reduce_sum(weights, 1) + tf.cast(tf.shape(steps)[2], states.dtype)
-        return (total / tf.maximum(count, 1.0)[:, None, None])[:, :, None]
+        share = (1.0 / tf.maximum(count, 1.0))[:, None, None, None]
+        of_steps = tf.broadcast_to(share, [tf.shape(steps)[0], steps.shape[1] or tf.shape(steps)[1], 1,
+                                           steps.shape[2] or tf.shape(steps)[2]])
+        return WeightedStates(weights[:, None, None] * share, states, of_steps, steps)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from model.attention import Memory, ResidualAttention
+from model.attention import Context, ResidualAttention
 from model.encoder import HistoryEncoder
 
 
@@ -16,15 +16,13 @@ class EncodedHistory(NamedTuple):
         states: H, `[B, L, d]`.
         mask: True for a real event, `[B, L]`.
         start: h^(0), `[B, d]`; None if K is 0.
-        own: what this side's MSA attends to.
-        cross: the other history, as this side's MCA attends to it; None if K is 0.
+        context: E with positions and its mask, which the attentions of Eq. (3) to (5) look at.
     """
 
     states: tf.Tensor
     mask: tf.Tensor
     start: tf.Tensor | None
-    own: Memory
-    cross: Memory | None
+    context: Context
 
 
 class Sides(NamedTuple):
@@ -93,7 +91,7 @@ class LatentCrossReasoning(keras.layers.Layer):
         rec_mask: tf.Tensor,
         training: bool = False,
     ) -> Sides:
-        """Encodes both histories, Eq. (1), and projects them once for every attention of Eq. (3) to (5).
+        """Encodes both histories, Eq. (1).
 
         Args:
             search, rec: events with positions, `[B, Ls, d]` and `[B, Lr, d]`.
@@ -103,19 +101,15 @@ class LatentCrossReasoning(keras.layers.Layer):
         Returns:
             Two `EncodedHistory`. h^(0) of a history without any event is a learned vector.
         """
-        search_states, search_own = self.search_encoder(search, search_mask, training=training)
-        rec_states, rec_own = self.rec_encoder(rec, rec_mask, training=training)
-        search_cross = rec_cross = search_start = rec_start = None
+        search_states, search_context = self.search_encoder(search, search_mask, training=training)
+        rec_states, rec_context = self.rec_encoder(rec, rec_mask, training=training)
+        search_start = rec_start = None
         if self.num_steps:
             search_start = _start(search_states, search_mask, self.search_empty)
             rec_start = _start(rec_states, rec_mask, self.rec_empty)
-            search_cross = Memory(*self.search_cross.remember(rec), rec_mask[:, None])
-            rec_cross = Memory(*self.rec_cross.remember(search), search_mask[:, None])
-            if self.literal_eq5:
-                rec_own = Memory(*self.rec_encoder.attention.remember(search), search_mask[:, None])
         return Sides(
-            EncodedHistory(search_states, search_mask, search_start, search_own, search_cross),
-            EncodedHistory(rec_states, rec_mask, rec_start, rec_own, rec_cross),
+            EncodedHistory(search_states, search_mask, search_start, search_context),
+            EncodedHistory(rec_states, rec_mask, rec_start, rec_context),
         )
 
     def call(
@@ -132,31 +126,63 @@ class LatentCrossReasoning(keras.layers.Layer):
         Returns:
             h^(1) to h^(K) of each side, `[B, N, K, d]`.
         """
+        return self._reason(histories, noise, crossed=None if cross else 0, training=training)
+
+    def contrast(self, histories: Sides, training: bool = False) -> tuple[Sides, Sides]:
+        """Both branches of Eq. (9) in one go: the states with cross attention and those without, `[B, 1, K, d]` each.
+
+        Each branch has dropout of its own.
+        """
+        none = tf.zeros([1, 2, 1], self.compute_dtype)
+        both = self._reason(histories, Sides(none, none), crossed=1, training=training)
+        crossed, plain = zip(*(tf.split(states, 2, 1) for states in both), strict=True)
+        return Sides(*crossed), Sides(*plain)
+
+    def _reason(self, histories: Sides, noise: Sides | None, crossed: int | None, training: bool) -> Sides:
+        """K steps of all trajectories at once; cross attention is for the first `crossed` of them, None is all."""
         if not self.num_steps:
             trajectories = 1 if noise is None else tf.shape(noise.search)[1]
             none = tf.zeros([tf.shape(histories.rec.mask)[0], trajectories, 0, self.dim], self.compute_dtype)
             return Sides(none, none)
-        search, rec = histories.search.start[:, None], histories.rec.start[:, None]
+        starts = Sides(*(tf.expand_dims(history.start, 1) for history in histories))
         if noise is not None:
-            search, rec = search + noise.search, rec + noise.rec
-        search_own: tuple[Any, ...] = ()
-        rec_own, search_cross, rec_cross = search_own, search_own, search_own
-        steps = []
+            starts = Sides(*(start + added for start, added in zip(starts, noise, strict=True)))
+        search, rec = starts
+        of_search, of_rec = self._steppers(histories, crossed, training)
+        search_inputs, rec_inputs, steps = [], [], []
         for k in range(self.num_steps):
-            search_in, rec_in = search + self.search_steps[k], rec + self.rec_steps[k]
-            search_own += (self.search_encoder.attention.remember(search_in),)
-            rec_own += (self.rec_encoder.attention.remember(search_in if self.literal_eq5 else rec_in),)
-            search = self.search_encoder.attention(search_in, histories.search.own, search_own, training=training)
-            rec = self.rec_encoder.attention(rec_in, histories.rec.own, rec_own, training=training)
-            if cross:
-                search_cross += (self.search_cross.remember(rec_in),)
-                rec_cross += (self.rec_cross.remember(search_in),)
-                search = self.search_cross(search, histories.search.cross, search_cross, training=training)
-                rec = self.rec_cross(rec, histories.rec.cross, rec_cross, training=training)
-            search = self.search_encoder.feed_forward(search, training)
-            rec = self.rec_encoder.feed_forward(rec, training)
+            # Weights are cast by hand: Keras does it in `call` alone.
+            search_inputs.append(search + tf.cast(self.search_steps[k], search.dtype))
+            rec_inputs.append(rec + tf.cast(self.rec_steps[k], rec.dtype))
+            search_own, rec_own = tf.stack(search_inputs, 2), tf.stack(rec_inputs, 2)
+            search = of_search(search_inputs[k], search_own, rec_own)
+            rec = of_rec(rec_inputs[k], search_own if self.literal_eq5 else rec_own, search_own)
             steps.append(Sides(search, rec))
         return Sides(tf.stack([step.search for step in steps], 2), tf.stack([step.rec for step in steps], 2))
+
+    def _steppers(self, histories: Sides, crossed: int | None, training: bool) -> Sides:
+        """A function for each side: its inputs of a step, and the inputs up to it that MSA and MCA see, give h^(k)."""
+        search, rec = (history.context for history in histories)
+
+        def stepper(encoder: HistoryEncoder, cross: ResidualAttention, own: Context, other: Context) -> Any:
+            of_own, of_other = encoder.attention.absorb(), cross.absorb()
+
+            def step(inputs: tf.Tensor, own_inputs: tf.Tensor, other_inputs: tf.Tensor) -> tf.Tensor:
+                states = encoder.attention(inputs, own, own_inputs, of_own, training=training)
+                if crossed is None:
+                    states = cross(states, other, other_inputs, of_other, training=training)
+                elif crossed:
+                    states, plain = tf.split(states, [crossed, -1], 1)
+                    seen, _ = tf.split(other_inputs, [crossed, -1], 1)
+                    states = tf.concat([cross(states, other, seen, of_other, training=training), plain], 1)
+                return encoder.feed_forward(states, training)
+
+            return step
+
+        return Sides(
+            stepper(self.search_encoder, self.search_cross, search, rec),
+            stepper(self.rec_encoder, self.rec_cross, search if self.literal_eq5 else rec, search),
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""

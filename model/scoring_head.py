@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from model.dropout import Dropout
 from model.linear import Linear
 
 
@@ -31,7 +32,7 @@ class ScoringHead(keras.layers.Layer):
             # The last one is as precise as the weights: rounded logits would tie.
             policy = self.dtype_policy if index < len(self.units) - 1 else self.variable_dtype
             setattr(self, f"dense_{index}", Linear(width, dtype=policy, name=f"dense_{index}"))
-        self.drops = [keras.layers.Dropout(dropout, dtype=self.dtype_policy) for _ in units]
+        self.drops = [Dropout(dropout, dtype=self.dtype_policy) for _ in units]
 
     @property
     def later(self) -> list[Linear]:
@@ -46,6 +47,10 @@ class ScoringHead(keras.layers.Layer):
         for layer, width in zip(self.later, widths, strict=False):
             layer.build((None, width))
 
+    def parts(self) -> list[tf.Tensor]:
+        """The first layer's kernel for e_u, w_s, w_r and e_v, `[d, m]` each."""
+        return tf.split(tf.cast(self.kernel, self.compute_dtype), 4)
+
     def call(
         self,
         user: tf.Tensor,
@@ -54,7 +59,7 @@ class ScoringHead(keras.layers.Layer):
         candidates: tf.Tensor,
         training: bool = False,
     ) -> tf.Tensor:
-        """Scores candidates.
+        """Scores candidates, Eq. (10) as it is printed.
 
         Args:
             user: e_u, `[B, d]`.
@@ -65,12 +70,30 @@ class ScoringHead(keras.layers.Layer):
         Returns:
             Logits, `[B, N, C]`, in the dtype of the weights.
         """
-        of_user, of_search, of_rec, of_candidate = tf.split(self.kernel, 4)
-        shared = tf.tensordot(candidates, of_candidate, 1) + (tf.matmul(user, of_user) + self.bias)[:, None]
-        outputs = tf.tensordot(search, of_search, 1) + tf.tensordot(rec, of_rec, 1) + shared[:, None]
+        _, of_search, of_rec, _ = self.parts()
+        aggregated = tf.tensordot(search, of_search, 1) + tf.tensordot(rec, of_rec, 1)
+        return self.score(aggregated + self.of_users(user)[:, None, None], self.of_items(candidates), training)
+
+    def of_users(self, users: tf.Tensor) -> tf.Tensor:
+        """A user's part of the first layer, with its bias: `[..., d]` gives `[..., m]`."""
+        return tf.tensordot(users, self.parts()[0], 1) + tf.cast(self.bias, users.dtype)
+
+    def of_items(self, items: tf.Tensor) -> tf.Tensor:
+        """An item's part of the first layer, the same in every request: `[..., d]` gives `[..., m]`."""
+        return tf.tensordot(items, self.parts()[3], 1)
+
+    def score(self, of_request: tf.Tensor, of_candidates: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """The same from parts of the first layer.
+
+        Args:
+            of_request: the sum of those of e_u, w_s and w_r, `[B, N, C, m]`.
+            of_candidates: those of e_v, `[B, C, m]`.
+            training: whether dropout applies.
+        """
+        outputs = of_request + tf.expand_dims(of_candidates, 1)
         for drop, layer in zip(self.drops, self.later, strict=True):
             outputs = layer(drop(tf.nn.relu(outputs), training=training))
-        return tf.cast(outputs[..., 0], self.variable_dtype)
+        return tf.cast(tf.squeeze(outputs, -1), self.variable_dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""

@@ -3,12 +3,14 @@
 import numpy as np
 import tensorflow as tf
 
-from model.lcr_ser import LcrSer
+from model.lcr_ser import LcrSer, PreparedItems
 from model.metrics import hit_ratio, ndcg, pessimistic_rank
 from model.training.requests import Requests
 from model.training.windows import RequestWindows
 
 MAIN_METRIC = "NDCG@5"
+BATCHES_A_BLOCK = 8
+"""Items are prepared once for so many batches; the memory is that of their distinct candidates."""
 
 
 class Evaluator:
@@ -30,21 +32,34 @@ class Evaluator:
         count = min(max_requests or len(requests), len(requests))
         self._rows = np.linspace(0, len(requests) - 1, count).astype(np.int32)
         self._batch_size = min(batch_size, count)
+        self._candidates = requests.candidates
         windows = RequestWindows(requests, model.config)
 
-        @tf.function(autograph=False)
-        def rank(rows: tf.Tensor) -> tf.Tensor:
-            batch, label = windows(rows)
-            return pessimistic_rank(model(batch), label)
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.int32)])
+        def prepare(items: tf.Tensor) -> PreparedItems:
+            return model.prepare(items)
 
-        self._rank = rank
+        @tf.function(autograph=False, reduce_retracing=True)
+        def rank(rows: tf.Tensor, items: PreparedItems, places: tf.Tensor) -> tf.Tensor:
+            batch, label = windows(rows)
+            candidates = PreparedItems(*(tf.gather(part, places) for part in items))
+            return pessimistic_rank(model.score(model.encode(batch), candidates), label)
+
+        self._prepare, self._rank = prepare, rank
 
     def ranks(self) -> np.ndarray:
         """Rank of each request's positive, int32 `[R]`."""
         size = self._batch_size
         # The last batch is filled up with its last row: one shape, traced once.
-        padded = np.pad(self._rows, (0, -len(self._rows) % size), mode="edge").reshape(-1, size)
-        return np.concatenate([self._rank(tf.constant(rows)).numpy() for rows in padded])[: len(self._rows)]
+        batches = np.pad(self._rows, (0, -len(self._rows) % size), mode="edge").reshape(-1, size)
+        found = []
+        for begin in range(0, len(batches), BATCHES_A_BLOCK):
+            block = batches[begin : begin + BATCHES_A_BLOCK]
+            distinct, places = np.unique(self._candidates[block], return_inverse=True)
+            items = self._prepare(tf.constant(distinct))
+            for rows, at in zip(block, places.reshape(*block.shape, -1).astype(np.int32), strict=True):
+                found.append(self._rank(tf.constant(rows), items, tf.constant(at)).numpy())
+        return np.concatenate(found)[: len(self._rows)]
 
     def __call__(self) -> dict[str, float]:
         """Means of HR@1, HR@5, HR@10, NDCG@5 and NDCG@10."""

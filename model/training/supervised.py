@@ -125,12 +125,16 @@ def ranking_losses(model: LcrSer, config: SupervisedConfig, embedded: Embedded, 
         weights: of Eq. (11), `[B, 1 + n]`.
     """
     histories = model.read(embedded, training=True)
-    steps = model.reason(histories, training=True)
+    contrasted = config.tcl_weight and model.config.reasoning_steps
+    if contrasted:
+        steps, plain = model.contrast(histories, training=True)
+    else:
+        steps = model.reason(histories, training=True)
     logits = model.rank(embedded, histories, steps, training=True)[:, 0]
     loss = recommendation_loss(logits, weights)
     logs = {"rec_loss": loss}
-    if config.tcl_weight and model.config.reasoning_steps:
-        plain, target = model.reason(histories, cross=False, training=True), embedded.candidates[:, 0]
+    if contrasted:
+        target = embedded.candidates[:, 0]
         if config.tcl_stop_gradient in ("plain", "both"):
             plain = tf.nest.map_structure(tf.stop_gradient, plain)
         if config.tcl_stop_gradient in ("target", "both"):

@@ -85,14 +85,16 @@ def test_keras_file_gives_the_same_model(changes, batch, tmp_path):
 
 @pytest.mark.parametrize("changes", SIZES, ids=str)
 def test_model_and_its_layers_rebuild_from_their_config(changes):
-    layers = ours_in(LcrSer(small_config(**changes), name="some_name"))
+    config = small_config(**changes)
+    layers = ours_in(LcrSer(config, name="some_name"))
+    normalized = config.post_norm
     for layer in layers:
         config, arguments = layer.get_config(), inspect.signature(type(layer)).parameters
         # The tables of another model are no setting.
         assert set(arguments) - {"kwargs", "tables"} <= set(config), type(layer)
         assert type(layer).from_config(config).get_config() == config
         assert keras.saving.get_registered_name(type(layer)) == f"lcr_ser>{type(layer).__name__}"
-    assert len({type(layer) for layer in layers}) == 9
+    assert len({type(layer) for layer in layers}) == 10 + normalized
 
 
 def ours_in(model):

@@ -1,0 +1,58 @@
+"""What a GRPO step costs, over a supervised step on the same rows and the same 1 + 99 candidates.
+
+    python -m benchmarks.grpo --threads 1
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from benchmarks import operations
+from benchmarks.machine import describe, parse
+from benchmarks.result import report
+from benchmarks.sizes import SHAPE, SUPERVISED, USERS
+from benchmarks.synthetic import random_timelines
+from benchmarks.timing import time_in_turns
+from model.config import GrpoConfig
+from model.lcr_ser import LcrSer
+from model.optimizers import SplitAdam
+from model.training import reinforcement, supervised
+
+ROWS = 128
+
+
+def main() -> None:
+    """Measures and reports."""
+    args = parse(__doc__, rounds=8)
+    machine = describe(args.threads)
+    timelines = random_timelines(SHAPE, USERS, 4)
+    positions = tf.constant(timelines.targets[:ROWS])
+    config = GrpoConfig(num_trajectories=8, num_negatives=99, batch_size=ROWS)
+    model = LcrSer(SHAPE)
+    optimizer = SplitAdam([layer.table for layer in model.tables], model.dense_variables, 1e-3)
+    taught = supervised.make_step(model, optimizer, dataclasses.replace(SUPERVISED, num_negatives=99), timelines)
+    student = LcrSer(SHAPE)
+    reinforced = reinforcement.make_step(
+        student, reinforcement.copy_policy(student), reinforcement.make_optimizer(student, config), config, timelines)
+    number = tf.constant(0, tf.int64)
+    timings = time_in_turns({
+        "supervised": lambda: float(taught(number, positions)["loss"]),
+        "GRPO, N = 8": lambda: float(reinforced(number, positions)["loss"]),
+    }, args.rounds)
+    ratio = timings["GRPO, N = 8"].over(timings["supervised"])
+    counts = {
+        "supervised": operations.training(SHAPE, 100, 2),
+        # The policy forward and backward, the reference forward; its first trajectory is no different in cost.
+        "GRPO, N = 8": 4 * operations.forward(SHAPE, 100, trajectories=8),
+    }
+    rows = [("step", "seconds", "fastest", "operations a row")]
+    rows += [(name, f"{timing.median:.3f}", f"{timing.fastest:.3f}", f"{counts[name] / 1e6:,.0f} M")
+             for name, timing in timings.items()]
+    detail = {"machine": machine, "rows": ROWS, "candidates": 100, "trajectories": 8,
+              "seconds": {name: timing.median for name, timing in timings.items()}, "operations_a_row": counts,
+              "ratio_by_operations": counts["GRPO, N = 8"] / counts["supervised"]}
+    report("grpo", ratio, "times a supervised step", "4.5 at the most", detail, rows)
+
+
+if __name__ == "__main__":
+    main()

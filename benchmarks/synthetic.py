@@ -1,0 +1,55 @@
+"""Random logs of given sizes, for benchmarks: every history is full, so that no row is cheaper than another."""
+
+import numpy as np
+
+from model.config import ModelConfig
+from model.inputs import FIRST_KNOWN_ID
+from model.training.columns import offsets
+from model.training.requests import Requests
+from model.training.timelines import Timelines
+
+
+def random_timelines(config: ModelConfig, users: int, targets_per_user: int, seed: int = 0) -> Timelines:
+    """A training log whose targets have Lr clicks and Ls searches before them.
+
+    A search has 1 to W words and 0 to M clicked items; ids are uniform, which repeats them least and is the worst case
+    of the lookups.
+    """
+    clicks = np.full(users, config.rec_length + targets_per_user)
+    is_target = np.tile(np.arange(clicks[0]) >= config.rec_length, users)
+    return Timelines(
+        **_histories(config, clicks, seed),
+        rec_searches_before=np.full(clicks.sum(), config.search_length, np.int32),
+        rec_is_target=is_target.astype(np.int32),
+    )
+
+
+def random_requests(config: ModelConfig, count: int, candidates: int, seed: int = 0) -> Requests:
+    """Evaluation requests with Lr clicks and Ls searches."""
+    rng = np.random.default_rng(seed)
+    return Requests(
+        **_histories(config, np.full(count, config.rec_length), seed),
+        candidates=_ids(rng, config.num_items, count * candidates).reshape(count, candidates),
+        label=rng.integers(0, candidates, count).astype(np.int32),
+    )
+
+
+def _histories(config: ModelConfig, clicks: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    rows, searches = len(clicks), len(clicks) * config.search_length
+    words = rng.integers(1, config.words_per_search + 1, searches)
+    items = rng.integers(0, config.items_per_search + 1, searches)
+    return {
+        "users": _ids(rng, config.num_users, rows),
+        "rec_items": _ids(rng, config.num_items, int(clicks.sum())),
+        "rec_offsets": offsets(clicks),
+        "search_offsets": offsets(np.full(rows, config.search_length)),
+        "search_words": _ids(rng, config.num_words, int(words.sum())),
+        "word_offsets": offsets(words),
+        "search_items": _ids(rng, config.num_items, int(items.sum())),
+        "item_offsets": offsets(items),
+    }
+
+
+def _ids(rng: np.random.Generator, rows: int, count: int) -> np.ndarray:
+    return rng.integers(FIRST_KNOWN_ID, rows, count, dtype=np.int32)

@@ -1,0 +1,39 @@
+"""Dropout from 16 random bits an element."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+RESOLUTION = 1 << 16
+
+
+@keras.saving.register_keras_serializable(package="lcr_ser")
+class Dropout(keras.layers.Dropout):
+    """`keras.layers.Dropout` whose random numbers are half as wide.
+
+    Drawing random numbers is what dropout costs. Here each serves two elements: the rate is met to 2^-17, and what is
+    kept is scaled by the rate that was met.
+
+    Args:
+        rate: share of elements that become zero.
+    """
+
+    def __init__(self, rate: float, **kwargs: Any) -> None:
+        super().__init__(rate, **kwargs)
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Drops elements of any shape."""
+        dropped = round(self.rate * RESOLUTION)
+        if not training or not dropped:
+            return inputs
+        return inputs * self._mask(tf.shape(inputs), dropped, inputs.dtype)
+
+    def _mask(self, shape: tf.Tensor, dropped: int, dtype: Any) -> tf.Tensor:
+        """Zero for `dropped` out of 2^16 elements."""
+        size = tf.reduce_prod(shape)
+        seed = tf.cast(self.seed_generator.next(), tf.int32)
+        words = tf.random.stateless_uniform([(size + 1) // 2], seed, minval=None, maxval=None, dtype=tf.int32)
+        halves = tf.reshape(tf.bitcast(words, tf.int16), [-1])[:size]
+        kept = tf.cast(halves >= dropped - RESOLUTION // 2, dtype)
+        return tf.reshape(kept, shape) * (RESOLUTION / (RESOLUTION - dropped))
