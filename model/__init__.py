@@ -13,3 +13,7 @@ The paper's symbols, as all shapes here are given in, and the settings of `model
 | C | candidates of a request | 1 + `num_negatives` in training; otherwise as many as are asked about |
 | N | trajectories of a group, 1 outside of the reinforcement stage | `GrpoConfig.num_trajectories` |
 """
+
+from model.memory import keep_memory
+
+keep_memory()

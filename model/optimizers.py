@@ -44,7 +44,8 @@ class SplitAdam(tf.Module):
         self.tables, self.dense = tuple(tables), tuple(dense)
         self.adam = keras.optimizers.Adam(learning_rate, beta_1, beta_2, epsilon)
         self.adam.build(list(self.dense))
-        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.step = tf.Variable(
+            0, dtype=tf.int64, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
         self.first = [tf.Variable(tf.zeros_like(table.value), trainable=False) for table in self.tables]
         self.second = [tf.Variable(tf.zeros_like(table.value), trainable=False) for table in self.tables]
 
@@ -57,7 +58,8 @@ class SplitAdam(tf.Module):
         """Takes one step.
 
         Args:
-            gradients: one for each of `sources`; None leaves a weight as it is.
+            gradients: one for each of `sources`; None leaves a weight as it is. Under a `tf.distribute.Strategy`
+                each replica gives its own, and the step is taken with their sum.
 
         Raises:
             ValueError: if the gradient of a table is dense.
@@ -71,7 +73,20 @@ class SplitAdam(tf.Module):
     def _update_rows(self, index: int, gradient: tf.IndexedSlices) -> None:
         if not isinstance(gradient, tf.IndexedSlices):
             raise ValueError(f"The gradient of a table should be tf.IndexedSlices. Received: {type(gradient)}.")
-        first, second = self.first[index], self.second[index]
+        table, moments = self.tables[index].value, (self.first[index], self.second[index])
+        if not tf.distribute.has_strategy():
+            self._update_variables(table, *moments, gradient)
+            return
+        summed = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradient)
+
+        def update(strategy: tf.distribute.Strategy, gradient: tf.IndexedSlices) -> None:
+            strategy.extended.update(table, self._update_variables, args=(*moments, gradient), group=False)
+
+        tf.distribute.get_replica_context().merge_call(update, args=(summed,))
+
+    def _update_variables(
+        self, table: tf.Variable, first: tf.Variable, second: tf.Variable, gradient: tf.IndexedSlices
+    ) -> None:
         gradient = merge_rows(gradient)
         rows, summed = gradient.indices, gradient.values
         mean = self.beta_1 * tf.gather(first, rows) + (1.0 - self.beta_1) * summed
@@ -80,4 +95,4 @@ class SplitAdam(tf.Module):
         second.scatter_update(tf.IndexedSlices(square, rows))
         step = tf.cast(self.step, tf.float32)
         rate = self.learning_rate * tf.sqrt(1.0 - self.beta_2**step) / (1.0 - self.beta_1**step)
-        self.tables[index].value.scatter_sub(tf.IndexedSlices(rate * mean / (tf.sqrt(square) + self.epsilon), rows))
+        table.scatter_sub(tf.IndexedSlices(rate * mean / (tf.sqrt(square) + self.epsilon), rows))

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from model.memory import keep_memory
+
 _ENVIRONMENT = {
     "TF_USE_LEGACY_KERAS": "1",  # tft, tfma and tfrs need Keras 2 behind `tf.keras`; the model imports Keras 3
     "TF_CPP_MIN_LOG_LEVEL": "1",
@@ -24,6 +26,7 @@ def set_environment() -> None:
     """Set what the libraries read when they are imported, where the user has not set it."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    keep_memory()
     # Line A runs on Python 3.10, which Google's clients warn about at every import.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\..*")
 

@@ -11,6 +11,7 @@ from model.inputs import CANDIDATES
 from model.lcr_ser import Embedded, LcrSer
 from model.losses import contrastive_loss, l2_penalty, recommendation_loss
 from model.optimizers import SplitAdam
+from model.training import replicas
 from model.training.evaluation import Evaluator
 from model.training.loop import Schedule, TrainingLoop
 from model.training.negatives import NegativeSampler
@@ -88,7 +89,9 @@ def make_step(
 
     Returns:
         A function of the step, int64 scalar, and the positions of its targets, int32 `[B]`: it samples negatives,
-        gathers the windows, updates the model and gives the losses.
+        gathers the windows, updates the model and gives the losses. Under a `tf.distribute.Strategy`, in whose scope
+        model and optimizer were made, every replica works on its part of the batch, to the same result; only the L2
+        of a looked up row counts as much as the share of replicas that looked it up.
     """
     windows = TargetWindows(timelines, model.config)
     sample = NegativeSampler(timelines, config.negative_sampling, config.num_negatives, config.seed)
@@ -101,28 +104,36 @@ def make_step(
 
     @tf.function(autograph=False)
     def step(number: tf.Tensor, positions: tf.Tensor) -> Logs:
-        batch, _ = windows(positions)
+        # Drawn for the whole batch, so that they do not depend on the number of replicas.
         candidates, valid = sample(number, positions)
+        weights = tf.cast(valid, tf.float32)
+        of_all = tf.reduce_sum(weights)
+        positions, candidates, weights = (replicas.part(one) for one in (positions, candidates, weights))
+        share = tf.reduce_sum(weights) / of_all
+        batch, _ = windows(positions)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(optimizer.sources)
             embedded = model.embed({**batch, CANDIDATES: candidates})
-            logs = losses(embedded._replace(rows=()), tf.cast(valid, tf.float32))
-            logs["l2_loss"] = l2_penalty([*kernels, *embedded.rows])
+            logs = losses(embedded._replace(rows=()), weights, share)
+            logs["l2_loss"] = l2_penalty([*kernels, *embedded.rows]) / replicas.count()
             logs["loss"] += config.l2_weight * logs["l2_loss"]
         optimizer.apply(tape.gradient(logs["loss"], optimizer.sources))
-        return logs
+        return replicas.total(logs)
 
-    return step
+    return replicas.on_all(step)
 
 
-def ranking_losses(model: LcrSer, config: SupervisedConfig, embedded: Embedded, weights: tf.Tensor) -> Logs:
-    """L_Total of Eq. (12) without L2 as `loss`, and its terms without their weights.
+def ranking_losses(
+    model: LcrSer, config: SupervisedConfig, embedded: Embedded, weights: tf.Tensor, share: tf.Tensor | float = 1.0
+) -> Logs:
+    """L_Total of Eq. (12) without L2 as `loss`, and its terms without their weights; of a replica, its part of them.
 
     Args:
         model: the model, in training.
         config: weights, margin and distance.
         embedded: a batch whose candidates are the target and its negatives.
         weights: of Eq. (11), `[B, 1 + n]`.
+        share: of these weights in those of all replicas.
     """
     histories = model.read(embedded, training=True)
     contrasted = config.tcl_weight and model.config.reasoning_steps
@@ -131,7 +142,7 @@ def ranking_losses(model: LcrSer, config: SupervisedConfig, embedded: Embedded, 
     else:
         steps = model.reason(histories, training=True)
     logits = model.rank(embedded, histories, steps, training=True)[:, 0]
-    loss = recommendation_loss(logits, weights)
+    loss = recommendation_loss(logits, weights) * share
     logs = {"rec_loss": loss}
     if contrasted:
         target = embedded.candidates[:, 0]
@@ -144,6 +155,6 @@ def ranking_losses(model: LcrSer, config: SupervisedConfig, embedded: Embedded, 
                 target, crossed[:, 0, -1], without[:, 0, -1], config.tcl_margin, config.tcl_distance
             )
             for crossed, without in zip(steps, plain, strict=True)
-        ])
+        ]) / replicas.count()
         loss += config.tcl_weight * logs["tcl_loss"]
     return {"loss": loss, **logs}
