@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 PACKAGES := model components tfx_pipeline serving
+BENCHMARKS := training evaluation reasoning grpo table input
 
 # Set-up needs this one as an environment variable.
 export LCR_PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fmt score lock clean
+.PHONY: help setup run test lint fmt score bench profile lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +37,13 @@ fmt: $(STAMP) ## Sort imports and apply ruff's safe fixes
 
 score: $(STAMP) ## Rank candidates with the pushed model, over gRPC
 	$(BIN)/lcr-ser score
+
+bench: $(STAMP) ## Measure speed: a table each, and build/bench/NAME.json (THREADS=1, ROUNDS)
+	@for name in $(BENCHMARKS); do \
+	  $(BIN)/python -m benchmarks.$$name --threads $(or $(THREADS),1) $(if $(ROUNDS),--rounds $(ROUNDS)) || exit; done
+
+profile: $(STAMP) ## Show where a training step's time goes, by operation, for both stages
+	@$(BIN)/python -m benchmarks.profile --threads $(or $(THREADS),1)
 
 lock: $(STAMP) ## Resolve the lock files again (UPGRADE=1 moves versions)
 	$(BIN)/python -m scripts.lock $(if $(UPGRADE),--upgrade)

@@ -1,1 +1,6 @@
-"""Experiments on a log that the pipeline has transformed: `python -m benchmarks.NAME`, settings as for a run."""
+"""Experiments on a log that the pipeline has transformed, and measurements of speed: `python -m benchmarks.NAME`."""
+
+from tfx_pipeline import quiet
+
+# As the pipeline runs, and before TensorFlow is imported.
+quiet.set_environment()

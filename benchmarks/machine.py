@@ -19,6 +19,7 @@ def parse(description: str | None, rounds: int) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=rounds, help="timed calls of everything")
     parser.add_argument("--jit", action="store_true", help="compile our training steps with XLA")
     args = parser.parse_args()
+    tf.get_logger().setLevel("ERROR")
     tf.config.threading.set_intra_op_parallelism_threads(args.threads)
     tf.config.threading.set_inter_op_parallelism_threads(args.threads)
     return args

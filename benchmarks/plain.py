@@ -68,6 +68,10 @@ class PlainLcrSer(keras.Model):
         self.drops = [keras.layers.Dropout(config.dropout) for _ in config.mlp_units]
         self.score = keras.layers.Dense(1)
 
+    def build(self, input_shape: tuple[int, ...] | None = None) -> None:
+        """Leaves it to the layers, at their first call."""
+        self.built = True
+
     def call(
         self, batch: dict[str, tf.Tensor], training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor], list[tf.Tensor]]:

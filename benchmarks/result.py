@@ -23,7 +23,7 @@ def report(  # noqa: PLR0917 - the keys of the file, in their order
         detail: all that was measured, and on what.
         rows: of the table; the first is its head.
     """
-    table = Table(*rows[0], title=f"{name}: {value:,.4g} {unit} (target: {target})", title_justify="left")
+    table = Table(*rows[0], title=f"{name}: {value:,.4g} {unit} (target: {target})", title_justify="left", expand=False)
     for row in rows[1:]:
         table.add_row(*row)
     Console().print(table)

@@ -13,6 +13,7 @@ from model.inputs import CANDIDATES, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH
 from model.pooling import MeanPooling
 from model.reasoning import LatentCrossReasoning, Sides
 from model.scoring_head import ScoringHead
+from model.ties import tie_unknown
 from model.weighted_states import project
 
 
@@ -40,10 +41,12 @@ class PreparedItems(NamedTuple):
     """What scoring needs of items.
 
     Attributes:
+        ids: of the items, `[...]`.
         embeddings: e_v, `[..., d]`.
         of_head: their part of the head's first layer, `[..., m]`.
     """
 
+    ids: tf.Tensor
     embeddings: tf.Tensor
     of_head: tf.Tensor
 
@@ -164,7 +167,8 @@ class LcrSer(keras.Model):
         sides = Sides(*(
             (history.states, history.mask, of_side) for history, of_side in zip(histories, steps, strict=True)
         ))
-        return self._score(embedded.user, sides, self._prepare(embedded.candidates), training)
+        candidates = tf.cast(embedded.candidates, self.compute_dtype)
+        return self._score(embedded.user, sides, candidates, self.head.of_items(candidates), training)
 
     def encode(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The half of a request that does not depend on its candidates.
@@ -193,7 +197,8 @@ class LcrSer(keras.Model):
     def prepare(self, items: tf.Tensor) -> PreparedItems:
         """What scoring needs of items `[...]`, whoever asks: done once an item when many requests share it."""
         found = self.items(items)
-        return self._prepare(take(found.rows, found.positions[0]))
+        embeddings = tf.cast(take(found.rows, found.positions[0]), self.compute_dtype)
+        return PreparedItems(items, embeddings, self.head.of_items(embeddings))
 
     def score(self, encoded: dict[str, tf.Tensor], candidates: tf.Tensor | PreparedItems) -> tf.Tensor:
         """Scores candidates of encoded requests.
@@ -210,7 +215,8 @@ class LcrSer(keras.Model):
             (encoded[f"{side}_states"], encoded[f"{side}_mask"] > 0, tf.expand_dims(encoded[f"{side}_steps"], 1))
             for side in Sides._fields
         ))
-        return tf.squeeze(self._score(encoded["user"], sides, items), 1)
+        logits = self._score(encoded["user"], sides, items.embeddings, items.of_head)
+        return tie_unknown(tf.squeeze(logits, 1), items.ids)
 
     def call(self, batch: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Logits `[B, C]` of the batch's candidates, Eq. (1) to (10).
@@ -219,22 +225,21 @@ class LcrSer(keras.Model):
         """
         embedded = self.embed(batch)
         histories = self.read(embedded, training)
-        return self.rank(embedded, histories, self.reason(histories, training=training), training)[:, 0]
+        logits = self.rank(embedded, histories, self.reason(histories, training=training), training)
+        return tie_unknown(logits[:, 0], batch[CANDIDATES])
 
-    def _prepare(self, embeddings: tf.Tensor) -> PreparedItems:
-        embeddings = tf.cast(embeddings, self.compute_dtype)
-        return PreparedItems(embeddings, self.head.of_items(embeddings))
-
-    def _score(self, user: tf.Tensor, sides: Sides, items: PreparedItems, training: bool = False) -> tf.Tensor:
+    def _score(
+        self, user: tf.Tensor, sides: Sides, candidates: tf.Tensor, of_head: tf.Tensor, training: bool = False
+    ) -> tf.Tensor:
         """Eq. (8) and (10): logits `[B, N, C]` from states, mask and steps of each side."""
         weighted = [
-            attention.weigh(items.embeddings, *(tf.cast(part, self.compute_dtype) if part.dtype != tf.bool else part
-                                                for part in side))
+            attention.weigh(candidates, *(tf.cast(part, self.compute_dtype) if part.dtype != tf.bool else part
+                                          for part in side))
             for attention, side in zip((self.search_attention, self.rec_attention), sides, strict=True)
         ]
         of_users = self.head.of_users(tf.cast(user, self.compute_dtype))
         of_requests = project(weighted, self.head.parts()[1:3], of_users)
-        return self.head.score(of_requests, items.of_head, training)
+        return self.head.score(of_requests, of_head, training)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor, the tables excepted."""

@@ -1,0 +1,42 @@
+"""Items that the model cannot tell apart tie, whatever column they stand in."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+from synthetic_logs import random_batch, random_logs, randomise, small_config, tensors
+
+from model.inputs import CANDIDATES, UNKNOWN_ID
+from model.lcr_ser import LcrSer
+from model.ties import tie_unknown
+from model.training.evaluation import Evaluator
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.floats(-5, 5, width=32)), max_size=9))
+def test_unknown_candidates_share_the_largest_of_their_logits(pairs):
+    ids, logits = ([pair[part] for pair in pairs] for part in (0, 1))
+    ties = tie_unknown(tf.constant([logits], tf.float32), tf.constant([ids], tf.int32))[0].numpy()
+    of_unknown = [logit for one, logit in pairs if one == UNKNOWN_ID]
+    expected = [max(of_unknown) if one == UNKNOWN_ID else logit for one, logit in pairs]
+    np.testing.assert_array_equal(ties, np.float32(expected))
+
+
+@pytest.mark.parametrize("count", [3, 101, 102, 103])
+def test_logits_of_unknown_candidates_are_equal_to_the_bit(count):
+    """Products of matrices round their last columns otherwise than the rest."""
+    config = small_config(dim=64)
+    model, batch = randomise(LcrSer(config)), tensors(random_batch(config))
+    ids = np.random.default_rng(0).integers(UNKNOWN_ID, config.num_items, (batch["user"].shape[0], count))
+    ids[:, -2:] = ids[:, 0] = UNKNOWN_ID
+    batch[CANDIDATES] = tf.constant(ids, tf.int32)
+    for logits in (model(batch), model.score(model.encode(batch), batch[CANDIDATES])):
+        for row, unknown in zip(logits.numpy(), ids == UNKNOWN_ID, strict=True):
+            assert len(set(row[unknown])) == 1
+
+
+def test_an_unknown_positive_ranks_behind_all_other_unknown_items():
+    _, requests = random_logs(users=40)
+    requests.candidates[:] = UNKNOWN_ID
+    ranks = Evaluator(randomise(LcrSer(small_config())), requests, batch_size=8).ranks()
+    np.testing.assert_array_equal(ranks, requests.candidates.shape[1])
