@@ -40,7 +40,7 @@ class LogExampleGen(base_beam_component.BaseBeamComponent):
 
         Args:
             settings: what to read and how to split it.
-            input_fingerprint: `fingerprint(settings.log_dir)`; new data gives a new one and runs the component again.
+            input_fingerprint: `fingerprint(settings)`; new data gives a new one and runs the component again.
             code_hash: of the component's code; only part of the cache key.
         """
         super().__init__(LogExampleGenSpec(

@@ -1,10 +1,14 @@
-"""Reads the single fields of a row."""
+"""Reads the single fields of a row: the judgement that `columns` applies to whole columns."""
 
 import ast
 import functools
 import json
 import math
 from typing import Any
+
+BLANKS = "".join(chr(code) for code in (*range(9, 14), *range(28, 33), 133, 160, 5760, *range(8192, 8203), 8232, 8233,
+                                        8239, 8287, 12288))
+"""What `str.strip` takes away."""
 
 
 class BadField(ValueError):
@@ -24,12 +28,19 @@ def identifier(text: str, column: str) -> str:
     return text
 
 
-def timestamp(text: str, column: str) -> float:
-    """Return unix milliseconds, from an integer or a float such as "1.684742e+12"."""
+def optional(text: str, column: str) -> str:
+    """Return text without surrounding blanks; it may be empty."""
+    return text.strip()
+
+
+def timestamp(text: str, column: str) -> int:
+    """Return unix milliseconds, from an integer or a float such as "1.684742e+12"; parts of one are cut off."""
     value = number(text, column)
     if value < 0:
         raise BadField(f"{column} is negative", text)
-    return value
+    if value >= 1 << 63:
+        raise BadField(f"{column} is out of range", text)
+    return int(value)
 
 
 def number(text: str, column: str) -> float:
@@ -43,7 +54,7 @@ def number(text: str, column: str) -> float:
     return value
 
 
-@functools.lru_cache(maxsize=1 << 16)  # the rows of a session repeat its query
+@functools.lru_cache(maxsize=1 << 16)  # the rows of a session repeat its query, and so do searches
 def words(text: str, column: str) -> tuple[str, ...]:
     """Return the words of a list printed as JSON or Python does, such as "[1, 2]" or "['a', 'b']"."""
     try:
