@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import polars as pl
+import pyarrow as pa
 
 from components.example_gen.file_report import FileReport
 from components.example_gen.readers import fields
@@ -113,9 +114,10 @@ def _row_by_row(frame: pl.DataFrame, rules: dict[str, Rule], report: FileReport)
 
 def _each_distinct(text: pl.Series, column: str, one: Callable[[str, str], Sequence[str]]) -> pl.Series:
     distinct = text.unique()
-    read = pl.Series([_or_none(one, value, column) for value in distinct], dtype=pl.List(pl.String))
-    return read.gather(text.to_frame("text").join(
-        distinct.to_frame("text").with_row_index("place"), on="text", how="left", maintain_order="left")["place"])
+    # Through Arrow: polars takes fifty times as long over lists of Python's.
+    lists = pa.array([_or_none(one, value, column) for value in distinct], pa.large_list(pa.large_string()))
+    read = pl.DataFrame({"text": distinct, "words": pl.from_arrow(lists)})
+    return text.to_frame("text").join(read, on="text", how="left", maintain_order="left")["words"]
 
 
 def _or_none(one: Callable[[str, str], Sequence[str]], text: str, column: str) -> Sequence[str] | None:

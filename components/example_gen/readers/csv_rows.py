@@ -21,6 +21,7 @@ FIELD_LIMIT = 256 << 20
 """Captions of KuaiSAR run to far more than the 128 KiB that `csv` allows."""
 
 LINE = "line"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _QUOTE, _COMMA, _NEWLINE, _RETURN = b'",\n\r'
 
 
@@ -81,30 +82,36 @@ class _Layout(NamedTuple):
 
 def _layout(block: bytes, last: bool) -> _Layout | None:
     """Find the rows of a block; None where only `csv` can tell."""
-    if b"\0" in block or b"\xef\xbb\xbf" in block or block.count(b"\r") != block.count(b"\r\n"):
+    if b"\0" in block or not block.isascii() and _BYTE_ORDER_MARK in block or _has_lone_return(block):
         return None
     data = np.frombuffer(block, np.uint8)
-    feeds, commas = np.flatnonzero(data == _NEWLINE), np.flatnonzero(data == _COMMA)
-    row_ends = feeds
-    quoted = b'"' in block
-    if quoted:
-        quotes = np.flatnonzero(data == _QUOTE)
-        if not _well_quoted(data, quotes):
-            return None
-        # Outside quotes: an even number of quotes before it.
-        row_ends = feeds[np.searchsorted(quotes, feeds) % 2 == 0]
-        commas = commas[np.searchsorted(quotes, commas) % 2 == 0]
-        if last and len(quotes) % 2:
-            last = False
-    if last and not block.endswith(b"\n"):
-        row_ends = np.append(row_ends, len(block))
-    if not len(row_ends):
+    feeds, quotes = np.flatnonzero(data == _NEWLINE), np.flatnonzero(data == _QUOTE)
+    if not _well_quoted(data, quotes):
         return None
-    starts = np.concatenate([[0], row_ends[:-1] + 1])
-    end = min(int(row_ends[-1]) + 1, len(block))
-    return _Layout(starts, row_ends, np.searchsorted(feeds, starts),
-                   np.diff(np.searchsorted(commas, row_ends), prepend=0), quoted, end,
+    # A row ends where the number of quotes before is even.
+    ends = feeds[np.searchsorted(quotes, feeds) % 2 == 0]
+    if last and not block.endswith(b"\n") and len(quotes) % 2 == 0:
+        ends = np.append(ends, len(block))
+    if not len(ends):
+        return None
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    end = min(int(ends[-1]) + 1, len(block))
+    commas = np.diff(_commas_before(ends, np.flatnonzero(data == _COMMA), quotes), prepend=0)
+    return _Layout(starts, ends, np.searchsorted(feeds, starts), commas, bool(len(quotes)), end,
                    int(np.searchsorted(feeds, end)))
+
+
+def _has_lone_return(block: bytes) -> bool:
+    returns = block.count(b"\r")
+    return returns > 0 and returns != block.count(b"\r\n")
+
+
+def _commas_before(ends: np.ndarray, commas: np.ndarray, quotes: np.ndarray) -> np.ndarray:
+    """Count the commas outside quotes before the ends of rows."""
+    # All commas, less those between a quote that opens and the one that closes: far fewer look-ups than a comma each.
+    pairs = np.searchsorted(commas, quotes[:len(quotes) // 2 * 2]).reshape(-1, 2)
+    inside = np.concatenate([[0], np.cumsum(pairs[:, 1] - pairs[:, 0])])
+    return np.searchsorted(commas, ends) - inside[np.searchsorted(quotes, ends) // 2]
 
 
 def _well_quoted(data: np.ndarray, quotes: np.ndarray) -> bool:

@@ -37,7 +37,7 @@ class TextBlocks:
         Raises:
             LogError: for a file that breaks off or is no gzip or UTF-8 file, when all before that has been handed out.
         """
-        size = len(self._pending) + BLOCK_BYTES
+        size = BLOCK_BYTES
         while True:
             self._fill(size)
             cut = len(self._pending) if self._read_all and not self._failure else _end_of_lines(self._pending)
@@ -53,7 +53,7 @@ class TextBlocks:
         return block
 
     def give_back(self, rest: bytes) -> None:
-        """Put the end of a block back: it comes at the beginning of the next one."""
+        """Put the end of a block back, a part of it only: it comes at the beginning of the next one."""
         self._pending = rest + self._pending
         self.ended = self.ended and not rest
 
