@@ -5,7 +5,7 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.example_gen.artifacts import LogReport
+from components.example_gen.artifacts import Candidates, LogReport
 from components.example_gen.executor import Executor
 from components.example_gen.settings import LogSettings
 
@@ -22,6 +22,7 @@ class LogExampleGenSpec(ComponentSpec):
     OUTPUTS = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "log_report": ChannelParameter(type=LogReport),
+        "candidates": ChannelParameter(type=Candidates),
     }
 
 
@@ -45,4 +46,5 @@ class LogExampleGen(base_beam_component.BaseBeamComponent):
         """
         super().__init__(LogExampleGenSpec(
             settings=settings.to_json(), input_fingerprint=input_fingerprint, code_hash=code_hash,
-            examples=types.Channel(type=standard_artifacts.Examples), log_report=types.Channel(type=LogReport)))
+            examples=types.Channel(type=standard_artifacts.Examples), log_report=types.Channel(type=LogReport),
+            candidates=types.Channel(type=Candidates)))

@@ -15,6 +15,7 @@ class FileReport:
         file: name of the file as it was found.
         rows: data rows, those set aside included.
         clicks: rows that carry a click on a recommended item.
+        unclicked: rows of a recommended item without a click.
         first, last: earliest and latest timestamp of a row that carries a click of either kind, unix milliseconds;
             None without one.
         bad: reason to rows set aside for it.
@@ -28,6 +29,7 @@ class FileReport:
     file: str
     rows: int = 0
     clicks: int = 0
+    unclicked: int = 0
     first: int | None = None
     last: int | None = None
     bad: dict[str, int] = dataclasses.field(default_factory=dict)

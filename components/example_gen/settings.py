@@ -44,6 +44,8 @@ class LogSettings:
         max_pool_items: items that negatives are drawn from at the most; of more, a sample that the seed fixes.
         candidates_file: candidates to use instead of drawing any: a file or pattern of what `candidates` of an earlier
             run holds; "" draws them.
+        export_candidates: also write the candidates of all requests as Parquet, for other systems and for
+            `candidates_file`.
         seed: of the negatives and of the positive's column.
         max_bad_share: share of the rows of a file that may be set aside before the run stops.
         max_samples: rows set aside or repaired that the report shows of a file and reason.
@@ -76,6 +78,7 @@ class LogSettings:
     negatives_existing: bool = False
     max_pool_items: int = 10_000_000
     candidates_file: str = ""
+    export_candidates: bool = False
     seed: int = 2025
     max_bad_share: float = 0.01
     max_samples: int = 5

@@ -13,10 +13,11 @@ def click_events(rows: pl.DataFrame, report: FileReport) -> Events:
 
     Args:
         rows: columns of `CLICKS_SCHEMA` and `clicked`.
-        report: counts the clicks.
+        report: counts the clicks, and the rows without.
     """
     clicks = rows.filter("clicked").select(*CLICKS_SCHEMA)
     report.clicks += clicks.height
+    report.unclicked += rows.height - clicks.height
     _add_times(clicks, report)
     return Events(clicks, no_shown())
 
