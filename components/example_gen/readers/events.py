@@ -113,10 +113,10 @@ def _read_searches(file: LogFile, settings: LogSettings, report: FileReport) -> 
 def _unfold(rows: pl.DataFrame, place: int) -> pl.DataFrame:
     """Give every result of a search a row: those shown, then those only clicked; "" where there is none."""
     shown = pl.col(_SHOWN_LIST) if _SHOWN_LIST in rows.columns else pl.lit([], pl.List(pl.String))
-    rows = rows.with_columns(item=pl.concat_list(shown, _CLICKED_LIST).list.unique(maintain_order=True))
-    rows = rows.explode("item").with_columns(clicked=pl.col("item").is_in(pl.col(_CLICKED_LIST)).fill_null(False))
+    items = pl.concat_list(shown, _CLICKED_LIST).list.unique(maintain_order=True)
+    rows = rows.with_columns(item=pl.when(items.list.len() > 0).then(items).otherwise([""])).explode("item")
     numbers = pl.int_range(place, place + rows.height, dtype=pl.Int64, eager=True)
-    return rows.with_columns(numbers.alias(LINE), pl.col("item").fill_null(""))
+    return rows.with_columns(numbers.alias(LINE), clicked=pl.col("item").is_in(pl.col(_CLICKED_LIST)))
 
 
 def _needed(file: LogFile, settings: LogSettings) -> tuple[str, ...]:
