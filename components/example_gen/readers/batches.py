@@ -4,7 +4,7 @@ import polars as pl
 
 from components.example_gen.events import CLICKS_SCHEMA, SHOWN_SCHEMA, Events, no_clicks, no_shown
 from components.example_gen.file_report import FileReport
-from components.example_gen.readers.columns import count
+from components.example_gen.readers.rows import count
 from components.example_gen.settings import LogSettings
 
 

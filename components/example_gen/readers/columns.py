@@ -1,18 +1,12 @@
-"""Turns columns of raw text into ids, numbers, times and words, and counts the rows that have no such thing.
+"""Rules that turn columns of raw text into ids, numbers, times and words, at once or one field at a time."""
 
-A rule reads a whole column at once, and one field at a time. Columns do the work; only the rows that some column has
-no answer for are read field by field, which either finds the value after all or names the reason.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import polars as pl
 import pyarrow as pa
 
-from components.example_gen.file_report import FileReport
-from components.example_gen.readers import fields, tables
-from components.example_gen.readers.csv_rows import LINE
+from components.example_gen.readers import fields
 from components.example_gen.readers.fields import BadField
 
 
@@ -96,63 +90,6 @@ def words(column: str, one: Callable[[str, str], Sequence[str]] = fields.words) 
 def item_list(column: str) -> Rule:
     """A list of ids, or one printed as text; empty text is an empty list."""
     return words(column, fields.id_list)
-
-
-def read(
-    frame: pl.DataFrame, rules: dict[str, Rule], report: FileReport, keep: Sequence[str] = ()
-) -> pl.DataFrame:
-    """Read the columns of a frame.
-
-    Args:
-        frame: `line`, and text by column name.
-        rules: name in the result to rule; where several cannot read a row, the first names the reason.
-        report: counts the rows that cannot be read.
-        keep: numbers to keep beside `line`, where several rows are of one line; the frame is sorted by all of these.
-
-    Returns:
-        `line`, `keep` and the values of the rows that can be read, in the order of the frame.
-    """
-    values = frame.select(LINE, *keep, **{name: rule.whole for name, rule in rules.items()})
-    unread = values.select(pl.any_horizontal(pl.col(*rules).is_null())).to_series()
-    if not unread.any():
-        return values
-    rest = _row_by_row(frame.filter(unread), rules, report, (LINE, *keep))
-    return pl.concat([values.filter(~unread), rest]).sort(LINE, *keep, maintain_order=True)
-
-
-def read_file(path: str, rules: dict[str, Rule], report: FileReport) -> Iterator[pl.DataFrame]:
-    """Stream the rows of a file that can be read; see `read` and `tables.read_rows`."""
-    for frame in tables.read_rows(path, list(dict.fromkeys(rule.column for rule in rules.values())), report):
-        yield read(frame, rules, report)
-
-
-def count(note: Callable[[int, str, str, int], None], reason: str, rows: pl.DataFrame, max_samples: int) -> None:
-    """Count rows under one reason.
-
-    Args:
-        note: `FileReport.set_aside` or `.repair`.
-        reason: of all of them.
-        rows: their `line` and a value to show, in the order of the file.
-        max_samples: that the report keeps of a reason.
-    """
-    for line, value in rows.head(max_samples).iter_rows():
-        note(line, reason, value, 1)
-    for line, value in rows.slice(max_samples, 1).iter_rows():
-        note(line, reason, value, rows.height - max_samples)
-
-
-def _row_by_row(
-    frame: pl.DataFrame, rules: dict[str, Rule], report: FileReport, keep: Sequence[str]
-) -> pl.DataFrame:
-    good = []
-    for row in frame.iter_rows(named=True):
-        try:
-            values = (rule.one(row[rule.column], rule.column) for rule in rules.values())
-            good.append((*(row[name] for name in keep), *values))
-        except BadField as error:
-            report.set_aside(row[LINE], error.reason, error.value)
-    schema = {**{name: frame.schema[name] for name in keep}, **{name: rule.dtype for name, rule in rules.items()}}
-    return pl.DataFrame(good, schema, orient="row")
 
 
 def _lists(text: pl.Series, column: str, one: Callable[[str, str], Sequence[str]]) -> pl.Series:

@@ -15,6 +15,7 @@ from components.example_gen.log_file import LogFile
 from components.example_gen.readers import columns, query_text, tables
 from components.example_gen.readers.batches import click_events, count_units, search_events
 from components.example_gen.readers.csv_rows import LINE
+from components.example_gen.readers.rows import read_file
 from components.example_gen.settings import LogSettings
 
 REC: Final = "recommendations"
@@ -80,7 +81,7 @@ def _read_clicks(file: LogFile, settings: LogSettings, report: FileReport) -> It
     user, item, time, clicked = _theirs(settings, _REC_COLUMNS)
     rules = {"user": columns.identifier(user), "item": columns.identifier(item), "timestamp": columns.moment(time),
              "unit": columns.unit(time), "clicked": columns.flag(clicked)}
-    for rows in columns.read_file(file.path, rules, report):
+    for rows in read_file(file.path, rules, report):
         count_units(rows, time, settings, report)
         yield click_events(rows, report)
 
@@ -101,7 +102,7 @@ def _read_searches(file: LogFile, settings: LogSettings, report: FileReport) -> 
               if (theirs := settings.columns.get(ours, ours)) in header}
     absent = [pl.lit("").alias(name) for name in _OPTIONAL.values() if name not in rules]
     place = 1
-    for rows in columns.read_file(file.path, rules, report):
+    for rows in read_file(file.path, rules, report):
         count_units(rows, time, settings, report)
         shown = rows.with_columns(absent)
         if lists:

@@ -15,6 +15,7 @@ from components.example_gen.file_report import FileReport
 from components.example_gen.log_file import LogFile
 from components.example_gen.readers import columns, csv_rows, files, query_text, tables
 from components.example_gen.readers.batches import click_events, search_events
+from components.example_gen.readers.rows import read_file
 from components.example_gen.settings import LogSettings
 
 REC: Final = "rec_inter.csv"
@@ -74,7 +75,7 @@ def _read_clicks(file: LogFile, settings: LogSettings, report: FileReport) -> It
     rules = {"user": columns.identifier("user_id"), "item": columns.identifier("item_id"),
              "timestamp": columns.timestamp("timestamp")}
     clicks = {f"click {name}": columns.number(name) for name in dict.fromkeys(settings.click_columns)}
-    for rows in columns.read_file(file.path, {**rules, **clicks}, report):
+    for rows in read_file(file.path, {**rules, **clicks}, report):
         yield click_events(rows.with_columns(clicked=pl.any_horizontal(pl.col(*clicks) > 0)), report)
 
 
@@ -87,6 +88,6 @@ def _read_searches(file: LogFile, settings: LogSettings, report: FileReport) -> 
     has_source = _SOURCE in csv_rows.read_header(file.path)[0]
     if has_source:
         rules["source"] = columns.optional(_SOURCE)
-    for rows in columns.read_file(file.path, rules, report):
+    for rows in read_file(file.path, rules, report):
         source = pl.col("source") if has_source else pl.lit("").alias("source")
         yield search_events(rows.with_columns(source, clicked=pl.col("clicks") > 0), settings, report)

@@ -17,6 +17,7 @@ from components.example_gen.readers import columns, csv_rows, parquet_rows, qili
 from components.example_gen.readers.batches import click_events, count_units, search_events
 from components.example_gen.readers.csv_rows import LINE
 from components.example_gen.readers.qilin_results import PLACE
+from components.example_gen.readers.rows import apply_rules, count
 from components.example_gen.settings import LogSettings
 
 RECOMMENDATIONS: Final = ("recommendation_train", "recommendation_test")
@@ -72,7 +73,7 @@ def _read_clicks(file: LogFile, settings: LogSettings, report: FileReport) -> It
     for rows in _results(_requests(file, _REC_COLUMNS, report), _REC_DETAILS, rules, settings, report):
         first = pl.struct(LINE, "item", "timestamp", "clicked").is_first_distinct()
         again = rows.filter(pl.col("clicked") & ~first)
-        columns.count(report.repair, "note twice in a request", again.select(LINE, "item"), settings.max_samples)
+        count(report.repair, "note twice in a request", again.select(LINE, "item"), settings.max_samples)
         yield click_events(rows.filter(first).with_columns(line=PLACE), report)
 
 
@@ -102,7 +103,7 @@ def _results(
     for frame in requests:
         results = qilin_results.unfold(frame, details, wanted, place, report)
         place += results.height
-        rows = columns.read(results, rules, report, keep=(PLACE,))
+        rows = apply_rules(results, rules, report, keep=(PLACE,))
         count_units(rows, time, settings, report)
         yield rows.with_columns(clicked=pl.any_horizontal(pl.col(*clicks) > 0))
 

@@ -6,8 +6,9 @@ from typing import Final
 import polars as pl
 
 from components.example_gen.file_report import FileReport
-from components.example_gen.readers import columns, parquet_rows
+from components.example_gen.readers import parquet_rows
 from components.example_gen.readers.csv_rows import LINE
+from components.example_gen.readers.rows import count
 
 PLACE: Final = "place"
 """Running number of a result in its file."""
@@ -33,13 +34,13 @@ def unfold(
     """
     texts = requests.schema[details] == pl.String
     good = _is_printed_list(details) if texts else pl.col(details).list.len() >= 0
-    columns.count(report.set_aside, f"{details} is no list of results",
+    count(report.set_aside, f"{details} is no list of results",
                   requests.filter(~good).select(LINE, pl.col(details).cast(pl.String)), report.max_samples)
     requests = requests.filter(good)
     results = (requests.with_columns(pl.col(details).str.extract_all(_STRUCT)) if texts else requests).filter(
         pl.col(details).list.len() > 0)
     empty = requests.join(results, on=LINE, how="anti", maintain_order="left")
-    columns.count(report.set_aside, f"{details} is empty", empty.select(LINE, pl.lit("")), report.max_samples)
+    count(report.set_aside, f"{details} is empty", empty.select(LINE, pl.lit("")), report.max_samples)
     rows = results.explode(details).with_columns(_field(details, field, results) for field in fields)
     report.rows += rows.height - results.height
     position = pl.col("position").cast(pl.Float64, strict=False).fill_nan(None)
