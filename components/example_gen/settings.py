@@ -9,8 +9,9 @@ Split = Literal["leave_one_out", "time", "days", "time_points"]
 Sampling = Literal["uniform", "popularity"]
 Unclicked = Literal["first_shown", "query", "drop"]
 Avoid = Literal["whole_log", "past"]
-_CHOICES = {"source": Source, "split": Split, "negative_sampling": Sampling, "unclicked_search": Unclicked,
-            "negatives_avoid": Avoid}
+QueryWords = Literal["auto", "list", "split", "jieba"]
+_CHOICES = {"source": Source, "query_words": QueryWords, "split": Split, "negative_sampling": Sampling,
+            "unclicked_search": Unclicked, "negatives_avoid": Avoid}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,11 @@ class LogSettings:
             that each are a log, such as one a day, all are read.
         source: form of the log: "kuaisar", "qilin", or "events", a platform's own in our event form.
         columns: event form only: names of the log's columns by ours, where they differ.
-        click_columns: a recommended item counts as clicked where one of these columns is above 0.
+        click_columns: a recommended item counts as clicked where one of these columns is above 0; in the event form
+            that is `clicked` alone.
+        query_words: how the text of a query becomes words: "list", it is a printed list of them; "split", blanks stand
+            between them; "jieba", it is Chinese text; "auto", as the source has it: a list in KuaiSAR, Chinese text in
+            Qilin, a list or else blanks in the event form.
         unclicked_search: what stands for a search without a click: "first_shown", its first result, as if it had been
             clicked; "query", the query alone; "drop", nothing. Where no result is known the query stands alone.
         min_clicks: users with fewer clicks on recommended items are left out.
@@ -59,6 +64,7 @@ class LogSettings:
     source: Source = "kuaisar"
     columns: dict[str, str] = dataclasses.field(default_factory=dict)
     click_columns: tuple[str, ...] = ("click",)
+    query_words: QueryWords = "auto"
     unclicked_search: Unclicked = "first_shown"
     min_clicks: int = 0
     words_per_search: int = 50

@@ -11,6 +11,6 @@ A reader has
 from types import ModuleType
 from typing import Final
 
-from components.example_gen.readers import kuaisar
+from components.example_gen.readers import events, kuaisar, qilin
 
-READERS: Final[dict[str, ModuleType]] = {"kuaisar": kuaisar}
+READERS: Final[dict[str, ModuleType]] = {"kuaisar": kuaisar, "qilin": qilin, "events": events}

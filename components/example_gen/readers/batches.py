@@ -4,7 +4,7 @@ import polars as pl
 
 from components.example_gen.events import CLICKS_SCHEMA, SHOWN_SCHEMA, Events, no_clicks, no_shown
 from components.example_gen.file_report import FileReport
-from components.example_gen.readers.columns import count
+from components.example_gen.readers.rows import count
 from components.example_gen.settings import LogSettings
 
 
@@ -43,3 +43,18 @@ def search_events(rows: pl.DataFrame, settings: LogSettings, report: FileReport)
 def _add_times(clicks: pl.DataFrame, report: FileReport) -> None:
     first, last = clicks.select(pl.min("timestamp").alias("first"), pl.max("timestamp").alias("last")).row(0)
     report.add_times(first, last)
+
+
+def count_units(rows: pl.DataFrame, column: str, settings: LogSettings, report: FileReport) -> None:
+    """Count the times that were not in milliseconds as repaired.
+
+    Args:
+        rows: `line`, `timestamp` and `unit`, see `columns.unit`.
+        column: of the times, by its name in the file.
+        settings: of the run.
+        report: to count in.
+    """
+    others = rows.filter(pl.col("unit") != "ms")
+    for (unit,), part in others.group_by("unit", maintain_order=True):
+        count(report.repair, f"{column} in {unit}", part.select("line", pl.col("timestamp").cast(pl.String)),
+              settings.max_samples)

@@ -1,18 +1,12 @@
-"""Turns columns of raw text into ids, numbers, times and words, and counts the rows that have no such thing.
+"""Rules that turn columns of raw text into ids, numbers, times and words, at once or one field at a time."""
 
-A rule reads a whole column at once, and one field at a time. Columns do the work; only the rows that some column has
-no answer for are read field by field, which either finds the value after all or names the reason.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import polars as pl
 import pyarrow as pa
 
-from components.example_gen.file_report import FileReport
 from components.example_gen.readers import fields
-from components.example_gen.readers.csv_rows import LINE, read_rows
 from components.example_gen.readers.fields import BadField
 
 
@@ -54,70 +48,63 @@ def timestamp(column: str) -> Rule:
     return Rule(column, pl.when(value >= 0).then(value).cast(pl.Int64, strict=False), fields.timestamp, pl.Int64)
 
 
+def flag(column: str) -> Rule:
+    """True or false, or a number that is above 0 or not."""
+    text, value = _stripped(column).str.to_lowercase(), _finite(column)
+    whole = pl.when(text == "true").then(True).when(text == "false").then(False).otherwise(value > 0)
+    return Rule(column, whole, fields.flag, pl.Boolean)
+
+
+def moment(column: str) -> Rule:
+    """A time in seconds, milliseconds, microseconds or nanoseconds, or as ISO 8601 text: unix milliseconds."""
+    number = _finite(column)
+    scaled: Any = pl.when(number < 0).then(None)
+    for limit, factor in fields.UNITS.values():
+        scaled = scaled.when(number <= limit).then(number * factor)
+    text = _stripped(column).str.replace(" ", "T", literal=True)
+    text = pl.when(text.str.contains(r"T.*(?:Z|[+-][0-9:]{5,6})$")).then(text).otherwise(text + "Z")
+    parsed = text.str.to_datetime("%+", time_unit="ms", time_zone="UTC", strict=False).dt.epoch("ms")
+    whole = pl.when(number.is_null()).then(parsed).otherwise(scaled.cast(pl.Int64, strict=False))
+    return Rule(column, pl.when(whole >= 0).then(whole), fields.moment, pl.Int64)
+
+
+def unit(column: str) -> Rule:
+    """The unit of a time that `moment` reads: a key of `fields.UNITS` or "ISO 8601"."""
+    number = _finite(column)
+    whole: Any = pl.when(number.is_null()).then(pl.lit(fields.ISO))
+    for name, (limit, _) in fields.UNITS.items():
+        whole = whole.when(number <= limit).then(pl.lit(name))
+    return Rule(column, whole, fields.unit, pl.String)
+
+
 def words(column: str, one: Callable[[str, str], Sequence[str]] = fields.words) -> Rule:
-    """A list of words in one text, by default a printed list; each distinct text is read once a frame."""
+    """A list of words in one text, by default as a list is printed, or a list that it is already.
+
+    Each distinct text is read once a frame.
+    """
     dtype = pl.List(pl.String)
-    whole = pl.col(column).map_batches(lambda text: _each_distinct(text, column, one), return_dtype=dtype)
-    return Rule(column, whole, one, dtype)
+    whole = pl.col(column).map_batches(lambda values: _lists(values, column, one), return_dtype=dtype)
+    return Rule(column, whole, lambda value, name: one(value, name) if isinstance(value, str) else _words(value), dtype)
 
 
-def read(frame: pl.DataFrame, rules: dict[str, Rule], report: FileReport) -> pl.DataFrame:
-    """Read the columns of a frame.
-
-    Args:
-        frame: `line`, and text by column name.
-        rules: name in the result to rule; where several cannot read a row, the first names the reason.
-        report: counts the rows that cannot be read.
-
-    Returns:
-        `line` and the values of the rows that can be read, in the order of the frame.
-    """
-    values = frame.select(LINE, **{name: rule.whole for name, rule in rules.items()})
-    unread = values.select(pl.any_horizontal(pl.col(*rules).is_null())).to_series()
-    if not unread.any():
-        return values
-    rest = _row_by_row(frame.filter(unread), rules, report)
-    return pl.concat([values.filter(~unread), rest]).sort(LINE, maintain_order=True)
+def item_list(column: str) -> Rule:
+    """A list of ids, or one printed as text; empty text is an empty list."""
+    return words(column, fields.id_list)
 
 
-def read_csv(path: str, rules: dict[str, Rule], report: FileReport) -> Iterator[pl.DataFrame]:
-    """Stream the rows of a CSV file that can be read; see `read` and `csv_rows.read_rows`."""
-    for frame in read_rows(path, list(dict.fromkeys(rule.column for rule in rules.values())), report):
-        yield read(frame, rules, report)
-
-
-def count(note: Callable[[int, str, str, int], None], reason: str, rows: pl.DataFrame, max_samples: int) -> None:
-    """Count rows under one reason.
-
-    Args:
-        note: `FileReport.set_aside` or `.repair`.
-        reason: of all of them.
-        rows: their `line` and a value to show, in the order of the file.
-        max_samples: that the report keeps of a reason.
-    """
-    for line, value in rows.head(max_samples).iter_rows():
-        note(line, reason, value, 1)
-    for line, value in rows.slice(max_samples, 1).iter_rows():
-        note(line, reason, value, rows.height - max_samples)
-
-
-def _row_by_row(frame: pl.DataFrame, rules: dict[str, Rule], report: FileReport) -> pl.DataFrame:
-    good = []
-    for row in frame.iter_rows(named=True):
-        try:
-            good.append((row[LINE], *(rule.one(row[rule.column], rule.column) for rule in rules.values())))
-        except BadField as error:
-            report.set_aside(row[LINE], error.reason, error.value)
-    schema = {LINE: pl.Int64, **{name: rule.dtype for name, rule in rules.items()}}
-    return pl.DataFrame(good, schema, orient="row")
-
-
-def _each_distinct(text: pl.Series, column: str, one: Callable[[str, str], Sequence[str]]) -> pl.Series:
+def _lists(text: pl.Series, column: str, one: Callable[[str, str], Sequence[str]]) -> pl.Series:
+    if isinstance(text.dtype, pl.List):
+        words = pl.element().str.strip_chars(fields.BLANKS)
+        return text.list.eval(words.filter(words != ""))
     distinct = text.unique()
     # Through Arrow: polars takes fifty times as long over lists of Python's.
     lists = pa.array([_or_none(one, value, column) for value in distinct], pa.large_list(pa.large_string()))
     read = pl.DataFrame({"text": distinct, "words": pl.from_arrow(lists)})
     return text.to_frame("text").join(read, on="text", how="left", maintain_order="left")["words"]
+
+
+def _words(values: list[str]) -> list[str]:
+    return [word for value in values if (word := value.strip())]
 
 
 def _or_none(one: Callable[[str, str], Sequence[str]], text: str, column: str) -> Sequence[str] | None:

@@ -8,21 +8,19 @@ import csv
 import io
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
 from components.example_gen.errors import LogError
 from components.example_gen.file_report import FileReport
+from components.example_gen.readers.csv_layout import Layout, find_layout
 from components.example_gen.readers.text_blocks import TextBlocks
 
 FIELD_LIMIT = 256 << 20
 """Captions of KuaiSAR run to far more than the 128 KiB that `csv` allows."""
 
 LINE = "line"
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_QUOTE, _COMMA, _NEWLINE, _RETURN = b'",\n\r'
 
 
 def read_header(path: str) -> tuple[list[str], bool]:
@@ -54,7 +52,7 @@ def read_rows(path: str, columns: Sequence[str], report: FileReport) -> Iterator
     header = _header(blocks)
     places = [header.index(name) for name in columns]
     while block := blocks.take():
-        layout = _layout(block, blocks.ended)
+        layout = find_layout(block, blocks.ended)
         if layout is None:
             rows, failure = _checked(_row_by_row(blocks, block), len(header), report)
             yield pl.DataFrame([(line, *(row[place] for place in places)) for line, row in rows], orient="row",
@@ -68,74 +66,16 @@ def read_rows(path: str, columns: Sequence[str], report: FileReport) -> Iterator
             yield _split(kept, layout.quoted, header, columns).insert_column(0, pl.Series(LINE, lines, pl.Int64))
 
 
-class _Layout(NamedTuple):
-    """Where the rows of a block lie: byte offsets `[N]`, and for each the line feeds before it and its commas."""
-
-    starts: np.ndarray
-    ends: np.ndarray
-    lines_before: np.ndarray
-    commas: np.ndarray
-    quoted: bool
-    end: int
-    lines: int
-
-
-def _layout(block: bytes, last: bool) -> _Layout | None:
-    """Find the rows of a block; None where only `csv` can tell."""
-    if b"\0" in block or not block.isascii() and _BYTE_ORDER_MARK in block or _has_lone_return(block):
-        return None
-    data = np.frombuffer(block, np.uint8)
-    feeds, quotes = np.flatnonzero(data == _NEWLINE), np.flatnonzero(data == _QUOTE)
-    if not _well_quoted(data, quotes):
-        return None
-    # A row ends where the number of quotes before is even.
-    ends = feeds[np.searchsorted(quotes, feeds) % 2 == 0]
-    if last and not block.endswith(b"\n") and len(quotes) % 2 == 0:
-        ends = np.append(ends, len(block))
-    if not len(ends):
-        return None
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    end = min(int(ends[-1]) + 1, len(block))
-    commas = np.diff(_commas_before(ends, np.flatnonzero(data == _COMMA), quotes), prepend=0)
-    return _Layout(starts, ends, np.searchsorted(feeds, starts), commas, bool(len(quotes)), end,
-                   int(np.searchsorted(feeds, end)))
-
-
-def _has_lone_return(block: bytes) -> bool:
-    returns = block.count(b"\r")
-    return returns > 0 and returns != block.count(b"\r\n")
-
-
-def _commas_before(ends: np.ndarray, commas: np.ndarray, quotes: np.ndarray) -> np.ndarray:
-    """Count the commas outside quotes before the ends of rows."""
-    # All commas, less those between a quote that opens and the one that closes: far fewer look-ups than a comma each.
-    pairs = np.searchsorted(commas, quotes[:len(quotes) // 2 * 2]).reshape(-1, 2)
-    inside = np.concatenate([[0], np.cumsum(pairs[:, 1] - pairs[:, 0])])
-    return np.searchsorted(commas, ends) - inside[np.searchsorted(quotes, ends) // 2]
-
-
-def _well_quoted(data: np.ndarray, quotes: np.ndarray) -> bool:
-    """Whether every quote opens or closes a whole field, or doubles inside one."""
-    opening, closing = quotes[::2], quotes[1::2]
-    before = data[opening[opening > 0] - 1]
-    after = data[closing[closing < len(data) - 1] + 1]
-    return bool(np.isin(before, (_COMMA, _NEWLINE, _QUOTE)).all()
-                and np.isin(after, (_COMMA, _NEWLINE, _RETURN, _QUOTE)).all())
-
-
 def _whole_rows(
-    block: bytes, layout: _Layout, first_line: int, width: int, report: FileReport
+    block: bytes, layout: Layout, first_line: int, width: int, report: FileReport
 ) -> tuple[bytes, np.ndarray]:
     """Return the text of the rows of the header's length and the line of each."""
-    data = np.frombuffer(block, np.uint8)
-    lengths = layout.ends - layout.starts
-    blank = (lengths == 0) | ((lengths == 1) & (data[layout.starts] == _RETURN))
-    ragged = ~blank & (layout.commas != width - 1)
-    report.rows += len(blank) - int(blank.sum())
+    ragged = ~layout.blank & (layout.commas != width - 1)
+    report.rows += int((~layout.blank).sum())
     lines = first_line + layout.lines_before
     for row in np.flatnonzero(ragged):
         _set_ragged_aside(report, int(lines[row]), int(layout.commas[row]) + 1, width)
-    kept = ~(blank | ragged)
+    kept = ~(layout.blank | ragged)
     return block[:layout.end] if kept.all() else _joined(block, layout, kept), lines[kept]
 
 
@@ -151,7 +91,7 @@ def _split(text: bytes, quoted: bool, header: list[str], columns: Sequence[str])
     return frame.select(pl.col(str(place)).fill_null("").alias(name) for name, place in places.items())
 
 
-def _joined(block: bytes, layout: _Layout, kept: np.ndarray) -> bytes:
+def _joined(block: bytes, layout: Layout, kept: np.ndarray) -> bytes:
     """Return the rows to keep: one slice for each run of them."""
     edges = np.flatnonzero(np.diff(kept, prepend=False, append=False))
     return b"".join(block[layout.starts[first]:layout.ends[after - 1] + 1]

@@ -13,8 +13,9 @@ from components.example_gen.errors import LogError
 from components.example_gen.events import Events
 from components.example_gen.file_report import FileReport
 from components.example_gen.log_file import LogFile
-from components.example_gen.readers import columns, csv_rows, files
+from components.example_gen.readers import columns, csv_rows, files, query_text, tables
 from components.example_gen.readers.batches import click_events, search_events
+from components.example_gen.readers.rows import read_file
 from components.example_gen.settings import LogSettings
 
 REC: Final = "rec_inter.csv"
@@ -45,20 +46,15 @@ def find(directory: str, settings: LogSettings) -> list[LogFile]:
     Raises:
         LogError: for a missing, empty or unreadable file or a missing column.
     """
-    tables = {table: file for table in COLUMNS if (file := files.find_table(directory, table))}
+    found = {table: file for table in COLUMNS if (file := files.find_table(directory, table))}
     for table in (REC, SEARCH):
-        if table not in tables:
+        if table not in found:
             raise LogError(f"{directory} holds no {table} and no {table}.gz. "
                            "Set `log_dir` to the directory of the log.")
-    for table, file in tables.items():
-        header, has_row = csv_rows.read_header(file.path)
+    for table, file in found.items():
         clicks = settings.click_columns if table == REC else ()
-        missing = [name for name in (*COLUMNS[table], *clicks) if name not in header]
-        if missing:
-            raise LogError(f"{file.path} has no column {', '.join(missing)}. Its header: {', '.join(header)}.")
-        if table in (REC, SEARCH) and not has_row:
-            raise LogError(f"{file.path} has a header but no row. Bring a log with events.")
-    return [tables[REC], tables[SEARCH]]
+        tables.require(file.path, (*COLUMNS[table], *clicks), needs_row=table in (REC, SEARCH))
+    return [found[REC], found[SEARCH]]
 
 
 def read(file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[Events]:
@@ -79,18 +75,19 @@ def _read_clicks(file: LogFile, settings: LogSettings, report: FileReport) -> It
     rules = {"user": columns.identifier("user_id"), "item": columns.identifier("item_id"),
              "timestamp": columns.timestamp("timestamp")}
     clicks = {f"click {name}": columns.number(name) for name in dict.fromkeys(settings.click_columns)}
-    for rows in columns.read_csv(file.path, {**rules, **clicks}, report):
+    for rows in read_file(file.path, {**rules, **clicks}, report):
         yield click_events(rows.with_columns(clicked=pl.any_horizontal(pl.col(*clicks) > 0)), report)
 
 
 def _read_searches(file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[Events]:
     rules = {"user": columns.identifier("user_id"), "item": columns.identifier("item_id"),
              "session": columns.identifier("search_session_id"),
-             "timestamp": columns.timestamp("search_session_timestamp"), "words": columns.words("keyword"),
+             "timestamp": columns.timestamp("search_session_timestamp"),
+             "words": columns.words("keyword", query_text.cutter(settings, "list")),
              "clicks": columns.number("click_cnt")}
     has_source = _SOURCE in csv_rows.read_header(file.path)[0]
     if has_source:
         rules["source"] = columns.optional(_SOURCE)
-    for rows in columns.read_csv(file.path, rules, report):
+    for rows in read_file(file.path, rules, report):
         source = pl.col("source") if has_source else pl.lit("").alias("source")
         yield search_events(rows.with_columns(source, clicked=pl.col("clicks") > 0), settings, report)
