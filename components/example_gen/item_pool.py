@@ -10,7 +10,7 @@ from components.example_gen import stable_hash
 from components.example_gen.timeline import Ints
 
 COUNTS_SCHEMA = pl.Schema({"item": pl.String, "clicks": pl.Int64, "first": pl.Int64, "found": pl.Int64})
-"""Item; its clicks in recommendations, the first of them in unix milliseconds (null without one); clicks in searches."""
+"""Item; its clicks in recommendations and the time of the first, unix milliseconds or null; its clicks in searches."""
 
 
 def count_items(clicks: pl.DataFrame, shown: pl.DataFrame) -> pl.DataFrame:
