@@ -18,6 +18,11 @@ RUNNER_FILE = "local_runner.py"
 
 def main() -> None:
     """Run the command line."""
+    from tfx_pipeline.simulate import simulate
+
+    if sys.argv[1:2] == [simulate.name]:
+        # By itself: loading TFX takes many seconds and 700 MB, and the simulator needs none of it.
+        simulate(sys.argv[2:], prog_name=f"{os.path.basename(sys.argv[0])} {simulate.name}")
     quiet.set_environment()
     # Upstream calls a bare `pip`, which a virtual environment that is not activated does not have on its path.
     os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")
@@ -30,6 +35,7 @@ def main() -> None:
     for name in ("create", "update", "compile"):
         _make_pipeline_path_absolute(pipeline.pipeline_group.commands[name])
     cli_group.add_command(score)
+    cli_group.add_command(simulate)
     cli_group.callback = None  # it only prints "CLI"
     cli_group(prog_name=os.path.basename(sys.argv[0]))
 
