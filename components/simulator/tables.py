@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from components.simulator.block import Block
 from components.simulator.catalogue import Catalogue
-from components.simulator.draws import Bools, Ints
-from components.simulator.interests import KINDS
+from components.simulator.draws import Ints
+from components.simulator.interests import KINDS, counted
 from components.simulator.words import caption_widths, caption_words
 
 BEIJING_MS: Final = 8 * 3600 * 1000
@@ -47,8 +47,10 @@ def search_rows(catalogue: Catalogue, block: Block) -> pl.DataFrame:
     errand = searches.subject[search] >= settings.recommended_subjects
     item_type = np.where(errand, 1 + found.item % 3, 4 * (found.item % 20 == 0))
     source = draws.choice("search/source", settings.source_shares, user, searches.number)
+    typed = np.arange(block.words.shape[1])[None] < block.widths[:, None]
+    keywords = _lists(block.words[typed], block.widths)
     return pl.DataFrame({
-        "keyword": _printed(block.words, block.widths).gather(search), "item_id": catalogue.ids(found.item),
+        "keyword": keywords.gather(search), "item_id": catalogue.ids(found.item),
         "click_cnt": found.click.astype(np.int8), "search_session_id": session_ids(block)[search],
         "item_type": pl.Series(["VIDEO", "USER", "LIVE", "COMMODITY", "IMAGE_ATLAS"]).gather(item_type),
         "user_id": user[search] + 1, "search_session_timestamp": block.times.searches[search],
@@ -61,23 +63,22 @@ def item_rows(catalogue: Catalogue, items: Ints) -> pl.DataFrame:
     """Rows of `item_features.csv`."""
     draws, subject = catalogue.draws, catalogue.subject_of(items)
     widths = caption_widths(catalogue, items)
-    words = caption_words(catalogue, items[:, None], np.arange(int(widths.max(initial=1)))[None])
-    topics = catalogue.settings.topics + catalogue.settings.errand_topics
-    fine = draws.uniform("item/category", items)
-    third = topics + catalogue.settings.subjects + subject * 4 + items % 4 + 1
-    levels = (subject // catalogue.settings.subtopics + 1, topics + subject + 1, np.where(fine < _THIRD, third, 0),
-              np.where(fine < _FOURTH, topics + 5 * catalogue.settings.subjects + subject * 16 + items % 16 + 1, 0))
+    row, place = counted(widths)
+    captions = _lists(caption_words(catalogue, items[row], place), widths)
     author = subject * _AUTHORS_A_SUBTOPIC + (
         draws.uniform("item/author", items) ** 2 * _AUTHORS_A_SUBTOPIC).astype(np.int64) + 1
-    frame = pl.DataFrame({"item_id": catalogue.ids(items), "caption": _printed(words, widths), "author_id": author})
-    ids = [pl.Series(f"{level}_level_category_id", values) for level, values in zip(LEVELS, levels, strict=True)]
-    names = [_category(level).alias(f"{level}_level_category_name") for level in LEVELS]
-    columns = [f"{level}_level_category_{part}" for level in LEVELS for part in ("id", "name")]
-    return frame.with_columns(
+    levels = _categories(catalogue, items)
+    most = max(int(level.max(initial=0)) for level in levels)
+    names = pl.Series(["empty", *(f"c{number}" for number in range(1, most + 1))])
+    named = [names.gather(level) for level in levels]
+    frame = pl.DataFrame({"item_id": catalogue.ids(items), "caption": captions, "author_id": author}).with_columns(
         item_type=pl.lit("NORMAL"), upload_time=pl.lit("2023-05-01"), upload_type=pl.lit("ShortImport"),
-        music_id=pl.lit(0)).with_columns(*ids).with_columns(*names).select(
-        "item_id", "caption", "author_id", "item_type", "upload_time", "upload_type", "music_id", *columns,
-        *(pl.col(f"{level}_level_category_name").alias(f"{level}_level_category_name_en") for level in LEVELS))
+        music_id=pl.lit(0))
+    for level, ids, name in zip(LEVELS, levels, named, strict=True):
+        frame = frame.with_columns(pl.Series(f"{level}_level_category_id", ids),
+                                   name.alias(f"{level}_level_category_name"))
+    return frame.with_columns(
+        name.alias(f"{level}_level_category_name_en") for level, name in zip(LEVELS, named, strict=True))
 
 
 def user_rows(catalogue: Catalogue, block: Block) -> pl.DataFrame:
@@ -118,14 +119,8 @@ def session_ids(block: Block) -> Ints:
     return (block.active.user[block.searches.row] + 1) * SESSIONS_A_USER + block.searches.number
 
 
-def _printed(words: Ints, widths: Ints) -> pl.Series:
-    # [n, W] words, of which the first `widths` count, as Python prints lists.
-    typed: Bools = np.arange(words.shape[1])[None] < widths[:, None]
-    return _lists(words[typed], widths)
-
-
 def _lists(values: Ints, counts: Ints) -> pl.Series:
-    # The values as text, `counts` of them in each list.
+    # Lists of so many of the values each, as Python prints them.
     text = pl.Series(values).cast(pl.String).to_arrow()
     offsets = pa.array(np.r_[0, np.cumsum(counts)], pa.int64())
     lists = pl.Series(pl.from_arrow(pa.LargeListArray.from_arrays(offsets, text.cast(pa.large_string()))))
@@ -136,9 +131,16 @@ def _beijing(timestamps: Ints) -> pl.Series:
     return pl.Series(timestamps + BEIJING_MS).cast(pl.Datetime("ms")).dt.strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _category(level: str) -> pl.Expr:
-    number = pl.col(f"{level}_level_category_id")
-    return pl.when(number == 0).then(pl.lit("empty")).otherwise("category " + number.cast(pl.String))
+def _categories(catalogue: Catalogue, items: Ints) -> list[Ints]:
+    # Numbers of the categories of the four levels, one numbering; 0 where an item has none of a level.
+    settings, subject = catalogue.settings, catalogue.subject_of(items)
+    second = settings.topics + settings.errand_topics + 1
+    third = second + settings.subjects
+    fourth = third + 4 * settings.subjects
+    fine = catalogue.draws.uniform("item/category", items)
+    return [subject // settings.subtopics + 1, second + subject,
+            np.where(fine < _THIRD, third + subject * 4 + items % 4, 0),
+            np.where(fine < _FOURTH, fourth + subject * 16 + items % 16, 0)]
 
 
 def _emptied(catalogue: Catalogue, column: str, what: str, user: Ints) -> pl.Expr:

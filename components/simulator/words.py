@@ -22,7 +22,7 @@ def query_words(catalogue: Catalogue, subjects: Ints, name: str, *keys: Ints) ->
 
 
 def caption_words(catalogue: Catalogue, items: Ints, place: Ints) -> Ints:
-    """Return the word at a place of the caption of each item, `[n]`."""
+    """Return words of captions: of each item the one at `place`, `[n]`."""
     return _words(catalogue, catalogue.subject_of(items), 1.0, "caption", items, place)
 
 
