@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import yaml
+from pydantic import TypeAdapter
 
 from components.simulator import SimulatorSettings
 from components.simulator import simulate as write
@@ -19,8 +20,7 @@ def _overrides(context: click.Context, parameter: click.Parameter, values: tuple
         name, equals, text = value.partition("=")
         if name not in known or not equals:
             raise click.BadParameter(f"should be NAME=VALUE with a field of SimulatorSettings. Received: {value}.")
-        parsed = yaml.safe_load(text)
-        changes[name] = tuple(parsed) if isinstance(parsed, list) else parsed
+        changes[name] = yaml.safe_load(text)
     return changes
 
 
@@ -38,11 +38,11 @@ def simulate(  # noqa: PLR0917 - click passes them by name
     """Write a made-up log of about EVENTS rows to the directory OUT, with the truth about its searches in OUT/truth."""
     started = time.monotonic()
     try:
-        settings = SimulatorSettings(seed=seed, **changes)
+        settings = TypeAdapter(SimulatorSettings).validate_python({"seed": seed, **changes})
         with click.progressbar(length=int(events), label="rows", width=0) as bar:
             counts = write(out, events, settings, spans=spans, compress=not plain,
                            progress=lambda rows: bar.update(rows - bar.pos))
-    except (ValueError, TypeError, FileExistsError) as error:
+    except (ValueError, FileExistsError) as error:
         raise click.ClickException(str(error)) from error
     rows, seconds = counts.rec_rows + counts.search_rows, time.monotonic() - started
     click.echo(f"{out}: {rows:,} events ({counts.rec_rows:,} recommended, {counts.search_rows:,} found) of "
