@@ -28,11 +28,11 @@ from model.training.evaluation import Evaluator, ranking_metrics
 from model.training.windows import RequestWindows
 
 # Fewer and shorter topics and items that recur, for in a log as flat as KuaiSAR ids have nothing to learn from.
-LOG = SimulatorSettings(rec_rows=120.0, topics=12, errand_topics=3, subtopics=4, rec_rows_an_item=30.0, hits=0.1,
-                        search_rows_an_item=15.0, recommended_results=0.5)
+LOG = SimulatorSettings(rec_rows=120.0, topics=12, errand_topics=3, subtopics=4, rec_rows_an_item=100.0, hits=0.2,
+                        search_rows_an_item=60.0, recommended_results=0.5)
 SHAPE = {"dim": 32, "num_heads": 2, "rec_length": 30, "search_length": 30, "words_per_search": 6,
          "items_per_search": 5}
-SUPERVISED = SupervisedConfig(batch_size=256, learning_rate=0.003, max_epochs=4, patience=2, tcl_stop_gradient="both",
+SUPERVISED = SupervisedConfig(batch_size=256, learning_rate=0.004, max_epochs=8, patience=2, tcl_stop_gradient="both",
                               targets_per_user=25)
 VARIANTS: dict[str, tuple[int, float]] = {"K = 0": (0, 0.0), "K = 3, TCL": (3, 0.1), "K = 3, no TCL": (3, 0.0)}
 """K and lambda_TCL; without a step Eq. (9) has nothing to compare, so that K = 0 has one row."""

@@ -60,7 +60,8 @@ def _users(axis: Any, marginals: Marginals) -> None:
         axis.axvline(rows.mean(), color=colour, label=f"{name}: mean {rows.mean():.1f}")
         axis.axvline(target, color=_TARGET, linestyle=":" if name == "R" else "--",
                      label=f"{name}: KuaiSAR-small {target}")
-    axis.set(title="Rows a user", xlabel="rows in 9 days, logarithmic", ylabel="share of users", xscale="log")
+    axis.set(title="Rows a user", xlabel="rows in the whole log, logarithmic", ylabel="share of users", xscale="log",
+             ylim=(0, 1.45 * axis.get_ylim()[1]))
 
 
 def _popularity(axis: Any, marginals: Marginals) -> None:

@@ -109,8 +109,9 @@ class _Log:
         self._stack, self._directory, self._catalogue = stack, directory, catalogue
         self._spans, self._suffix = spans, ".gz" if compress else ""
         self._files: dict[tuple[str, str], IO[bytes]] = {}
+        self._num_days = int(self._days(np.array([START_MS + catalogue.settings.days * DAY_MS]))[0]) + 1
         # Bit d of an item tells that it was shown on day d of the spans.
-        self._seen: npt.NDArray[Any] = np.zeros(catalogue.num_items, np.uint32 if spans else np.uint8)
+        self._seen: npt.NDArray[Any] = np.zeros(catalogue.num_items, np.min_scalar_type((1 << self._num_days) - 1))
         self.counts = Counts(*[0] * len(Counts._fields))
 
     def add(self, block: Block) -> None:
@@ -144,7 +145,7 @@ class _Log:
             self.counts = self.counts._replace(items=self.counts.items + len(items))
             items = items[self._catalogue.has_features(items)]
             frame, days = tables.item_rows(self._catalogue, items), self._seen[items]
-            for day in range(self._days(np.array([START_MS + self._catalogue.settings.days * DAY_MS]))[0] + 1):
+            for day in range(self._num_days):
                 self._append(self._folder(day), ITEMS, frame.filter(pl.Series((days >> day & 1) > 0)))
 
     def _days(self, timestamps: Ints) -> Ints:

@@ -19,7 +19,7 @@ from model.lcr_ser import LcrSer
 def directory(tmp_path_factory):
     path = tmp_path_factory.mktemp("relevance")
     # A catalogue in which 99 items are left that a user never clicked.
-    simulate(path, 40 * LOG.rows, dataclasses.replace(LOG, rec_rows_an_item=3.0), compress=False)
+    simulate(path, 40 * LOG.rows, dataclasses.replace(LOG, rec_rows_an_item=3.0, hits=0.1), compress=False)
     return path
 
 
