@@ -18,6 +18,14 @@ RUNNER_FILE = "local_runner.py"
 
 def main() -> None:
     """Run the command line."""
+    from tfx_pipeline.simulate import simulate
+    from tfx_pipeline.simulate_report import simulate_report
+
+    program = os.path.basename(sys.argv[0])
+    for command in (simulate, simulate_report):
+        # By themselves: loading TFX takes many seconds and 700 MB, and the simulator needs none of it.
+        if sys.argv[1:2] == [command.name]:
+            command(sys.argv[2:], prog_name=f"{program} {command.name}")
     quiet.set_environment()
     # Upstream calls a bare `pip`, which a virtual environment that is not activated does not have on its path.
     os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")
@@ -30,8 +38,10 @@ def main() -> None:
     for name in ("create", "update", "compile"):
         _make_pipeline_path_absolute(pipeline.pipeline_group.commands[name])
     cli_group.add_command(score)
+    cli_group.add_command(simulate)
+    cli_group.add_command(simulate_report)
     cli_group.callback = None  # it only prints "CLI"
-    cli_group(prog_name=os.path.basename(sys.argv[0]))
+    cli_group(prog_name=program)
 
 
 def _make_pipeline_path_absolute(command: click.Command) -> None:
