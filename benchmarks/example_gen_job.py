@@ -1,0 +1,35 @@
+"""One run of LogExampleGen's executor on a directory, as the scale benchmark starts it.
+
+    python -m benchmarks.example_gen_job LOG_DIR OUT_DIR WORKERS
+"""
+
+import sys
+from pathlib import Path
+
+import apache_beam as beam
+from tfx.types import standard_artifacts
+
+from components.example_gen.artifacts import Candidates, LogReport
+from components.example_gen.executor import Executor
+from components.example_gen.settings import LogSettings
+
+SETTINGS = {"words_per_search": 8, "max_bad_share": 1.0}
+
+
+def main(log: str, out: str, workers: str) -> None:
+    """Runs with the defaults of leave-one-out."""
+    mode = "in_memory" if workers == "1" else "multi_processing"
+    arguments = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
+                 f"--direct_running_mode={mode}", f"--direct_num_workers={workers}"]
+    outputs = {}
+    for name, kind in (("examples", standard_artifacts.Examples), ("log_report", LogReport), ("candidates", Candidates)):
+        artifact = kind()
+        artifact.uri = str(Path(out) / name)
+        outputs[name] = [artifact]
+    context = Executor.Context(tmp_dir=out, make_beam_pipeline_fn=lambda: beam.Pipeline(argv=arguments))
+    Executor(context).Do({}, outputs, {
+        "settings": LogSettings(log_dir=log, **SETTINGS).to_json(), "input_fingerprint": "", "code_hash": ""})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
