@@ -22,7 +22,8 @@ class LogSettings:
         log_dir: directory of the log; a local path or a URI that Beam's filesystems read. Where it holds directories
             that each are a log, such as one a day, all are read.
         source: form of the log: "kuaisar", "qilin", or "events", a platform's own in our event form.
-        columns: event form only: names of the log's columns by ours, where they differ.
+        columns: event form only: names of the log's columns by ours, where they differ; "searches.timestamp_ms" is
+            ours in one table alone.
         click_columns: a recommended item counts as clicked where one of these columns is above 0; in the event form
             that is `clicked` alone.
         query_words: how the text of a query becomes words: "list", it is a printed list of them; "split", blanks stand

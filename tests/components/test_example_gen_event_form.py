@@ -103,6 +103,14 @@ def test_parts_and_column_map(tmp_path):
     assert shown == [("a", T, 1, "", ["x y", "3"], "", "1", True)]
 
 
+def test_a_name_in_one_table_alone(tmp_path):
+    _write(tmp_path / "recommendations.csv", REC)
+    _write(tmp_path / "searches.csv", [{"who": "u1", "at": T, "query_words": "a", "item_id": 4, "clicked": 1}])
+    clicks, shown, _ = _read(tmp_path, columns={"searches.user_id": "who", "searches.timestamp_ms": "at"})
+    assert [row[0] for row in clicks] == ["u1", "ü 2"]
+    assert [row[:2] for row in shown] == [("u1", T)]
+
+
 @pytest.mark.parametrize(("time", "milliseconds", "repaired"), [
     (1684742000, T, {"timestamp_ms in s": 1}),
     (1684742000.5, T + 500, {"timestamp_ms in s": 1}),

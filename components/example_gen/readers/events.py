@@ -1,6 +1,7 @@
 """Reads a platform's own log in our event form: `recommendations` and `searches` as Parquet, CSV or JSON lines.
 
-docs/data.md describes the form. `columns` of the settings gives the names of the log's columns, by ours.
+docs/data.md describes the form. `columns` of the settings gives the names of the log's columns by ours, those of one
+table alone by `searches.timestamp_ms` and the like.
 """
 
 from collections.abc import Iterator
@@ -43,10 +44,11 @@ def find(directory: str, settings: LogSettings) -> list[LogFile]:
         LogError: for a missing, empty or unreadable file, a missing column, an unknown name in `columns`, or where
             jieba is asked for and missing.
     """
-    unknown = sorted(set(settings.columns) - _OURS)
+    unknown = sorted(name for name in settings.columns if name.removeprefix(f"{REC}.").removeprefix(f"{SEARCH}.")
+                     not in _OURS)
     if unknown:
-        raise LogError(f"`columns` has the names of a log's columns by ours, which are {', '.join(sorted(_OURS))}. "
-                       f"Received: {', '.join(unknown)}.")
+        raise LogError(f"`columns` has the names of a log's columns by ours, which are {', '.join(sorted(_OURS))}, "
+                       f"alone or after `{REC}.` or `{SEARCH}.`. Received: {', '.join(unknown)}.")
     query_text.cutter(settings, "list or split")
     found = {table: tables.find(directory, table) for table in (REC, SEARCH)}
     for table, parts in found.items():
@@ -54,7 +56,7 @@ def find(directory: str, settings: LogSettings) -> list[LogFile]:
             raise LogError(f"{directory} holds no {table} ({', '.join(tables.ENDINGS)}). "
                            "Set `log_dir` to the directory of the log.")
         for file in parts:
-            needed = _theirs(settings, _needed(file, settings))
+            needed = _theirs(settings, table, _needed(file, settings))
             tables.require(file.path, needed)
             tables.require_flat(file.path, needed)
     return [file for parts in found.values() for file in parts]
@@ -78,7 +80,7 @@ def read(file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[E
 
 
 def _read_clicks(file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[Events]:
-    user, item, time, clicked = _theirs(settings, _REC_COLUMNS)
+    user, item, time, clicked = _theirs(settings, REC, _REC_COLUMNS)
     rules = {"user": columns.identifier(user), "item": columns.identifier(item), "timestamp": columns.moment(time),
              "unit": columns.unit(time), "clicked": columns.flag(clicked)}
     for rows in read_file(file.path, rules, report):
@@ -88,18 +90,18 @@ def _read_clicks(file: LogFile, settings: LogSettings, report: FileReport) -> It
 
 def _read_searches(file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[Events]:
     header, _ = tables.read_header(file.path)
-    user, time, query = _theirs(settings, _SEARCH_COLUMNS)
+    user, time, query = _theirs(settings, SEARCH, _SEARCH_COLUMNS)
     rules = {"user": columns.identifier(user), "timestamp": columns.moment(time), "unit": columns.unit(time),
              "words": columns.words(query, query_text.cutter(settings, "list or split"))}
     lists = _has_lists(header, settings)
     if lists:
         rules |= {name: columns.item_list(theirs) for name in (_CLICKED_LIST, _SHOWN_LIST)
-                  if (theirs := settings.columns.get(name, name)) in header}
+                  if (theirs := _name(settings, SEARCH, name)) in header}
     else:
-        item, clicked = _theirs(settings, _RESULT_COLUMNS)
+        item, clicked = _theirs(settings, SEARCH, _RESULT_COLUMNS)
         rules |= {"item": columns.identifier(item), "clicked": columns.flag(clicked)}
     rules |= {name: columns.optional(theirs) for ours, name in _OPTIONAL.items()
-              if (theirs := settings.columns.get(ours, ours)) in header}
+              if (theirs := _name(settings, SEARCH, ours)) in header}
     absent = [pl.lit("").alias(name) for name in _OPTIONAL.values() if name not in rules]
     place = 1
     for rows in read_file(file.path, rules, report):
@@ -128,8 +130,12 @@ def _needed(file: LogFile, settings: LogSettings) -> tuple[str, ...]:
 
 
 def _has_lists(header: list[str], settings: LogSettings) -> bool:
-    return settings.columns.get(_CLICKED_LIST, _CLICKED_LIST) in header
+    return _name(settings, SEARCH, _CLICKED_LIST) in header
 
 
-def _theirs(settings: LogSettings, ours: tuple[str, ...]) -> list[str]:
-    return [settings.columns.get(name, name) for name in ours]
+def _theirs(settings: LogSettings, table: str, ours: tuple[str, ...]) -> list[str]:
+    return [_name(settings, table, name) for name in ours]
+
+
+def _name(settings: LogSettings, table: str, ours: str) -> str:
+    return settings.columns.get(f"{table}.{ours}", settings.columns.get(ours, ours))
