@@ -55,7 +55,7 @@ def _run(settings: Settings, console: "RunConsole") -> None:  # type: ignore[nam
     if settings.demo:
         from components.demo_log import write_demo_log
 
-        write_demo_log(str(settings.log_path))
+        write_demo_log(settings.log_path)
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
     from tfx.orchestration.metadata import sqlite_metadata_connection_config
 

@@ -47,7 +47,7 @@ class Settings(BaseSettings):
 
     name: str
     output_dir: Path = REPOSITORY / "build"
-    log_dir: Path | None
+    log_dir: str | None
     vocabulary: Vocabulary
     logs: dict[str, Any]
     model: dict[str, Any]
@@ -70,9 +70,10 @@ class Settings(BaseSettings):
         return self.log_dir is None
 
     @property
-    def log_path(self) -> Path:
-        """Directory of the log."""
-        return (self.log_dir or self.output_dir / "demo_log").resolve()
+    def log_path(self) -> str:
+        """Directory of the log: an absolute path, or a URI."""
+        given = str(self.log_dir or self.output_dir / "demo_log")
+        return given if "://" in given else str(Path(given).resolve())
 
     @property
     def run_dir(self) -> Path:
@@ -89,7 +90,7 @@ class Settings(BaseSettings):
         shape = self.model_shape()
         kept = {name: getattr(shape, name)
                 for name in ("rec_length", "search_length", "words_per_search", "items_per_search")}
-        return _checked(LogSettings, log_dir=str(self.log_path), **kept, **self.logs)
+        return _checked(LogSettings, log_dir=self.log_path, **kept, **self.logs)
 
     def model_shape(self) -> ModelConfig:
         """The model's settings, with tables of the least size until the vocabularies are known."""
