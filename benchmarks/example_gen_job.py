@@ -22,7 +22,8 @@ def main(log: str, out: str, workers: str) -> None:
     arguments = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
                  f"--direct_running_mode={mode}", f"--direct_num_workers={workers}"]
     outputs = {}
-    for name, kind in (("examples", standard_artifacts.Examples), ("log_report", LogReport), ("candidates", Candidates)):
+    kinds = {"examples": standard_artifacts.Examples, "log_report": LogReport, "candidates": Candidates}
+    for name, kind in kinds.items():
         artifact = kind()
         artifact.uri = str(Path(out) / name)
         outputs[name] = [artifact]

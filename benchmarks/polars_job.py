@@ -2,8 +2,8 @@
 
     python -m benchmarks.polars_job LOG_DIR OUT_DIR
 
-Leave-one-out with 99 uniform negatives, an unclicked search's first result for its click; files that are well formed. No
-report of bad rows, no shards, no runner: the whole log is in memory.
+Leave-one-out with 99 uniform negatives, an unclicked search's first result for its click; files that are well formed.
+No report of bad rows, no shards, no runner: the whole log is in memory.
 """
 
 import sys
@@ -47,8 +47,10 @@ def main(log: Path, out: Path) -> None:
         writer.close()
 
 
-def write_user(user: int, clicks: pl.DataFrame, searches: pl.DataFrame, pool: np.ndarray, rng: np.random.Generator,
-               writers: dict[str, tf.io.TFRecordWriter]) -> None:
+def write_user(  # noqa: PLR0917 - a script
+    user: int, clicks: pl.DataFrame, searches: pl.DataFrame, pool: np.ndarray, rng: np.random.Generator,
+    writers: dict[str, tf.io.TFRecordWriter],
+) -> None:
     """Writes a timeline and up to two requests."""
     items, times = clicks["item_id"].to_list(), clicks["time"].to_numpy()
     before, searches_before = (np.searchsorted(all_times, times) for all_times in (times, searches["time"].to_numpy()))

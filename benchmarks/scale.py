@@ -2,7 +2,8 @@
 
     python -m benchmarks.scale --sizes 1e5 1e6 1e7
 
-Each run is a process of its own, imports included: wall time, and the largest sum of the memory of it and of its workers.
+Each run is a process of its own, imports included: wall time, and the largest sum of the memory of it and of its
+workers.
 """
 
 import argparse
@@ -32,7 +33,7 @@ def main() -> None:
     args = parser.parse_args()
     found = {f"{size:.0e}": measure_size(size, args.rounds) for size in args.sizes}
     rows = [("events", "job", "seconds", "events a second", "peak memory, GiB", "bytes of Examples an event")]
-    for size, entry in found.items():
+    for entry in found.values():
         for name, run in entry["runs"].items():
             rows.append((f"{entry['events']:,}" if name == "one core" else "", name, f"{run['seconds']:.1f}",
                          f"{entry['events'] / run['seconds']:,.0f}", f"{run['peak_gib']:.2f}",
@@ -56,8 +57,8 @@ def measure_size(events: float, rounds: int) -> dict[str, Any]:
         }
         runs = {}
         for name, (module, argument, cores) in jobs.items():
-            timed = [run_job([module, str(log), f"{folder}/out", *([argument] if argument else [])], cores, f"{folder}/out")
-                     for _ in range(rounds)]
+            command = [module, str(log), f"{folder}/out", *([argument] if argument else [])]
+            timed = [run_job(command, cores, f"{folder}/out") for _ in range(rounds)]
             runs[name] = min(timed, key=lambda run: run["seconds"])
         read = sum((log / f"{table}.csv.gz").stat().st_size for table in ("rec_inter", "src_inter"))
         return {"events": rows, "users": counts.users, "csv_gz_bytes": read, "runs": runs}

@@ -45,12 +45,12 @@ def test_a_log_directory_of_ones_own_leaves_the_demo(monkeypatch, tmp_path):
     settings = load()
     assert not settings.demo
     assert settings.log_path == str(tmp_path)
+    assert settings.name == "lcr_ser"
 
 
 def test_a_uri_stays_one(monkeypatch):
     monkeypatch.setenv("LCR_SER_LOG_DIR", "gs://bucket/log")
     assert load().log_settings().log_dir == "gs://bucket/log"
-    assert settings.name == "lcr_ser"
 
 
 def test_requests_are_stored_as_long_as_the_model_looks_back(monkeypatch):
