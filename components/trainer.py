@@ -22,7 +22,8 @@ def supervised_run_fn(fn_args: Any) -> None:
 
     Args:
         fn_args: of the TFX Trainer. `custom_config` holds `model` and `supervised` (fields of `ModelConfig` and
-            `SupervisedConfig`), `checkpoints` (a directory that outlives a killed run) and `code`.
+            `SupervisedConfig`), `vocabulary` (the settings of `components.preprocessing`), `checkpoints` (a directory
+            that outlives a killed run) and `code`.
     """
     transform = tft.TFTransformOutput(fn_args.transform_output)
     shape, config = _model_config(fn_args, transform), SupervisedConfig(**fn_args.custom_config["supervised"])
@@ -52,7 +53,8 @@ def grpo_run_fn(fn_args: Any) -> None:
 
 
 def _model_config(fn_args: Any, transform: tft.TFTransformOutput) -> ModelConfig:
-    return dataclasses.replace(ModelConfig(**fn_args.custom_config["model"]), **table_sizes(transform))
+    config = fn_args.custom_config
+    return dataclasses.replace(ModelConfig(**config["model"]), **table_sizes(transform, config["vocabulary"]))
 
 
 def _files(patterns: list[str]) -> list[str]:

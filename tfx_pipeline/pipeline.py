@@ -68,7 +68,7 @@ def _components(settings: Settings) -> list[BaseComponent]:
         disable_statistics=True,
         disable_analyzer_cache=True,  # it is for spans of growing logs, and costs a pass of its own
         custom_config={**settings.vocabulary.model_dump(),
-                       "code": source_hash("components.preprocessing", "model.inputs")},
+                       "code": source_hash("components.preprocessing", "components.vocabularies", "model.inputs")},
     )
     supervised = _trainer(settings, transform, "components.trainer.supervised_run_fn",
                           supervised=dataclasses.asdict(settings.supervised_config())).with_id("SupervisedTrainer")
@@ -107,6 +107,7 @@ def _trainer(settings: Settings, transform: BaseComponent, run_fn: str, base_mod
              **stage: dict[str, Any]) -> BaseComponent:
     custom_config = {
         "model": dataclasses.asdict(settings.model_shape()),
+        "vocabulary": settings.vocabulary.model_dump(),
         "checkpoints": str(settings.run_dir / "checkpoints"),
         "code": source_hash("model", "components.trainer", "components.servable", "components.vocabularies"),
         **stage,

@@ -3,15 +3,16 @@
 import dataclasses
 import os
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, PositiveInt, TypeAdapter, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from components.example_gen.settings import LogSettings
 from model.config import GrpoConfig, ModelConfig, SupervisedConfig
 
+IdKind = Literal["vocabulary", "hash"]
 _Config = TypeVar("_Config", LogSettings, ModelConfig, SupervisedConfig, GrpoConfig)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -19,12 +20,26 @@ DEFAULT_FILE = Path(__file__).with_name("settings.yaml")
 
 
 class Vocabulary(BaseModel):
-    """Entries kept of each vocabulary, most frequent first; None keeps all."""
+    """How ids and words become rows of tables: `vocabulary` or `hash` each, see `components.vocabularies`.
+
+    `max_items`, `max_users` and `max_words` are the entries kept of a vocabulary, most frequent first (None: all), or
+    the number of hash buckets.
+    """
 
     model_config = ConfigDict(extra="forbid")
-    max_items: int | None = None
-    max_users: int | None = None
-    max_words: int | None = None
+    items: IdKind = "vocabulary"
+    users: IdKind = "vocabulary"
+    words: IdKind = "vocabulary"
+    max_items: PositiveInt | None = None
+    max_users: PositiveInt | None = None
+    max_words: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _buckets_are_given(self) -> "Vocabulary":
+        for name in ("items", "users", "words"):
+            if getattr(self, name) == "hash" and getattr(self, f"max_{name}") is None:
+                raise ValueError(f"`max_{name}` should be the number of hash buckets of the {name}. Received: None.")
+        return self
 
 
 class Evaluation(BaseModel):
@@ -43,7 +58,8 @@ class Settings(BaseSettings):
     in later, from the vocabularies and from `model`.
     """
 
-    model_config = SettingsConfigDict(env_prefix="LCR_SER_", env_nested_delimiter="__", extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="LCR_SER_", env_nested_delimiter="__", env_parse_none_str="null",
+                                      extra="forbid")
 
     name: str
     output_dir: Path = REPOSITORY / "build"

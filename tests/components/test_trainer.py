@@ -45,6 +45,7 @@ class Stage:
             transform_output=uri, train_files=[], eval_files=[], base_model=uri, serving_model_dir=uri,
             model_run_dir=str(self.tmp_path / "run" / uri),
             custom_config={"model": {"num_users": 2, "num_items": 2, "num_words": 2, "dim": dim}, "code": code,
+                           "vocabulary": dict.fromkeys(("items", "users", "words"), "vocabulary"),
                            "checkpoints": str(self.tmp_path / "checkpoints"), "supervised": stage, "grpo": stage},
         ))
         return self.folders[-1]
