@@ -9,11 +9,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, PositiveInt, TypeAdapter, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from components.data_check.settings import DataCheckSettings
 from components.example_gen.settings import LogSettings
 from model.config import GrpoConfig, ModelConfig, SupervisedConfig
 
 IdKind = Literal["vocabulary", "hash"]
-_Config = TypeVar("_Config", LogSettings, ModelConfig, SupervisedConfig, GrpoConfig)
+_Config = TypeVar("_Config", LogSettings, DataCheckSettings, ModelConfig, SupervisedConfig, GrpoConfig)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DEFAULT_FILE = Path(__file__).with_name("settings.yaml")
@@ -53,9 +54,9 @@ class Evaluation(BaseModel):
 class Settings(BaseSettings):
     """Everything that a run depends on.
 
-    `logs`, `model`, `supervised` and `grpo` hold fields of `LogSettings`, `ModelConfig`, `SupervisedConfig` and
-    `GrpoConfig`; what is not named there keeps its default. Sizes of tables and limits of histories are filled
-    in later, from the vocabularies and from `model`.
+    `logs`, `data_check`, `model`, `supervised` and `grpo` hold fields of `LogSettings`, `DataCheckSettings`,
+    `ModelConfig`, `SupervisedConfig` and `GrpoConfig`; what is not named there keeps its default. Sizes of tables and
+    limits of histories are filled in later, from the vocabularies and from `model`.
     """
 
     model_config = SettingsConfigDict(env_prefix="LCR_SER_", env_nested_delimiter="__", env_parse_none_str="null",
@@ -66,6 +67,7 @@ class Settings(BaseSettings):
     log_dir: Path | None
     vocabulary: Vocabulary
     logs: dict[str, Any]
+    data_check: dict[str, Any]
     model: dict[str, Any]
     supervised: dict[str, Any]
     grpo: dict[str, Any]
@@ -100,11 +102,20 @@ class Settings(BaseSettings):
         """Directory of pushed versions, as TF Serving reads it."""
         return self.run_dir / "serving" / self.name
 
+    @property
+    def statistics_dir(self) -> Path:
+        """Directory of the statistics of pushed versions' data."""
+        return self.run_dir / "statistics"
+
     def log_settings(self) -> LogSettings:
         """Settings of ExampleGen; histories of requests are as long as the model looks back."""
         shape = self.model_shape()
         return _checked(LogSettings, log_dir=str(self.log_path), rec_length=shape.rec_length,
                         search_length=shape.search_length, **self.logs)
+
+    def data_check_settings(self) -> DataCheckSettings:
+        """Settings of DataCheck."""
+        return _checked(DataCheckSettings, **self.data_check)
 
     def model_shape(self) -> ModelConfig:
         """The model's settings, with tables of the least size until the vocabularies are known."""
@@ -138,7 +149,8 @@ def load(profile: str | None = None) -> Settings:
         raise ValueError(f"`profile` should be one of {', '.join(content['profiles'])} of {path}. "
                          f"Received: {profile!r}.")
     settings = Settings(**_overlaid(content["defaults"], content["profiles"][profile]))
-    for check in (settings.log_settings, settings.supervised_config, settings.grpo_config):
+    for check in (settings.log_settings, settings.data_check_settings, settings.supervised_config,
+                  settings.grpo_config):
         check()
     return settings
 

@@ -11,7 +11,7 @@ from tfx.orchestration import metadata
 
 from components.example_gen.log_report import format_counts
 from components.report.executor import FIGURES_FILE, PAGE_FILE, REQUEST_FILE
-from components.report.page import METRICS
+from components.report.page import METRICS, why_not_pushed
 from tfx_pipeline.console import Executions, RunConsole
 from tfx_pipeline.settings import Settings
 
@@ -33,17 +33,16 @@ def show_summary(settings: Settings, store: Any, executions: Executions, console
     figures = json.loads((page / FIGURES_FILE).read_text())
     console.line("")
     console.line(format_counts(figures["log"]))
-    for split, anomalies in figures["anomalies"].items():
-        for anomaly in anomalies:
-            console.line(f"schema anomaly in {split}: {anomaly}")
+    for note in figures["data_check"]["notes"]:
+        console.line(f"DataCheck: {note}")
     console.console.print(_metrics_table(figures["metrics"]))
-    if not figures["blessed"]:
-        console.line("Not pushed: NDCG@5 is below the threshold, or too far below the last pushed model's.")
-    else:
+    for reason in why_not_pushed(figures):
+        console.line(f"{reason}; nothing was pushed")
+    if figures["pushed"]:
         again = "" if "Pusher" in executions.executed else " (unchanged)"
         console.line(f"pushed version  {figures['pushed']}{again}")
     console.line(f"run page        {settings.run_dir / PAGE_FILE}")
-    console.line(f"next            {_overrides() + 'make score' if figures['blessed'] else 'read the run page'}")
+    console.line(f"next            {_overrides() + 'make score' if figures['pushed'] else 'read the run page'}")
 
 
 def _overrides() -> str:
