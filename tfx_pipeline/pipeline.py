@@ -15,7 +15,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
 
 import components
-from components.baseline_finder.component import BaselineFinder
+from components.baseline_finder.component import BaselineFinder, WarmStartFinder
 from components.curated_schema.component import CuratedSchema
 from components.data_check.component import DataCheck
 from components.example_gen.component import LogExampleGen
@@ -81,7 +81,12 @@ def _components(settings: Settings) -> list[BaseComponent]:
         custom_config={**settings.vocabulary.model_dump(),
                        "code": source_hash("components.preprocessing", "components.vocabularies", "model.inputs")},
     )
-    supervised = _trainer(settings, transform, "components.trainer.supervised_run_fn",
+    finders = []
+    if settings.warm_start:
+        finders.append(WarmStartFinder(
+            examples=transform.outputs["transformed_examples"], serving_dir=str(settings.serving_dir)))
+    start = finders[0].outputs["baseline"] if finders else None
+    supervised = _trainer(settings, transform, "components.trainer.supervised_run_fn", base_model=start,
                           supervised=dataclasses.asdict(settings.supervised_config())).with_id("SupervisedTrainer")
     grpo = _trainer(settings, transform, "components.trainer.grpo_run_fn", base_model=supervised.outputs["model"],
                     grpo=dataclasses.asdict(settings.grpo_config())).with_id("GrpoTrainer")
@@ -115,8 +120,8 @@ def _components(settings: Settings) -> list[BaseComponent]:
         run_name=settings.name,
         code_hash=source_hash("components.report", "components.gates"),
     )
-    return [example_gen, statistics, schema, validator, data_check, transform, supervised, grpo, baseline, evaluator,
-            pusher, keeper, report]
+    return [example_gen, statistics, schema, validator, data_check, transform, *finders, supervised, grpo, baseline,
+            evaluator, pusher, keeper, report]
 
 
 def _trainer(settings: Settings, transform: BaseComponent, run_fn: str, base_model: Any = None,
@@ -125,7 +130,8 @@ def _trainer(settings: Settings, transform: BaseComponent, run_fn: str, base_mod
         "model": dataclasses.asdict(settings.model_shape()),
         "vocabulary": settings.vocabulary.model_dump(),
         "checkpoints": str(settings.run_dir / "checkpoints"),
-        "code": source_hash("model", "components.trainer", "components.servable", "components.vocabularies"),
+        "code": source_hash("model", "components.trainer", "components.servable", "components.vocabularies",
+                            "components.warm_start"),
         **stage,
     }
     return Trainer(

@@ -70,6 +70,7 @@ class Settings(BaseSettings):
     data_check: dict[str, Any]
     model: dict[str, Any]
     supervised: dict[str, Any]
+    warm_start: bool
     grpo: dict[str, Any]
     evaluation: Evaluation
 
