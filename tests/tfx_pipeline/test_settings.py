@@ -86,3 +86,11 @@ def test_hashing_needs_a_number_of_buckets():
     assert Vocabulary(items="hash", max_items=10).max_items == 10
     with pytest.raises(ValueError, match="`max_items` should be the number of hash buckets"):
         Vocabulary(items="hash", max_words=10)
+
+
+def test_a_drift_can_be_accepted_from_the_environment(monkeypatch):
+    assert load("demo").data_check_settings().drift["search_words"] == {"infinity_norm": 0.1, "jensen_shannon": 0.3}
+    monkeypatch.setenv("LCR_SER_DATA_CHECK__DRIFT", "{}")
+    settings = load("demo").data_check_settings()
+    assert settings.drift == {}
+    assert settings.skew
