@@ -55,7 +55,7 @@ def read_experiment() -> Experiment:
     runs = sorted((outputs / "transform_graph").glob("*"), key=lambda path: int(path.name))
     if not runs:
         raise FileNotFoundError(f"{outputs} should hold a transformed log. Received: none; do `make run` first.")
-    sizes = table_sizes(tft.TFTransformOutput(str(runs[-1])))
+    sizes = table_sizes(tft.TFTransformOutput(str(runs[-1])), settings.vocabulary.model_dump())
 
     def files(split: str) -> list[str]:
         return sorted(map(str, (outputs / "transformed_examples" / runs[-1].name / f"Split-{split}").glob("*")))

@@ -1,10 +1,12 @@
-"""Transform: ids and words become integers, by vocabularies that were counted on the train split."""
+"""Transform: ids and words become integers, by vocabularies that were counted on the train split, or by hashing."""
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from components.vocabularies import HASH
 from model import inputs as contract
 
 _ITEM_FEATURES = (contract.REC_ITEMS, contract.SEARCH_ITEMS, contract.CANDIDATES)
@@ -22,38 +24,46 @@ _COUNT_FEATURES = (
 # the component's time, and there is no Python control flow over tensors to convert.
 @tf.autograph.experimental.do_not_convert
 def preprocessing_fn(inputs: dict[str, tf.RaggedTensor], custom_config: dict[str, Any]) -> dict[str, tf.SparseTensor]:
-    """Map strings to ids: 0 is kept for padding, 1 is unknown, entry i of a vocabulary is i + 2.
+    """Map strings to ids: 0 is kept for padding, 1 is unknown, entry i of a vocabulary (or bucket i) is i + 2.
 
     An item has one id, in whatever role it occurs: recommended, clicked in a search, or candidate. The
     candidates themselves are not counted, for they exist only in the eval and test splits.
 
     Args:
         inputs: raw features of `model.inputs`, ragged strings and integers `[B, (n)]`.
-        custom_config: `max_items`, `max_users`, `max_words`: entries kept of each vocabulary, most frequent
-            first (None: all).
+        custom_config: `items`, `users` and `words`: how ids are made, a value of
+            `components.vocabularies.ID_KINDS`; `max_items`, `max_users`, `max_words`: entries kept of a vocabulary,
+            most frequent first (None: all), or the number of hash buckets.
 
     Returns:
         The same features as sparse int64 tensors `[B, (n)]`.
     """
     items = tf.concat([inputs[contract.REC_ITEMS].values, inputs[contract.SEARCH_ITEMS].values], axis=0)
-    vocabularies = {
-        contract.ITEM_VOCABULARY: tft.vocabulary(
-            items, top_k=custom_config["max_items"], vocab_filename=contract.ITEM_VOCABULARY),
-        contract.USER_VOCABULARY: tft.vocabulary(
-            inputs[contract.USER].values, top_k=custom_config["max_users"], vocab_filename=contract.USER_VOCABULARY),
-        contract.WORD_VOCABULARY: tft.vocabulary(
-            inputs[contract.SEARCH_WORDS].values, top_k=custom_config["max_words"],
-            vocab_filename=contract.WORD_VOCABULARY),
+    item_ids = _id_maker(contract.ITEM_VOCABULARY, items, custom_config)
+    makers = {
+        **dict.fromkeys(_ITEM_FEATURES, item_ids),
+        contract.USER: _id_maker(contract.USER_VOCABULARY, inputs[contract.USER].values, custom_config),
+        contract.SEARCH_WORDS: _id_maker(
+            contract.WORD_VOCABULARY, inputs[contract.SEARCH_WORDS].values, custom_config),
     }
-
-    def ids(feature: str, vocabulary: str) -> tf.SparseTensor:
-        indices = tft.apply_vocabulary(inputs[feature].values, vocabularies[vocabulary], default_value=-1)
-        unknown = tf.constant(contract.UNKNOWN_ID, tf.int64)
-        known = indices + contract.FIRST_KNOWN_ID
-        return inputs[feature].with_values(tf.where(indices < 0, unknown, known)).to_sparse()
-
-    outputs = {feature: ids(feature, contract.ITEM_VOCABULARY) for feature in _ITEM_FEATURES}
-    outputs[contract.USER] = ids(contract.USER, contract.USER_VOCABULARY)
-    outputs[contract.SEARCH_WORDS] = ids(contract.SEARCH_WORDS, contract.WORD_VOCABULARY)
+    outputs = {feature: inputs[feature].with_values(ids(inputs[feature].values)).to_sparse()
+               for feature, ids in makers.items()}
     outputs.update({feature: inputs[feature].to_sparse() for feature in _COUNT_FEATURES})
     return outputs
+
+
+def _id_maker(
+    vocabulary: str, counted: tf.Tensor, custom_config: dict[str, Any]
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function from strings to the ids of one table, int64; `counted` are the strings that make its vocabulary."""
+    limit = custom_config[f"max_{vocabulary}"]
+    if custom_config[vocabulary] == HASH:
+        return lambda strings: tft.hash_strings(strings, limit) + contract.FIRST_KNOWN_ID
+    entries = tft.vocabulary(counted, top_k=limit, vocab_filename=vocabulary)
+
+    def look_up(strings: tf.Tensor) -> tf.Tensor:
+        indices = tft.apply_vocabulary(strings, entries, default_value=-1)
+        unknown = tf.constant(contract.UNKNOWN_ID, tf.int64)
+        return tf.where(indices < 0, unknown, indices + contract.FIRST_KNOWN_ID)
+
+    return look_up

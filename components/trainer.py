@@ -2,13 +2,17 @@
 
 import dataclasses
 import os
+from collections.abc import Iterator
 from typing import Any
 
+import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.servable import Servable, restore, save_weights
 from components.vocabularies import table_sizes
+from components.warm_start import start_from
 from model.config import GrpoConfig, ModelConfig, SupervisedConfig
 from model.lcr_ser import LcrSer
 from model.training import reinforcement, supervised
@@ -20,15 +24,23 @@ from model.training.timelines import read_timelines
 def supervised_run_fn(fn_args: Any) -> None:
     """Train LCR-SER on timelines, Eq. (1) to (12), and save its weights for the next stage.
 
+    It starts from `base_model`, the last pushed model, where there is one, and from scratch where there is none.
+
     Args:
         fn_args: of the TFX Trainer. `custom_config` holds `model` and `supervised` (fields of `ModelConfig` and
-            `SupervisedConfig`), `checkpoints` (a directory that outlives a killed run) and `code`.
+            `SupervisedConfig`), `vocabulary` (the settings of `components.preprocessing`), `checkpoints` (a directory
+            that outlives a killed run) and `code`.
     """
     transform = tft.TFTransformOutput(fn_args.transform_output)
     shape, config = _model_config(fn_args, transform), SupervisedConfig(**fn_args.custom_config["supervised"])
     data = read_timelines(_files(fn_args.train_files)), read_requests(_files(fn_args.eval_files))
-    folder = _work_dir(fn_args, training_fingerprint(*data, (shape, config), fn_args.custom_config["code"]))
-    model = supervised.train(shape, config, *data, checkpoint_dir=folder, log_dir=_log_dir(folder))
+    start = None
+    if fn_args.base_model:
+        keras.utils.set_random_seed(config.seed)  # of the rows that are fresh
+        start = start_from(fn_args.base_model, shape, transform)
+    weights = _weights(start) if start else ()
+    folder = _work_dir(fn_args, training_fingerprint(*data, (shape, config), fn_args.custom_config["code"], weights))
+    model = supervised.train(shape, config, *data, checkpoint_dir=folder, log_dir=_log_dir(folder), start=start)
     save_weights(model, fn_args.serving_model_dir)
     _finish(folder, fn_args.model_run_dir)
 
@@ -44,15 +56,20 @@ def grpo_run_fn(fn_args: Any) -> None:
     shape, config = _model_config(fn_args, transform), GrpoConfig(**fn_args.custom_config["grpo"])
     data = read_timelines(_files(fn_args.train_files)), read_requests(_files(fn_args.eval_files))
     model = restore(LcrSer(shape), fn_args.base_model)
-    weights = (variable.numpy() for variable in model.trainable_variables)
-    folder = _work_dir(fn_args, training_fingerprint(*data, (shape, config), fn_args.custom_config["code"], weights))
+    code = fn_args.custom_config["code"]
+    folder = _work_dir(fn_args, training_fingerprint(*data, (shape, config), code, _weights(model)))
     model = reinforcement.train(model, config, *data, checkpoint_dir=folder, log_dir=_log_dir(folder))
     _export(model, transform, fn_args.serving_model_dir)
     _finish(folder, fn_args.model_run_dir)
 
 
+def _weights(model: LcrSer) -> Iterator[np.ndarray]:
+    return (variable.numpy() for variable in model.trainable_variables)
+
+
 def _model_config(fn_args: Any, transform: tft.TFTransformOutput) -> ModelConfig:
-    return dataclasses.replace(ModelConfig(**fn_args.custom_config["model"]), **table_sizes(transform))
+    config = fn_args.custom_config
+    return dataclasses.replace(ModelConfig(**config["model"]), **table_sizes(transform, config["vocabulary"]))
 
 
 def _files(patterns: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Sizes of the model's tables, from the vocabularies of Transform."""
+"""How ids and words become rows of the model's tables, and how many rows these have."""
 
 from typing import Any
 
@@ -6,10 +6,23 @@ import tensorflow_transform as tft
 
 from model import inputs as contract
 
+VOCABULARY = "vocabulary"
+"""A row for each string of the train split, the most frequent first; every other string is unknown."""
+HASH = "hash"
+"""A row for each hash bucket: nothing is counted, nothing is unknown, and strings of one bucket are one."""
+ID_KINDS = (VOCABULARY, HASH)
 
-def table_sizes(transform: tft.TFTransformOutput) -> dict[str, Any]:
-    """`num_users`, `num_items` and `num_words` of `ModelConfig`: the vocabularies, padding and the unknown id."""
-    return {
-        f"num_{name}": transform.vocabulary_size_by_name(name) + contract.FIRST_KNOWN_ID
-        for name in (contract.USER_VOCABULARY, contract.ITEM_VOCABULARY, contract.WORD_VOCABULARY)
-    }
+NAMES = (contract.USER_VOCABULARY, contract.ITEM_VOCABULARY, contract.WORD_VOCABULARY)
+
+
+def table_sizes(transform: tft.TFTransformOutput, settings: dict[str, Any]) -> dict[str, Any]:
+    """`num_users`, `num_items` and `num_words` of `ModelConfig`: entries or buckets, padding and the unknown id.
+
+    Args:
+        transform: what Transform put out, with the vocabularies that were counted.
+        settings: those of `components.preprocessing`.
+    """
+    def entries(name: str) -> int:
+        return settings[f"max_{name}"] if settings[name] == HASH else transform.vocabulary_size_by_name(name)
+
+    return {f"num_{name}": entries(name) + contract.FIRST_KNOWN_ID for name in NAMES}

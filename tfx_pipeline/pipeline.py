@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from tfx.components import Evaluator, ExampleValidator, Pusher, StatisticsGen, Trainer, Transform
-from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
 
 import components
-from components.baseline_finder.component import BaselineFinder
+from components.baseline_finder.component import BaselineFinder, WarmStartFinder
+from components.curated_schema.component import CuratedSchema
+from components.data_check.component import DataCheck
 from components.example_gen.component import LogExampleGen
 from components.example_gen.fingerprint import fingerprint
 from components.judgement import eval_config
 from components.report.component import RunReport
 from components.source_hash import source_hash
+from components.statistics_keeper.component import StatisticsKeeper
 from tfx_pipeline.settings import Settings
 
 SCHEMA_FILE = Path(components.__file__).with_name("schema") / "schema.pbtxt"
@@ -57,9 +59,18 @@ def _components(settings: Settings) -> list[BaseComponent]:
     )
     examples = example_gen.outputs["examples"]
     statistics = StatisticsGen(examples=examples)
-    schema = ImportSchemaGen(schema_file=str(SCHEMA_FILE))
+    schema = CuratedSchema(text=SCHEMA_FILE.read_text())
     validator = ExampleValidator(
         statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
+    data_check = DataCheck(
+        statistics=statistics.outputs["statistics"],
+        schema=schema.outputs["schema"],
+        anomalies=validator.outputs["anomalies"],
+        settings=settings.data_check_settings(),
+        serving_dir=str(settings.serving_dir),
+        statistics_dir=str(settings.statistics_dir),
+        code_hash=source_hash("components.data_check"),
+    )
     transform = Transform(
         examples=examples,
         schema=schema.outputs["schema"],
@@ -68,9 +79,14 @@ def _components(settings: Settings) -> list[BaseComponent]:
         disable_statistics=True,
         disable_analyzer_cache=True,  # it is for spans of growing logs, and costs a pass of its own
         custom_config={**settings.vocabulary.model_dump(),
-                       "code": source_hash("components.preprocessing", "model.inputs")},
+                       "code": source_hash("components.preprocessing", "components.vocabularies", "model.inputs")},
     )
-    supervised = _trainer(settings, transform, "components.trainer.supervised_run_fn",
+    finders = []
+    if settings.warm_start:
+        finders.append(WarmStartFinder(
+            examples=transform.outputs["transformed_examples"], serving_dir=str(settings.serving_dir)))
+    start = finders[0].outputs["baseline"] if finders else None
+    supervised = _trainer(settings, transform, "components.trainer.supervised_run_fn", base_model=start,
                           supervised=dataclasses.asdict(settings.supervised_config())).with_id("SupervisedTrainer")
     grpo = _trainer(settings, transform, "components.trainer.grpo_run_fn", base_model=supervised.outputs["model"],
                     grpo=dataclasses.asdict(settings.grpo_config())).with_id("GrpoTrainer")
@@ -85,30 +101,37 @@ def _components(settings: Settings) -> list[BaseComponent]:
     pusher = Pusher(
         model=grpo.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
+        # The stock Pusher takes a second blessing under this name alone.
+        infra_blessing=data_check.outputs["blessing"],
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(settings.serving_dir))),
     )
+    keeper = StatisticsKeeper(
+        statistics=statistics.outputs["statistics"], pushed_model=pusher.outputs["pushed_model"],
+        statistics_dir=str(settings.statistics_dir))
     report = RunReport(
         log_report=example_gen.outputs["log_report"],
-        anomalies=validator.outputs["anomalies"],
+        verdict=data_check.outputs["verdict"],
         examples=examples,
         transformed_examples=transform.outputs["transformed_examples"],
         evaluation=evaluator.outputs["evaluation"],
         blessing=evaluator.outputs["blessing"],
         pushed_model=pusher.outputs["pushed_model"],
         run_name=settings.name,
-        code_hash=source_hash("components.report"),
+        code_hash=source_hash("components.report", "components.gates"),
     )
-    return [example_gen, statistics, schema, validator, transform, supervised, grpo, baseline, evaluator, pusher,
-            report]
+    return [example_gen, statistics, schema, validator, data_check, transform, *finders, supervised, grpo, baseline,
+            evaluator, pusher, keeper, report]
 
 
 def _trainer(settings: Settings, transform: BaseComponent, run_fn: str, base_model: Any = None,
              **stage: dict[str, Any]) -> BaseComponent:
     custom_config = {
         "model": dataclasses.asdict(settings.model_shape()),
+        "vocabulary": settings.vocabulary.model_dump(),
         "checkpoints": str(settings.run_dir / "checkpoints"),
-        "code": source_hash("model", "components.trainer", "components.servable", "components.vocabularies"),
+        "code": source_hash("model", "components.trainer", "components.servable", "components.vocabularies",
+                            "components.warm_start"),
         **stage,
     }
     return Trainer(

@@ -3,28 +3,44 @@
 import dataclasses
 import os
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, PositiveInt, TypeAdapter, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from components.data_check.settings import DataCheckSettings
 from components.example_gen.settings import LogSettings
 from model.config import GrpoConfig, ModelConfig, SupervisedConfig
 
-_Config = TypeVar("_Config", LogSettings, ModelConfig, SupervisedConfig, GrpoConfig)
+IdKind = Literal["vocabulary", "hash"]
+_Config = TypeVar("_Config", LogSettings, DataCheckSettings, ModelConfig, SupervisedConfig, GrpoConfig)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DEFAULT_FILE = Path(__file__).with_name("settings.yaml")
 
 
 class Vocabulary(BaseModel):
-    """Entries kept of each vocabulary, most frequent first; None keeps all."""
+    """How ids and words become rows of tables: `vocabulary` or `hash` each, see `components.vocabularies`.
+
+    `max_items`, `max_users` and `max_words` are the entries kept of a vocabulary, most frequent first (None: all), or
+    the number of hash buckets.
+    """
 
     model_config = ConfigDict(extra="forbid")
-    max_items: int | None = None
-    max_users: int | None = None
-    max_words: int | None = None
+    items: IdKind = "vocabulary"
+    users: IdKind = "vocabulary"
+    words: IdKind = "vocabulary"
+    max_items: PositiveInt | None = None
+    max_users: PositiveInt | None = None
+    max_words: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _buckets_are_given(self) -> "Vocabulary":
+        for name in ("items", "users", "words"):
+            if getattr(self, name) == "hash" and getattr(self, f"max_{name}") is None:
+                raise ValueError(f"`max_{name}` should be the number of hash buckets of the {name}. Received: None.")
+        return self
 
 
 class Evaluation(BaseModel):
@@ -38,20 +54,23 @@ class Evaluation(BaseModel):
 class Settings(BaseSettings):
     """Everything that a run depends on.
 
-    `logs`, `model`, `supervised` and `grpo` hold fields of `LogSettings`, `ModelConfig`, `SupervisedConfig` and
-    `GrpoConfig`; what is not named there keeps its default. Sizes of tables and limits of histories are filled
-    in later, from the vocabularies and from `model`.
+    `logs`, `data_check`, `model`, `supervised` and `grpo` hold fields of `LogSettings`, `DataCheckSettings`,
+    `ModelConfig`, `SupervisedConfig` and `GrpoConfig`; what is not named there keeps its default. Sizes of tables and
+    limits of histories are filled in later, from the vocabularies and from `model`.
     """
 
-    model_config = SettingsConfigDict(env_prefix="LCR_SER_", env_nested_delimiter="__", extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="LCR_SER_", env_nested_delimiter="__", env_parse_none_str="null",
+                                      extra="forbid")
 
     name: str
     output_dir: Path = REPOSITORY / "build"
     log_dir: str | None
     vocabulary: Vocabulary
     logs: dict[str, Any]
+    data_check: dict[str, Any]
     model: dict[str, Any]
     supervised: dict[str, Any]
+    warm_start: bool
     grpo: dict[str, Any]
     evaluation: Evaluation
 
@@ -85,12 +104,21 @@ class Settings(BaseSettings):
         """Directory of pushed versions, as TF Serving reads it."""
         return self.run_dir / "serving" / self.name
 
+    @property
+    def statistics_dir(self) -> Path:
+        """Directory of the statistics of pushed versions' data."""
+        return self.run_dir / "statistics"
+
     def log_settings(self) -> LogSettings:
         """Settings of ExampleGen; it keeps as much of histories and searches as the model looks at."""
         shape = self.model_shape()
         kept = {name: getattr(shape, name)
                 for name in ("rec_length", "search_length", "words_per_search", "items_per_search")}
         return _checked(LogSettings, log_dir=self.log_path, **kept, **self.logs)
+
+    def data_check_settings(self) -> DataCheckSettings:
+        """Settings of DataCheck."""
+        return _checked(DataCheckSettings, **self.data_check)
 
     def model_shape(self) -> ModelConfig:
         """The model's settings, with tables of the least size until the vocabularies are known."""
@@ -124,7 +152,8 @@ def load(profile: str | None = None) -> Settings:
         raise ValueError(f"`profile` should be one of {', '.join(content['profiles'])} of {path}. "
                          f"Received: {profile!r}.")
     settings = Settings(**_overlaid(content["defaults"], content["profiles"][profile]))
-    for check in (settings.log_settings, settings.supervised_config, settings.grpo_config):
+    for check in (settings.log_settings, settings.data_check_settings, settings.supervised_config,
+                  settings.grpo_config):
         check()
     return settings
 

@@ -11,7 +11,7 @@ from tfx.orchestration import metadata
 
 from components.example_gen.log_report import format_counts
 from components.report.executor import FIGURES_FILE, PAGE_FILE, REQUEST_FILE
-from components.report.page import METRICS
+from components.report.page import METRICS, why_not_pushed
 from tfx_pipeline.console import Executions, RunConsole
 from tfx_pipeline.settings import Settings
 
@@ -27,23 +27,25 @@ def show_summary(settings: Settings, store: Any, executions: Executions, console
         executions: of its components.
         console: where to print.
     """
-    page = _output_uri(store, executions.ids["RunReport"])
+    [report] = _outputs(store, executions.ids["RunReport"])
+    page = Path(report.uri)
     for name in (FIGURES_FILE, PAGE_FILE, REQUEST_FILE):
         shutil.copy(page / name, settings.run_dir / name)
     figures = json.loads((page / FIGURES_FILE).read_text())
     console.line("")
     console.line(format_counts(figures["log"]))
-    for split, anomalies in figures["anomalies"].items():
-        for anomaly in anomalies:
-            console.line(f"schema anomaly in {split}: {anomaly}")
+    if settings.warm_start:
+        console.line(f"warm start      {_started_from(store, executions.ids['WarmStartFinder'])}")
+    for note in figures["data_check"]["notes"]:
+        console.line(f"DataCheck: {note}")
     console.console.print(_metrics_table(figures["metrics"]))
-    if not figures["blessed"]:
-        console.line("Not pushed: NDCG@5 is below the threshold, or too far below the last pushed model's.")
-    else:
+    for reason in why_not_pushed(figures):
+        console.line(f"{reason}; nothing was pushed")
+    if figures["pushed"]:
         again = "" if "Pusher" in executions.executed else " (unchanged)"
         console.line(f"pushed version  {figures['pushed']}{again}")
     console.line(f"run page        {settings.run_dir / PAGE_FILE}")
-    console.line(f"next            {_overrides() + 'make score' if figures['blessed'] else 'read the run page'}")
+    console.line(f"next            {_overrides() + 'make score' if figures['pushed'] else 'read the run page'}")
 
 
 def _overrides() -> str:
@@ -60,10 +62,16 @@ def _metrics_table(metrics: dict[str, dict[str, float]]) -> Table:
     return table
 
 
-def _output_uri(store: Any, execution_id: int) -> Path:
+def _started_from(store: Any, execution_id: int) -> str:
+    found = _outputs(store, execution_id)
+    if not found:
+        return "none: nothing was pushed yet, trained from scratch"
+    return f"version {found[0].custom_properties['pushed_version'].string_value}"
+
+
+def _outputs(store: Any, execution_id: int) -> list[Any]:
     # A cached component has an execution of its own that points to the artifacts of the earlier one.
     with metadata.Metadata(store) as handle:
         events = handle.store.get_events_by_execution_ids([execution_id])
         outputs = [event.artifact_id for event in events if event.type == event.OUTPUT]
-        [artifact] = handle.store.get_artifacts_by_id(outputs)
-    return Path(artifact.uri)
+        return list(handle.store.get_artifacts_by_id(outputs))

@@ -1,4 +1,4 @@
-"""The BaselineFinder component."""
+"""The components that find the last pushed model: to compare with it, or to start from it."""
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
@@ -30,3 +30,26 @@ class BaselineFinder(base_component.BaseComponent):
     def __init__(self, candidate: types.BaseChannel, serving_dir: str) -> None:
         super().__init__(BaselineFinderSpec(
             candidate=candidate, serving_dir=serving_dir, baseline=types.Channel(type=standard_artifacts.Model)))
+
+
+class WarmStartFinderSpec(ComponentSpec):
+    """Inputs, outputs and parameters of WarmStartFinder."""
+
+    PARAMETERS = {"serving_dir": ExecutionParameter(type=str)}
+    INPUTS = {"examples": ChannelParameter(type=standard_artifacts.Examples)}
+    OUTPUTS = {"baseline": ChannelParameter(type=standard_artifacts.Model)}
+
+
+class WarmStartFinder(base_component.BaseComponent):
+    """Take the newest pushed version as what a training starts from; none on the first run.
+
+    As with BaselineFinder the answer is cached, here with the data: new data is learned from where the last push ended,
+    and an unchanged second run does not learn the same data again because the first one was pushed.
+    """
+
+    SPEC_CLASS = WarmStartFinderSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(self, examples: types.BaseChannel, serving_dir: str) -> None:
+        super().__init__(WarmStartFinderSpec(
+            examples=examples, serving_dir=serving_dir, baseline=types.Channel(type=standard_artifacts.Model)))

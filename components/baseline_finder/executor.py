@@ -1,4 +1,4 @@
-"""What BaselineFinder does."""
+"""What BaselineFinder and WarmStartFinder do."""
 
 import os
 from typing import Any
@@ -23,9 +23,9 @@ class Executor(base_executor.BaseExecutor):
     """Copies the newest pushed version into the `baseline` artifact.
 
     input_dict:
-        candidate: the model to be judged; it is not read.
+        candidate or examples: what the answer is cached with; it is not read.
     output_dict:
-        baseline: the model to compare with, or no artifact at all where nothing was pushed yet.
+        baseline: the model to compare with or to start from, or no artifact at all where nothing was pushed yet.
     exec_properties:
         serving_dir: directory of numeric version directories, as the Pusher writes them.
     """

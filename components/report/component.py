@@ -7,6 +7,7 @@ from tfx.types.artifact import Artifact
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from components.example_gen.artifacts import LogReport
+from components.gates import GateVerdict
 from components.report.executor import Executor
 
 
@@ -22,7 +23,7 @@ class RunReportSpec(ComponentSpec):
     PARAMETERS = {"run_name": ExecutionParameter(type=str), "code_hash": ExecutionParameter(type=str)}
     INPUTS = {
         "log_report": ChannelParameter(type=LogReport),
-        "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies),
+        "verdict": ChannelParameter(type=GateVerdict),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "transformed_examples": ChannelParameter(type=standard_artifacts.Examples),
         "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
@@ -33,7 +34,7 @@ class RunReportSpec(ComponentSpec):
 
 
 class RunReport(base_component.BaseComponent):
-    """Write the page of a run: data, anomalies, metrics beside popularity and baseline, verdict and push."""
+    """Write the page of a run: data, its check, metrics beside popularity and baseline, verdict and push."""
 
     SPEC_CLASS = RunReportSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
@@ -42,7 +43,7 @@ class RunReport(base_component.BaseComponent):
         self,
         *,
         log_report: types.BaseChannel,
-        anomalies: types.BaseChannel,
+        verdict: types.BaseChannel,
         examples: types.BaseChannel,
         transformed_examples: types.BaseChannel,
         evaluation: types.BaseChannel,
@@ -52,6 +53,6 @@ class RunReport(base_component.BaseComponent):
         code_hash: str,
     ) -> None:
         super().__init__(RunReportSpec(
-            log_report=log_report, anomalies=anomalies, examples=examples, transformed_examples=transformed_examples,
+            log_report=log_report, verdict=verdict, examples=examples, transformed_examples=transformed_examples,
             evaluation=evaluation, blessing=blessing, pushed_model=pushed_model, run_name=run_name,
             code_hash=code_hash, page=types.Channel(type=RunPage)))

@@ -1,15 +1,16 @@
 """What RunReport does."""
 
+import dataclasses
 import json
 import os
 from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_executor
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
+from components.gates import read_verdict
 from components.report.evaluation import model_metrics
 from components.report.page import render
 from components.report.popularity import popularity_metrics
@@ -26,7 +27,7 @@ class Executor(base_executor.BaseExecutor):
 
     input_dict:
         log_report: counts of the log, with the rows set aside.
-        anomalies: of ExampleValidator, split by split.
+        verdict: of DataCheck.
         examples: raw, for a request to try the model with.
         transformed_examples: the train and test splits, for the popularity ranking.
         evaluation: of the Evaluator, with the baseline's metrics where there was one.
@@ -48,7 +49,7 @@ class Executor(base_executor.BaseExecutor):
         figures = {
             "name": exec_properties["run_name"],
             "log": json.loads(io_utils.read_string_file(os.path.join(one["log_report"].uri, "log_report.json"))),
-            "anomalies": _anomalies(one["anomalies"]),
+            "data_check": dataclasses.asdict(read_verdict(one["verdict"])),
             "metrics": {**model_metrics(one["evaluation"].uri),
                         "popularity": popularity_metrics(split_files(one["transformed_examples"], "train"),
                                                               split_files(one["transformed_examples"], "test"))},
@@ -61,14 +62,3 @@ class Executor(base_executor.BaseExecutor):
         io_utils.write_string_file(os.path.join(page.uri, PAGE_FILE), render(figures))
         request = sample_request(split_files(one["examples"], "test"))
         io_utils.write_string_file(os.path.join(page.uri, REQUEST_FILE), json.dumps(request, indent=2))
-
-
-def _anomalies(artifact: types.Artifact) -> dict[str, list[str]]:
-    from tensorflow_metadata.proto.v0 import anomalies_pb2
-
-    found: dict[str, list[str]] = {}
-    for split in artifact_utils.decode_split_names(artifact.split_names):
-        with fileio.open(os.path.join(artifact.uri, f"Split-{split}", "SchemaDiff.pb"), "rb") as file:
-            anomalies = anomalies_pb2.Anomalies.FromString(file.read())
-        found[split] = [f"{name}: {info.description}" for name, info in sorted(anomalies.anomaly_info.items())]
-    return found

@@ -21,4 +21,12 @@ def render(figures: dict[str, Any]) -> str:
     environment = jinja2.Environment(  # noqa: S701
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     return environment.from_string(TEMPLATE.read_text()).render(
-        metric_names=METRICS, log_text=format_counts(figures["log"]), **figures)
+        metric_names=METRICS, why_not_pushed=why_not_pushed(figures), log_text=format_counts(figures["log"]), **figures)
+
+
+def why_not_pushed(figures: dict[str, Any]) -> list[str]:
+    """The reasons for which nothing was pushed, a line each and with the component first; none after a push."""
+    reasons = [f"{figures['data_check']['gate']}: {reason}" for reason in figures["data_check"]["reasons"]]
+    if not figures["blessed"]:
+        reasons.append("Evaluator: NDCG@5 is below the threshold, or too far below the last pushed model's")
+    return reasons

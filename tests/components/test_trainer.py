@@ -29,22 +29,25 @@ class Stage:
         monkeypatch.setattr(trainer, "read_requests", lambda files: self.logs[1])
         monkeypatch.setattr(trainer, "LcrSer", lambda shape: None)
         monkeypatch.setattr(trainer, "restore", lambda model, path: self.model)
+        monkeypatch.setattr(trainer, "start_from", lambda path, *args: self.model)
         monkeypatch.setattr(trainer, "save_weights", lambda *args: None)
         monkeypatch.setattr(trainer, "_export", lambda *args: None)
         monkeypatch.setattr(trainer.supervised, "train", self.train)
         monkeypatch.setattr(trainer.reinforcement, "train", self.train)
 
-    def train(self, *args, checkpoint_dir, log_dir):
+    def train(self, *args, checkpoint_dir, log_dir, start=None):
+        self.start = start
         self.folders.append(Path(checkpoint_dir))
         Path(log_dir).mkdir(parents=True)
         Path(log_dir, "log.csv").write_text("step\n")
 
-    def run(self, run_fn, uri="a", code="c", dim=16, **stage):
+    def run(self, run_fn, uri="a", code="c", dim=16, base_model=None, **stage):
         """Gives the folder that the training got."""
         run_fn(types.SimpleNamespace(
-            transform_output=uri, train_files=[], eval_files=[], base_model=uri, serving_model_dir=uri,
+            transform_output=uri, train_files=[], eval_files=[], base_model=base_model, serving_model_dir=uri,
             model_run_dir=str(self.tmp_path / "run" / uri),
             custom_config={"model": {"num_users": 2, "num_items": 2, "num_words": 2, "dim": dim}, "code": code,
+                           "vocabulary": dict.fromkeys(("items", "users", "words"), "vocabulary"),
                            "checkpoints": str(self.tmp_path / "checkpoints"), "supervised": stage, "grpo": stage},
         ))
         return self.folders[-1]
@@ -74,6 +77,15 @@ def test_reinforcement_of_another_model_is_another_training(stage):
     assert before != stage.run(trainer.supervised_run_fn)
     stage.model.trainable_variables[0].assign([0.0, 2.0])
     assert stage.run(trainer.grpo_run_fn) != before
+
+
+def test_a_warm_start_is_another_training_and_goes_on_from_that_model(stage):
+    scratch = stage.run(trainer.supervised_run_fn)
+    assert stage.start is None
+    warm = stage.run(trainer.supervised_run_fn, base_model="pushed")
+    assert stage.start is stage.model
+    stage.model.trainable_variables[0].assign([0.0, 3.0])
+    assert len({scratch, warm, stage.run(trainer.supervised_run_fn, base_model="pushed")}) == 3
 
 
 def test_a_finished_training_leaves_its_logs_and_nothing_else(stage, tmp_path):

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-COMPONENTS = ("LogExampleGen", "StatisticsGen", "ImportSchemaGen", "ExampleValidator", "Transform", "SupervisedTrainer",
-              "GrpoTrainer", "BaselineFinder", "Evaluator", "Pusher", "RunReport")
+COMPONENTS = ("LogExampleGen", "StatisticsGen", "CuratedSchema", "ExampleValidator", "DataCheck", "Transform",
+              "SupervisedTrainer", "GrpoTrainer", "BaselineFinder", "Evaluator", "Pusher", "StatisticsKeeper",
+              "RunReport")
 SMALL = {
     "LCR_SER_MODEL__DIM": "16",
     "LCR_SER_MODEL__REC_LENGTH": "10",

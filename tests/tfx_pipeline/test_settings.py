@@ -33,7 +33,9 @@ def test_the_environment_lies_over_the_profile(monkeypatch):
     monkeypatch.setenv("LCR_SER_MODEL__DIM", "16")
     monkeypatch.setenv("LCR_SER_LOGS__SPLIT", "time")
     monkeypatch.setenv("LCR_SER_EVALUATION__MIN_NDCG_5", "0.5")
+    monkeypatch.setenv("LCR_SER_VOCABULARY__MAX_ITEMS", "null")
     settings = load("demo")
+    assert settings.vocabulary.max_items is None
     assert settings.model_shape() == dataclasses.replace(before, dim=16)
     assert settings.log_settings().split == "time"
     assert settings.evaluation.min_ndcg_5 == 0.5
@@ -66,6 +68,8 @@ def test_requests_are_stored_as_long_as_the_model_looks_back(monkeypatch):
     ("LCR_SER_GRPO__POLICY", "greedy", "policy"),
     ("LCR_SER_LOGS__SPLIT", "random", "split"),
     ("LCR_SER_SUPERVISED__BATCH_SIZE", "many", "batch_size"),
+    ("LCR_SER_VOCABULARY__ITEMS", "md5", "vocabulary.items"),
+    ("LCR_SER_VOCABULARY__MAX_WORDS", "0", "vocabulary.max_words"),
 ])
 def test_a_wrong_setting_is_named(monkeypatch, name, value, message):
     monkeypatch.setenv(name, value)
@@ -79,3 +83,19 @@ def test_lists_and_mappings_from_the_environment(monkeypatch):
     settings = load()
     assert settings.grpo_config().reward == {"NDCG@5": 1.0, "HR@1": 0.5}
     assert settings.model_shape().mlp_units == (16, 8)
+
+
+def test_hashing_needs_a_number_of_buckets():
+    from tfx_pipeline.settings import Vocabulary
+
+    assert Vocabulary(items="hash", max_items=10).max_items == 10
+    with pytest.raises(ValueError, match="`max_items` should be the number of hash buckets"):
+        Vocabulary(items="hash", max_words=10)
+
+
+def test_a_drift_can_be_accepted_from_the_environment(monkeypatch):
+    assert load("demo").data_check_settings().drift["search_words"] == {"infinity_norm": 0.1, "jensen_shannon": 0.3}
+    monkeypatch.setenv("LCR_SER_DATA_CHECK__DRIFT", "{}")
+    settings = load("demo").data_check_settings()
+    assert settings.drift == {}
+    assert settings.skew

@@ -1,0 +1,1 @@
+"""Hands the schema that people wrote to the pipeline."""

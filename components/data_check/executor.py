@@ -1,0 +1,92 @@
+"""What DataCheck does."""
+
+import os
+from typing import Any
+
+import tensorflow_data_validation as tfdv
+from apache_beam.io.filesystems import FileSystems
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx import types
+from tfx.dsl.components.base import base_beam_executor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils
+from tfx_bsl.public import tfxio
+
+from components.data_check.comparison import Measurement, Statistics, compare
+from components.data_check.judge import GATE, judge
+from components.data_check.pushed_statistics import find, split_statistics
+from components.data_check.settings import DataCheckSettings
+from components.gates import Verdict, write_verdict
+
+_BLESSING_FILES = {True: "INFRA_BLESSED", False: "INFRA_NOT_BLESSED"}
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Judges the data of a run: against the schema, the last pushed run, and the requests that were served.
+
+    input_dict:
+        statistics: of StatisticsGen; its test split is compared.
+        schema: what the served requests are validated against.
+        anomalies: of ExampleValidator.
+    output_dict:
+        verdict: a `GateVerdict`.
+        blessing: the same as an `InfraBlessing`, for the stock Pusher, which takes no other second opinion.
+    exec_properties:
+        settings: JSON of `DataCheckSettings`.
+        serving_dir: directory of pushed versions.
+        statistics_dir: directory of their statistics.
+        requests_fingerprint, code_hash: only part of the cache key.
+    """
+
+    def Do(  # noqa: D102, N802
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        self._log_startup(input_dict, output_dict, exec_properties)
+        one = {key: artifact_utils.get_single_instance(artifacts)
+               for key, artifacts in {**input_dict, **output_dict}.items()}
+        settings = DataCheckSettings.from_json(exec_properties["settings"])
+        current = split_statistics(one["statistics"])
+        anomalies, notes = _schema_anomalies(one["anomalies"]), []
+        measurements: list[Measurement] = []
+
+        previous = find(exec_properties["statistics_dir"], exec_properties["serving_dir"])
+        if previous is None:
+            notes.append("drift was not checked: no statistics of a pushed version")
+        else:
+            measurements += compare(current, previous, settings.drift, "drift")
+        if settings.serving_requests is None:
+            notes.append("skew was not checked: `data_check.serving_requests` names no requests")
+        else:
+            served = self._served_statistics(settings.serving_requests)
+            schema = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(one["schema"].uri))
+            anomalies["serving requests"] = tfdv.validate_statistics(served, schema)
+            measurements += compare(current, served, settings.skew, "skew")
+        _write(judge(anomalies, measurements, notes), one)
+
+    def _served_statistics(self, pattern: str) -> Statistics:
+        """Statistics of request Examples, as StatisticsGen makes them."""
+        if not FileSystems.match([pattern])[0].metadata_list:
+            raise ValueError(f"`data_check.serving_requests` should match files. Received: {pattern}, without a match.")
+        path = os.path.join(self._get_tmp_dir(), "served_statistics")
+        with self._make_beam_pipeline() as pipeline:
+            _ = (pipeline
+                 | "ReadRequests" >> tfxio.TFExampleRecord(pattern, telemetry_descriptors=[GATE]).BeamSource()
+                 | "MakeStatistics" >> tfdv.GenerateStatistics()
+                 | "WriteStatistics" >> tfdv.WriteStatisticsToBinaryFile(path))
+        return tfdv.load_stats_binary(path)
+
+
+def _schema_anomalies(artifact: types.Artifact) -> dict[str, anomalies_pb2.Anomalies]:
+    splits = artifact_utils.decode_split_names(artifact.split_names)
+    return {split: anomalies_pb2.Anomalies.FromString(
+        io_utils.read_bytes_file(os.path.join(artifact.uri, f"Split-{split}", "SchemaDiff.pb"))) for split in splits}
+
+
+def _write(verdict: Verdict, outputs: dict[str, types.Artifact]) -> None:
+    write_verdict(outputs["verdict"], verdict)
+    blessing = outputs["blessing"]
+    blessing.set_int_custom_property("blessed", int(verdict.passed))
+    io_utils.write_string_file(os.path.join(blessing.uri, _BLESSING_FILES[verdict.passed]), "")

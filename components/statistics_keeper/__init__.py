@@ -1,0 +1,1 @@
+"""Remembers on which data a pushed model was trained."""

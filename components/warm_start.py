@@ -1,0 +1,94 @@
+"""Starts a training from the last pushed model, whose vocabularies were counted on another log."""
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import tensorflow as tf
+import tensorflow_transform as tft
+from absl import logging
+
+from components.servable import restore
+from components.vocabularies import NAMES
+from model import inputs as contract
+from model.carry_over import FRESH, carry_over
+from model.config import ModelConfig
+from model.lcr_ser import LcrSer
+
+
+def start_from(saved_model_dir: str, shape: ModelConfig, transform: tft.TFTransformOutput) -> LcrSer:
+    """A new model with the weights of a pushed one.
+
+    A row goes with its string: by vocabulary, to the id that the string has now; by hashing, it stays where it is.
+    Strings that are new get a fresh row.
+
+    Args:
+        saved_model_dir: of the pushed servable.
+        shape: of the new model.
+        transform: what Transform put out for the new model.
+
+    Raises:
+        ValueError: if the pushed model differs in more than its tables.
+    """
+    sizes = _table_sizes(saved_model_dir)
+    try:
+        earlier = restore(LcrSer(dataclasses.replace(shape, **{f"num_{name}": sizes[name] for name in NAMES})),
+                          saved_model_dir)
+    except (AssertionError, ValueError) as error:
+        raise ValueError("`warm_start` should find a pushed model with the settings of `model` as they are now, but "
+                         f"{saved_model_dir} has others: {error}. Set it to false to train from scratch.") from error
+    rows = {}
+    for name in NAMES:
+        new_size = getattr(shape, f"num_{name}")
+        rows[name] = earlier_rows(_pushed_strings(saved_model_dir, name), _strings(transform, name), sizes[name],
+                                  new_size)
+        logging.info("Warm start: %d of %d rows of %s carried over from %s.", (rows[name] != FRESH).sum(), new_size,
+                     name, saved_model_dir)
+    model = LcrSer(shape)
+    carry_over(earlier, model, rows)
+    return model
+
+
+def earlier_rows(earlier: pa.Array | None, now: pa.Array | None, earlier_size: int, size: int) -> np.ndarray:
+    """Where each row of a table was before.
+
+    Args:
+        earlier, now: the vocabularies, in the order of their ids; None for ids by hashing.
+        earlier_size, size: rows of the tables, padding and the unknown id included.
+
+    Returns:
+        int64 `[size]`: the earlier row, or `FRESH`. Padding and the unknown id stay; where one of the tables is
+        hashed and the other is not, or the number of buckets changed, all others are fresh.
+    """
+    first = contract.FIRST_KNOWN_ID
+    rows = np.full(size, FRESH, np.int64)
+    rows[:first] = np.arange(first)
+    if earlier is not None and now is not None:
+        rows[first:] = pc.fill_null(pc.add(pc.index_in(now, value_set=earlier), first), FRESH).to_numpy()
+    elif earlier is None and now is None and earlier_size == size:
+        rows = np.arange(size)
+    return rows
+
+
+def _table_sizes(saved_model_dir: str) -> dict[str, Any]:
+    checkpoint = tf.train.load_checkpoint(os.path.join(saved_model_dir, "variables", "variables"))
+    shapes = checkpoint.get_variable_to_shape_map()
+    return {name: shapes[f"model/{name}/table/.ATTRIBUTES/VARIABLE_VALUE"][0] for name in NAMES}
+
+
+def _pushed_strings(saved_model_dir: str, name: str) -> pa.Array | None:
+    path = os.path.join(saved_model_dir, "assets", name)
+    return _read(path) if tf.io.gfile.exists(path) else None
+
+
+def _strings(transform: tft.TFTransformOutput, name: str) -> pa.Array | None:
+    path = transform.vocabulary_file_by_name(name)
+    return _read(path) if path else None
+
+
+def _read(path: str) -> pa.Array:
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return pa.array(file.read().split(b"\n")[:-1], pa.binary())
