@@ -14,6 +14,7 @@ from components.example_gen.timeline import Ints, Timelines
 SCHEMA = pl.Schema({"split": pl.String(), "user": pl.String(), "timestamp": pl.Int64(), "item": pl.String(),
                     "candidates": pl.List(pl.String), "label": pl.Int64()})
 """A request of a file of candidates: whose, of which click, what is ranked, and the column of the item clicked."""
+_EVER = np.iinfo(np.int64).max
 _REQUEST = ["split", "user", "timestamp", "item"]
 
 
@@ -40,7 +41,9 @@ def draw_candidates(timelines: Timelines, split: Split, pool: ItemPool, settings
     available = np.full(len(keys), pool.items.len())
     if settings.negatives_existing:
         available = np.searchsorted(pool.first, requests["timestamp"].to_numpy(), side="left")
-    wanted = negatives.Wanted(keys, available, _excluded(timelines, split, pool, available, settings))
+    until = requests["timestamp"].to_numpy() if settings.negatives_avoid == "past" else np.full(len(keys), _EVER)
+    wanted = negatives.Wanted(
+        keys, available, split.user[split.requests], until, _own_items(timelines, split, pool))
     drawn = negatives.draw(pool, wanted, settings.num_negatives, settings.negative_sampling == "popularity")
     kept = np.flatnonzero(drawn[:, 0] >= 0)
     label = (stable_hash.uniform(stable_hash.mix(keys[kept], -1)) * (settings.num_negatives + 1)).astype(np.int64)
@@ -74,22 +77,13 @@ def describe(timelines: Timelines, split: Split) -> pl.DataFrame:
         user=timelines.users.gather(split.user[split.requests]), timestamp="timestamp", item="item")
 
 
-def _excluded(
-    timelines: Timelines, split: Split, pool: ItemPool, available: Ints, settings: LogSettings
-) -> tuple[Ints, Ints]:
-    """Pairs of request and place in the pool: what the request's user clicked, recommended or found."""
+def _own_items(timelines: Timelines, split: Split, pool: ItemPool) -> negatives.Own:
+    """What each user clicked, recommended or found."""
     searches = timelines.searches.with_columns(
         user=np.repeat(np.arange(timelines.users.len()), np.diff(timelines.search_offsets)))
     clicked = pl.concat([
         timelines.clicks.select(user=pl.Series(split.user), item="item", timestamp="timestamp"),
         searches.select("user", pl.col("items").alias("item"), "timestamp").explode("item").drop_nulls("item"),
     ]).group_by("user", "item").agg(first=pl.col("timestamp").min())
-    clicked = clicked.with_columns(place=pool.places(clicked["item"])).filter(pl.col("place") >= 0)
-    requests = pl.DataFrame({
-        "request": np.arange(len(split.requests)), "user": split.user[split.requests], "available": available,
-        "target": timelines.clicks["timestamp"].gather(split.requests)})
-    pairs = requests.join(clicked, on="user").filter(pl.col("place") < pl.col("available"))
-    if settings.negatives_avoid == "past":
-        pairs = pairs.filter(pl.col("first") <= pl.col("target"))
-    pairs = pairs.sort("request", "place")
-    return pairs["request"].to_numpy(), pairs["place"].to_numpy()
+    known = clicked.with_columns(place=pool.places(clicked["item"])).filter(pl.col("place") >= 0).sort("user", "place")
+    return negatives.Own(*(known[name].to_numpy() for name in ("user", "place", "first")))

@@ -17,18 +17,30 @@ _BLOCK = 1 << 22
 """Numbers held at a time: requests times draws, or times items of the pool."""
 
 
+class Own(NamedTuple):
+    """What users clicked: X pairs of user and place in the pool, sorted, and the time of the first click of each."""
+
+    users: Ints
+    places: Ints
+    first: Ints
+
+
 class Wanted(NamedTuple):
     """What is asked for R requests.
 
     Attributes:
         keys: hashes that name each request, whoever meets it and when, `[R]`.
         available: how many of the pool's first items may be drawn, `[R]`.
-        excluded: places in the pool that are not drawn, sorted pairs of request and place, `[X]` each.
+        users: whose requests these are, `[R]`.
+        until: what a user clicked first up to this time is not drawn, `[R]`.
+        own: of all users.
     """
 
     keys: Hashes
     available: Ints
-    excluded: tuple[Ints, Ints]
+    users: Ints
+    until: Ints
+    own: Own
 
 
 def draw(pool: ItemPool, wanted: Wanted, count: int, by_popularity: bool) -> Ints:
@@ -41,9 +53,7 @@ def draw(pool: ItemPool, wanted: Wanted, count: int, by_popularity: bool) -> Int
         Places in the pool in the order drawn, `[R, count]`; -1 throughout a row with fewer items that may be drawn.
     """
     result = np.full((len(wanted.keys), count), -1, np.int64)
-    request, _ = wanted.excluded
-    left = wanted.available - np.bincount(request, minlength=len(result))
-    open_rows = np.flatnonzero(left >= count)
+    open_rows = np.flatnonzero(wanted.available >= count)
     width = count + count // 8 + 8
     for _ in range(_ROUNDS):
         unfinished = []
@@ -85,11 +95,13 @@ def _draw_with_rejection(
 
 
 def _is_excluded(pool: ItemPool, wanted: Wanted, rows: Ints, drawn: Ints) -> Bools:
-    size = np.int64(pool.items.len())
-    pairs = wanted.excluded[0] * size + wanted.excluded[1]
-    asked = rows[:, None] * size + drawn
-    at = np.searchsorted(pairs, asked)
-    return np.append(pairs, -1)[at] == asked
+    size, own = np.int64(pool.items.len()), wanted.own
+    if not len(own.users):
+        return np.zeros(drawn.shape, bool)
+    pairs = own.users * size + own.places
+    asked = wanted.users[rows, None] * size + drawn
+    at = np.minimum(np.searchsorted(pairs, asked), len(pairs) - 1)
+    return (pairs[at] == asked) & (own.first[at] <= wanted.until[rows, None])
 
 
 def _draw_exactly(pool: ItemPool, wanted: Wanted, rows: Ints, count: int, by_popularity: bool) -> Ints:
@@ -102,4 +114,6 @@ def _draw_exactly(pool: ItemPool, wanted: Wanted, rows: Ints, count: int, by_pop
     everywhere = np.broadcast_to(places, order_keys.shape)
     refused = (everywhere >= wanted.available[rows, None]) | _is_excluded(pool, wanted, rows, everywhere)
     order_keys[refused] = np.inf
-    return np.argsort(order_keys, axis=1, kind="stable")[:, :count]
+    drawn = np.argsort(order_keys, axis=1, kind="stable")[:, :count]
+    drawn[np.take_along_axis(order_keys, drawn[:, -1:], 1)[:, 0] == np.inf] = -1
+    return drawn

@@ -1,6 +1,5 @@
 """Rows in the event form, written as one would by hand, and what should become of them, row by row."""
 
-import numpy as np
 import polars as pl
 
 from components.example_gen.events import CLICKS_SCHEMA, SHOWN_SCHEMA
@@ -60,6 +59,3 @@ def random_log(rng, users=3, rows=40, times=30, items=6):
     rng.shuffle(log)
     return log
 
-
-def places(values):
-    return np.array(values, np.int64)

@@ -5,13 +5,13 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from log_frames import frames, places, random_log, settings_of
+from log_frames import frames, random_log, settings_of
 
 from components.example_gen import stable_hash
 from components.example_gen.candidates import draw_candidates
 from components.example_gen.item_pool import COUNTS_SCHEMA, ItemPool, count_items, merge_counts, sample_items
-from components.example_gen.negatives import Wanted, draw
-from components.example_gen.splits import split_timelines
+from components.example_gen.negatives import Own, Wanted, draw
+from components.example_gen.splits import Cuts, split_timelines
 from components.example_gen.timeline import build_timelines
 
 
@@ -23,10 +23,13 @@ def pool_of(clicks, first=None):
 
 
 def wanted_of(pool, requests, excluded=(), available=None, seed=0):
-    pairs = np.array([(request, place) for request in range(requests) for place in sorted(excluded)]).reshape(-1, 2)
+    """All of one user, 3; user 2 clicked everything, and user 3 also something later."""
+    own = sorted([(2, place, 0) for place in range(pool.items.len())] + [(3, place, 5) for place in excluded]
+                 + [(3, place, 7) for place in range(pool.items.len()) if place not in excluded])
+    users, taken, first = np.array(own).T
     return Wanted(stable_hash.mix(seed, np.arange(requests)),
                   np.full(requests, pool.items.len() if available is None else available),
-                  (places(pairs[:, 0]), places(pairs[:, 1])))
+                  np.full(requests, 3), np.full(requests, 5), Own(users, taken, first))
 
 
 def test_splitmix64_is_the_published_one():
@@ -152,3 +155,19 @@ def test_labels_are_spread_evenly():
     shares = np.bincount(asked.requests["label"], minlength=4) / asked.requests.height
     np.testing.assert_allclose(shares, 0.25, atol=0.08)
     assert asked.without == 0
+
+
+def test_a_user_of_a_hundred_thousand_events_takes_no_more_memory_than_events():
+    """Each of ten thousand requests of one user sees all the others: pairs of these would be a thousand million."""
+    count = 100_000
+    clicks = pl.DataFrame({"user": ["u"] * count, "item": [f"i{n % 70_000}" for n in range(count)],
+                           "timestamp": np.arange(count) // 5, "line": np.arange(count)})
+    everyone = pl.concat([clicks, clicks.head(20_000).with_columns(
+        user=pl.format("v{}", pl.col("line") % 4000), item=pl.format("j{}", "line"))])
+    chosen = settings_of(split="time")
+    pool = ItemPool.of(sample_items(merge_counts([count_items(everyone, frames([])[1])]), 10**6, 0))
+    timelines, _ = build_timelines(clicks, frames([])[1], chosen)
+    split = split_timelines(timelines, Cuts(18_000, 19_000))
+    asked = draw_candidates(timelines, split, pool, chosen)
+    assert (asked.requests.height, asked.without) == (10_000, 0)
+    assert asked.requests["candidates"].list.eval(pl.element().str.starts_with("j")).list.sum().eq(99).all()
