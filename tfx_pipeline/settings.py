@@ -114,7 +114,8 @@ class Settings(BaseSettings):
         shape = self.model_shape()
         kept = {name: getattr(shape, name)
                 for name in ("rec_length", "search_length", "words_per_search", "items_per_search")}
-        return _checked(LogSettings, log_dir=self.log_path, **kept, **self.logs)
+        return _checked(LogSettings, log_dir=self.log_path, **kept,
+                        **{"read_cache": str(self.run_dir / "read_spans"), **self.logs})
 
     def data_check_settings(self) -> DataCheckSettings:
         """Settings of DataCheck."""

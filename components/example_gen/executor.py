@@ -18,6 +18,7 @@ from tfx.utils import io_utils
 from components.example_gen import flow
 from components.example_gen.checks import require_usable
 from components.example_gen.log_report import FILE_NAME, format_counts
+from components.example_gen.read_cache import ReadCache
 from components.example_gen.settings import LogSettings
 from components.example_gen.shard_files import PARTIAL, ShardFiles
 from components.example_gen.spans import find_logs
@@ -60,12 +61,15 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             artifact_utils.get_single_uri(output_dict["candidates"]) if settings.export_candidates else "")
         for directory in (*output.split_uris.values(), output.partial_uri, output.candidates_uri or examples.uri):
             fileio.makedirs(directory)
+        cache = ReadCache(settings.read_cache, exec_properties["code_hash"])
         with self._make_beam_pipeline() as pipeline:
-            report = flow.build(pipeline, find_logs(settings), settings, output)
+            report = flow.build(pipeline, find_logs(settings), settings, output, cache)
             _ = report | "WriteReport" >> beam.io.WriteToText(report_path, num_shards=1, shard_name_template="")
         fileio.rmtree(output.partial_uri)
         report = json.loads(io_utils.read_string_file(report_path))
         require_usable(report)
+        if kept := {file["kept_as"] for file in report["files"] if file["kept_as"]}:
+            cache.forget_others(kept)
         logging.info("%s", format_counts(report))
 
 

@@ -22,6 +22,8 @@ class FileReport:
         repaired: reason to rows that were read after all, such as times in seconds.
         samples: reason to the first rows of it, bad or repaired: line and value.
         max_samples: rows kept of a reason.
+        kept_as: where the events are kept for later runs; "" where they are not.
+        read_before: whether an earlier run read the file, and this one took its events.
         fatal: why reading stopped before the end; None where it did not.
     """
 
@@ -36,6 +38,8 @@ class FileReport:
     repaired: dict[str, int] = dataclasses.field(default_factory=dict)
     samples: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
     max_samples: int = 5
+    kept_as: str = ""
+    read_before: bool = False
     fatal: str | None = None
 
     def add_times(self, first: int | None, last: int | None) -> None:

@@ -22,6 +22,7 @@ from components.example_gen.file_report import FileReport
 from components.example_gen.item_pool import COUNTS_SCHEMA, ItemPool, count_items, merge_counts, sample_items
 from components.example_gen.log_file import LogFile
 from components.example_gen.log_report import make_report
+from components.example_gen.read_cache import ReadCache
 from components.example_gen.readers import READERS
 from components.example_gen.settings import LogSettings
 from components.example_gen.shard_examples import ShardRows, make_examples
@@ -43,7 +44,8 @@ class NumberedFile(NamedTuple):
 
 
 def build(
-    pipeline: beam.Pipeline, spans: list[tuple[str, list[LogFile]]], settings: LogSettings, output: ShardFiles
+    pipeline: beam.Pipeline, spans: list[tuple[str, list[LogFile]]], settings: LogSettings, output: ShardFiles,
+    cache: ReadCache,
 ) -> PCollection:
     """Lay out the steps: read, gather each user's events, split, write Examples, count.
 
@@ -52,6 +54,7 @@ def build(
         spans: what `find_logs` found.
         settings: of the run.
         output: where shards write.
+        cache: of the events of spans.
 
     Returns:
         The report, as one JSON text.
@@ -61,7 +64,7 @@ def build(
     shards = number_of_shards([file.file for file in files], settings.shard_bytes)
     read = (pipeline | "Files" >> beam.Create(files)
             | "OnePerWorker" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(_ReadFile(settings, shards)).with_outputs(_ITEMS, _FILES, main=_ROWS))
+            | "Read" >> beam.ParDo(_ReadFile(settings, shards, cache)).with_outputs(_ITEMS, _FILES, main=_ROWS))
     items = (read[_ITEMS] | "ByItem" >> beam.GroupByKey()
              | "CountItems" >> beam.ParDo(_CountItems(settings)).with_outputs(_COUNTS, main=_ITEMS))
     pool = items[_ITEMS] | "Pool" >> beam.CombineGlobally(_Sample(settings))
@@ -81,14 +84,15 @@ def build(
 
 
 class _ReadFile(beam.DoFn):
-    def __init__(self, settings: LogSettings, shards: int) -> None:
-        self._settings, self._shards = settings, shards
+    def __init__(self, settings: LogSettings, shards: int, cache: ReadCache) -> None:
+        self._settings, self._shards, self._cache = settings, shards, cache
 
     def process(self, element: NumberedFile) -> Iterator[Any]:
         number, span, file = element
         report = FileReport(file.table, f"{span}/{file.name}" if span else file.name,
                             max_samples=self._settings.max_samples)
-        for clicks, shown in READERS[self._settings.source].read(file, self._settings, report):
+        read = self._cache.read if span and self._cache.directory else READERS[self._settings.source].read
+        for clicks, shown in read(file, self._settings, report):
             for kind, events in ((_CLICKS, clicks), (_SHOWN, shown)):
                 if events.height:
                     for shard, part in deal(place_in_log(events, number), "user", self._shards):

@@ -79,6 +79,8 @@ def format_counts(report: dict[str, Any]) -> str:
         f"no history: {splits['without_history']:,}",
         f"each request: 1 + {negatives['number']} candidates, {source}",
     ]
+    if before := sum(file["read_before"] for file in report["files"]):
+        lines.append(f"{before} of {len(report['files'])} files as an earlier run read them")
     lines += [f"{file['file']}: {file['bad_rows']:,} of {file['rows']:,} rows set aside ({format_reasons(file['bad'])})"
               for file in report["files"] if file["bad_rows"]]
     lines += [f"{file['file']}: {sum(entry['rows'] for entry in file['repaired']):,} rows repaired "
@@ -101,7 +103,8 @@ def _first(entry: dict[str, Any]) -> str:
 def _file(file: FileReport) -> dict[str, Any]:
     return {
         "table": file.table, "file": file.file, "rows": file.rows, "bad_rows": sum(file.bad.values()),
-        "bad": _reasons(file, file.bad), "repaired": _reasons(file, file.repaired), "fatal": file.fatal,
+        "bad": _reasons(file, file.bad), "repaired": _reasons(file, file.repaired), "kept_as": file.kept_as,
+        "read_before": file.read_before, "fatal": file.fatal,
     }
 
 

@@ -55,6 +55,8 @@ class LogSettings:
         seed: of the negatives and of the positive's column.
         max_bad_share: share of the rows of a file that may be set aside before the run stops.
         max_samples: rows set aside or repaired that the report shows of a file and reason.
+        read_cache: directory that keeps the events of a log in spans, so that only new or changed files are read again;
+            "" keeps nothing.
         shard_bytes: of a log on disk that one worker holds in memory at a time.
 
     Raises:
@@ -89,6 +91,7 @@ class LogSettings:
     seed: int = 2025
     max_bad_share: float = 0.01
     max_samples: int = 5
+    read_cache: str = ""
     shard_bytes: int = 64 << 20
 
     def __post_init__(self) -> None:

@@ -151,6 +151,39 @@ def test_candidates_can_be_exported_and_imported(run_log, tmp_path):
         run_log(log, candidates_file=str(tmp_path / "short.parquet"))
 
 
+def test_of_a_log_in_spans_only_new_days_are_read_again(run_log, tmp_path):
+    log, cache = tmp_path / "log", tmp_path / "cache"
+    days = ("2024-05-01", "2024-05-02", "2024-05-03")
+    log.mkdir()
+    for number, day in enumerate(days):
+        clicks = [(f"u{user}", f"i{(user * 7 + turn * 3 + number) % 40}", 1000 * number + 10 * turn + user, 1)
+                  for user in range(8) for turn in range(4)]
+        _write(log / day, clicks, [("u1", number, 1000 * number, "[1]", "i1", 1)])
+    settings = {"num_negatives": 3, "read_cache": str(cache), "max_bad_share": 1.0}
+
+    def read_before(run):
+        return {file["file"].split("/")[0]: file["read_before"] for file in run.report["files"]}
+
+    third = log / days[2]
+    third.rename(tmp_path / days[2])
+    two = run_log(log, **settings)
+    assert read_before(two) == dict.fromkeys(days[:2], False)
+    (tmp_path / days[2]).rename(third)
+    three = run_log(log, **settings)
+    assert read_before(three) == {days[0]: True, days[1]: True, days[2]: False}
+    assert "4 of 6 files as an earlier run read them" in format_counts(three.report)
+    assert three.records == run_log(log, **{**settings, "read_cache": ""}).records != two.records
+    (log / days[0] / "rec_inter.csv").write_text("click,user_id,timestamp,item_id\n1,u1,x,i1\n1,u1,5,i1\n")
+    changed = run_log(log, **settings)
+    assert [file["read_before"] for file in changed.report["files"]] == [False, True, True, True, True, True]
+    assert changed.report["files"][0]["bad_rows"] == 1
+    assert len(list(cache.iterdir())) == 6
+    again = run_log(log, **settings)
+    assert again.records == changed.records
+    assert [(file["rows"], file["bad"]) for file in again.report["files"]] == [
+        (file["rows"], file["bad"]) for file in changed.report["files"]]
+
+
 def _large_log(directory, bad=0, pack=False):
     draw = random.Random(0)
     clicks = [(f"u{draw.randrange(20)}", f"i{draw.randrange(60)}", draw.randrange(1000), 1) for _ in range(400)]
