@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 PACKAGES := model components tfx_pipeline serving
-BENCHMARKS := training evaluation reasoning grpo table input
+BENCHMARKS := training evaluation reasoning grpo table input scale
 
 # Set-up needs this one as an environment variable.
 export LCR_PYTHON

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.attention_weights import watch
 from benchmarks.experiment import in_scratch, quiet
 from benchmarks.machine import describe
 from benchmarks.result import report
@@ -87,13 +88,15 @@ def look(model: LcrSer, log: Simulated) -> dict[str, np.ndarray]:
         batch, label = windows(tf.range(begin, min(begin + BATCH, len(log.test_requests))))
         embedded = model.embed(batch)
         histories = model.read(embedded)
-        steps, crossed = _reason(model, histories)
+        with watch(model.reasoning.rec_cross) as crossed:
+            steps = model.reason(histories)
         target = tf.gather(embedded.candidates, label, batch_dims=1)[:, None]
         search = histories.search
         weighted = model.search_attention.weigh(target, search.states, search.mask, steps.search)
         parts.setdefault("target attention", []).append(weighted.weights[:, 0, 0].numpy())
         if crossed:
-            parts.setdefault("cross attention", []).append(crossed[-1])
+            parts.setdefault("cross attention", []).append(
+                crossed[-1][:, 0, :, : histories.search.mask.shape[1]].mean(1))
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
 
@@ -125,28 +128,6 @@ def _simulated(users: int, seed: int) -> Simulated:
     with tempfile.TemporaryDirectory() as directory:
         simulate(directory, users * settings.rows, settings)
         return read(Path(directory), seed)
-
-
-def _reason(model: LcrSer, histories: Any) -> tuple[Any, list[np.ndarray]]:
-    """The reasoning steps, and the weights `[B, Ls]` of MCA_r in each, mean over heads."""
-    layer, seen = model.reasoning.rec_cross, []
-    call = layer.call
-
-    def noting(inputs: tf.Tensor, context: Any, own: Any, absorbed: Any, training: bool = False) -> tf.Tensor:
-        queries = tf.matmul(inputs, absorbed.query) + absorbed.query_bias
-        queries = tf.reshape(queries, [*inputs.shape[:2], layer.num_heads, layer.dim])
-        on_history = tf.einsum("bthd,bld->bthl", queries, context.events)
-        on_history = tf.where(context.mask[:, :, None], on_history, -1e9)
-        on_own = tf.einsum("bthd,btkd->bthk", queries, own)
-        weights = tf.nn.softmax(tf.concat([on_history, on_own], 3))
-        seen.append(tf.reduce_mean(weights[:, 0, :, : context.events.shape[1]], 1).numpy())
-        return call(inputs, context, own, absorbed, training=training)
-
-    layer.call = noting
-    try:
-        return model.reason(histories), seen
-    finally:
-        layer.call = call
 
 
 def _summary(values: np.ndarray) -> dict[str, float]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.attention_weights import watch
 from benchmarks.experiment import Experiment, append, in_scratch, quiet, read_experiment, without_searches
 from model.lcr_ser import Embedded, LcrSer
 from model.reasoning import Sides
@@ -58,14 +59,10 @@ def look_at(model: LcrSer, experiment: Experiment) -> dict[str, Any]:
     batch, label = windows(tf.constant(rows))
     embedded = model.embed(batch)
     histories = model.read(embedded)
-    crossed_weights: dict[str, list[np.ndarray]] = {"search": [], "rec": []}
-    with_hooks = [
-        _watch(layer, crossed_weights[side])
-        for side, layer in (("search", model.reasoning.search_cross), ("rec", model.reasoning.rec_cross))
-    ]
-    steps, plain = model.reason(histories), model.reason(histories, cross=False)
-    for restore in with_hooks:
-        restore()
+    with watch(model.reasoning.search_cross) as of_search, watch(model.reasoning.rec_cross) as of_rec:
+        steps = model.reason(histories)
+    crossed_weights = {"search": of_search, "rec": of_rec}
+    plain = model.reason(histories, cross=False)
     figures: dict[str, Any] = {}
     for name, states in (("", steps), ("plain_", plain)):
         for side in ("search", "rec"):
@@ -107,26 +104,11 @@ def _attention_figures(
         yield f"steps_weight_{side}", _rounded(tf.reduce_mean(weights[:, history.mask.shape[1]:], 0))
         events = other[side].mask.numpy().sum(1)
         several = events > 1
-        of_history = [step[several, :, 0, : other[side].mask.shape[1]] for step in crossed_weights[side]]
+        of_history = [step[several, 0, :, : other[side].mask.shape[1]] for step in crossed_weights[side]]
         yield f"cross_history_{side}", [round(float(step.sum(-1).mean()), 4) for step in of_history]
         yield f"cross_focus_{side}", [
             round(float((step.max(-1) / step.sum(-1) * events[several, None]).mean()), 4) for step in of_history
         ]
-
-
-def _watch(layer: Any, seen: list[np.ndarray]) -> Any:
-    """Notes the weights `[B, heads, N, Lr or Ls + k]` of every call of an attention; gives what ends it."""
-    call = layer.call
-
-    def noting(inputs: tf.Tensor, memory: Any, own: Any = (), training: bool = False) -> tf.Tensor:
-        query = layer._split_heads(layer.query(inputs)) * (layer.dim // layer.num_heads) ** -0.5
-        history = tf.where(memory.mask[:, None], tf.matmul(query, memory.keys, transpose_b=True), -1e9)
-        own_scores = [tf.reduce_sum(query * keys, -1, keepdims=True) for keys, _ in own]
-        seen.append(tf.nn.softmax(tf.concat([history, *own_scores], -1)).numpy())
-        return call(inputs, memory, own, training=training)
-
-    layer.call = noting
-    return lambda: setattr(layer, "call", call)
 
 
 def _rounded(values: tf.Tensor) -> list[float]:

@@ -94,15 +94,24 @@ def test_example_gen_counts_what_is_there(demo_log, run_log):
     good_search = [row for row in _rows(demo_log, "src_inter") if row["keyword"][0] == "[" and row["click_cnt"]]
     clicks = Counter(row["user_id"] for row in good_rec if row["click"] == "1")
     searches = {(row["user_id"], row["search_session_id"]) for row in good_search}
-    long = sum(count >= 3 for count in clicks.values())
+    times = defaultdict(list)
+    for row in good_rec:
+        if row["click"] == "1":
+            times[row["user_id"]].append(float(row["timestamp"]))
+    first = {user: min(of_user) for user, of_user in times.items()}
+    for row in good_search:
+        first[row["user_id"]] = min(first.get(row["user_id"], np.inf), float(row["search_session_timestamp"]))
+    # The last two clicks of a user with three, if anything at all is strictly earlier.
+    asked = [sum(len(of_user) >= 3 and sorted(of_user)[-place] > first[user] for user, of_user in times.items())
+             for place in (2, 1)]
     log, splits = run.report["log"], run.report["splits"]
     assert log["clicks"] == sum(clicks.values())
     assert log["recommended_without_click"] == len(good_rec) - log["clicks"]
     assert log["searches"] == len(searches)
     assert log["users"] == len({user for user, _ in searches} | set(clicks))
     assert log["items"] == len({row["item_id"] for row in good_rec if row["click"] == "1"})
-    assert (splits["eval_requests"], splits["test_requests"]) == (long, long) == (
-        len(run.records["eval"]), len(run.records["test"]))
+    assert [splits["eval_requests"], splits["test_requests"]] == asked == [
+        len(run.records["eval"]), len(run.records["test"])]
     assert [file["bad_rows"] for file in run.report["files"]] == [3, 2]
 
 

@@ -168,20 +168,21 @@ def test_dirt_repeats_rows_and_moves_them_behind_later_searches():
 def test_the_reader_finds_the_malformed_rows_and_nothing_else(log, tmp_path):
     from components.example_gen.file_report import FileReport
     from components.example_gen.readers import kuaisar
+    from components.example_gen.settings import LogSettings
 
     simulate(tmp_path, EVENTS, SimulatorSettings(malformed=0.01))
     for directory, share in ((log[0], 0.0), (tmp_path, 0.01)):
-        paths = kuaisar.check(str(directory))
-        assert set(paths) == {f"{name}.csv" for name in FILES}
-        for table, reason in (("rec_inter.csv", "timestamp is no number"),
-                              ("src_inter.csv", "keyword is no list of integers or strings")):
-            report = FileReport(table, table)
-            events = list(kuaisar.read(table, paths[table], report))
+        settings = LogSettings(log_dir=str(directory))
+        for file, reason in zip(kuaisar.find(str(directory), settings),
+                                ("timestamp is no number", "keyword is no list of integers or strings"), strict=True):
+            report = FileReport(file.table, file.name)
+            batches = kuaisar.read(file, settings, report)
+            events = sum(clicks.height + shown.height for clicks, shown in batches)
             assert report.fatal is None and set(report.bad) == ({reason} if share else set())
             bad = report.bad.get(reason, 0)
             assert abs(bad - share * report.rows) <= 5 * np.sqrt(share * report.rows)  # five standard errors
-            expected = report.clicks if table == "rec_inter.csv" else report.rows - bad
-            assert len(events) == expected
+            expected = report.clicks if file.table == "rec_inter.csv" else report.rows - bad
+            assert events == expected
 
 
 def test_a_log_that_is_there_is_not_touched(log):
