@@ -19,6 +19,7 @@ def random_timelines(config: ModelConfig, users: int, targets_per_user: int, see
     is_target = np.tile(np.arange(clicks[0]) >= config.rec_length, users)
     return Timelines(
         **_histories(config, clicks, seed),
+        rec_clicks_before=np.tile(np.arange(clicks[0], dtype=np.int32), users),
         rec_searches_before=np.full(clicks.sum(), config.search_length, np.int32),
         rec_is_target=is_target.astype(np.int32),
     )

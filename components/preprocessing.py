@@ -9,6 +9,7 @@ from model import inputs as contract
 
 _ITEM_FEATURES = (contract.REC_ITEMS, contract.SEARCH_ITEMS, contract.CANDIDATES)
 _COUNT_FEATURES = (
+    contract.REC_CLICKS_BEFORE,
     contract.REC_SEARCHES_BEFORE,
     contract.REC_IS_TARGET,
     contract.SEARCH_WORD_COUNTS,

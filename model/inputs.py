@@ -10,7 +10,8 @@ Examples (raw: ids and words as strings; transformed: the same names with int64 
 | feature | timeline Example (train) | request Example (eval, test, serving) |
 |---|---|---|
 | `user` | one id | one id |
-| `rec_items` | all clicks in time order | clicks before the target, oldest first |
+| `rec_items` | all clicks in time order | clicks strictly before the target, oldest first |
+| `rec_clicks_before` | for each click: clicks strictly earlier | - |
 | `rec_searches_before` | for each click: searches strictly earlier | - |
 | `rec_is_target` | for each click: 1 if it is a training target | - |
 | `search_words` | words of all searches, one after another | the same, of the searches before the target |
@@ -34,6 +35,7 @@ FIRST_KNOWN_ID: Final = 2
 
 USER: Final = "user"
 REC_ITEMS: Final = "rec_items"
+REC_CLICKS_BEFORE: Final = "rec_clicks_before"
 REC_SEARCHES_BEFORE: Final = "rec_searches_before"
 REC_IS_TARGET: Final = "rec_is_target"
 SEARCH_WORDS: Final = "search_words"
@@ -47,7 +49,7 @@ HISTORY_FEATURES: Final = (
     USER, REC_ITEMS, SEARCH_WORDS, SEARCH_WORD_COUNTS, SEARCH_ITEMS, SEARCH_ITEM_COUNTS,
 )
 """What a timeline and a request have in common."""
-TIMELINE_FEATURES: Final = (*HISTORY_FEATURES, REC_SEARCHES_BEFORE, REC_IS_TARGET)
+TIMELINE_FEATURES: Final = (*HISTORY_FEATURES, REC_CLICKS_BEFORE, REC_SEARCHES_BEFORE, REC_IS_TARGET)
 REQUEST_FEATURES: Final = (*HISTORY_FEATURES, CANDIDATES)
 """What a request must hold when it is served; `label` is added for evaluation."""
 

@@ -52,7 +52,7 @@ def create_pipeline(
 def _components(settings: Settings) -> list[BaseComponent]:
     example_gen = LogExampleGen(
         settings=settings.log_settings(),
-        input_fingerprint=fingerprint(str(settings.log_path)),
+        input_fingerprint=fingerprint(settings.log_settings()),
         code_hash=source_hash("components.example_gen", "model.inputs"),
     )
     examples = example_gen.outputs["examples"]

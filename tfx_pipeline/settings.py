@@ -85,10 +85,11 @@ class Settings(BaseSettings):
         return self.run_dir / "serving" / self.name
 
     def log_settings(self) -> LogSettings:
-        """Settings of ExampleGen; histories of requests are as long as the model looks back."""
+        """Settings of ExampleGen; it keeps as much of histories and searches as the model looks at."""
         shape = self.model_shape()
-        return _checked(LogSettings, log_dir=str(self.log_path), rec_length=shape.rec_length,
-                        search_length=shape.search_length, **self.logs)
+        kept = {name: getattr(shape, name)
+                for name in ("rec_length", "search_length", "words_per_search", "items_per_search")}
+        return _checked(LogSettings, log_dir=str(self.log_path), **kept, **self.logs)
 
     def model_shape(self) -> ModelConfig:
         """The model's settings, with tables of the least size until the vocabularies are known."""

@@ -1,4 +1,4 @@
-"""The artifact type of ExampleGen's report."""
+"""The artifact types of ExampleGen beside its Examples."""
 
 from tfx import types
 
@@ -7,3 +7,9 @@ class LogReport(types.Artifact):
     """Counts of a log and the rows set aside; `log_report.json` in its uri holds them."""
 
     TYPE_NAME = "LogReport"
+
+
+class Candidates(types.Artifact):
+    """Exact candidates of all requests; `candidates-*.parquet` in its uri, if they were asked for."""
+
+    TYPE_NAME = "Candidates"

@@ -5,6 +5,9 @@ from typing import Any
 from components.example_gen.errors import LogError
 from components.example_gen.log_report import format_reasons
 
+_LATER = {"time": "Raise `{split}_share`.", "days": "Raise `{split}_days`.",
+          "time_points": "Move `eval_from` and `test_from` into the period of the log."}
+
 
 def require_usable(report: dict[str, Any]) -> None:
     """Check a report.
@@ -16,9 +19,13 @@ def require_usable(report: dict[str, Any]) -> None:
     settings, splits = report["settings"], report["splits"]
     for file in report["files"]:
         _require_readable(file, settings["max_bad_share"])
-    if splits["short_of_negatives"]:
+    if splits["without_candidates"] and settings["candidates_file"]:
         raise LogError(
-            f"{splits['short_of_negatives']:,} requests have fewer than {settings['num_negatives']} items that their "
+            f"{splits['without_candidates']:,} requests have no line in {settings['candidates_file']}. Bring the "
+            "candidates of the same log, split by the same settings, or clear `candidates_file`.")
+    if splits["without_candidates"]:
+        raise LogError(
+            f"{splits['without_candidates']:,} requests have fewer than {settings['num_negatives']} items that their "
             f"user never clicked, among {report['log']['items']:,} items. Lower `num_negatives`.")
     if not splits["train_targets"]:
         raise LogError(
@@ -30,7 +37,7 @@ def require_usable(report: dict[str, Any]) -> None:
             raise LogError(
                 f"The {split} split has no request ({splits['without_history']:,} clicks have nothing before them). "
                 + ("Leave-one-out needs users with 3 clicks or more." if settings["split"] == "leave_one_out"
-                   else f"Raise `{split}_share`, now {settings[f'{split}_share']}."))
+                   else _LATER[settings["split"]].format(split=split)))
 
 
 def _require_readable(file: dict[str, Any], max_bad_share: float) -> None:

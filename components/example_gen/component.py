@@ -5,7 +5,7 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.example_gen.artifacts import LogReport
+from components.example_gen.artifacts import Candidates, LogReport
 from components.example_gen.executor import Executor
 from components.example_gen.settings import LogSettings
 
@@ -22,6 +22,7 @@ class LogExampleGenSpec(ComponentSpec):
     OUTPUTS = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "log_report": ChannelParameter(type=LogReport),
+        "candidates": ChannelParameter(type=Candidates),
     }
 
 
@@ -40,9 +41,10 @@ class LogExampleGen(base_beam_component.BaseBeamComponent):
 
         Args:
             settings: what to read and how to split it.
-            input_fingerprint: `fingerprint(settings.log_dir)`; new data gives a new one and runs the component again.
+            input_fingerprint: `fingerprint(settings)`; new data gives a new one and runs the component again.
             code_hash: of the component's code; only part of the cache key.
         """
         super().__init__(LogExampleGenSpec(
             settings=settings.to_json(), input_fingerprint=input_fingerprint, code_hash=code_hash,
-            examples=types.Channel(type=standard_artifacts.Examples), log_report=types.Channel(type=LogReport)))
+            examples=types.Channel(type=standard_artifacts.Examples), log_report=types.Channel(type=LogReport),
+            candidates=types.Channel(type=Candidates)))

@@ -1,58 +1,43 @@
 """The event form: what every reader yields and all that follows works on.
 
-Between Beam steps an event is a plain tuple, because Beam encodes tuples of numbers and strings in C and pickles
-everything else:
-
-    (user, (CLICK, timestamp, line, item))
-    (user, (SHOWN, timestamp, line, session, words, source, item))
-
-A SHOWN row is one result of a search; `item` is "" where the result was not clicked. `timestamp` is unix
-milliseconds, `line` the line of the file at which the row starts: together they order the events of a user.
+A reader yields `Events`, batches of rows as they come in a file. A row of `clicks` is a click on a recommended item; a
+row of `shown` is one result of a search, clicked or not. `line` orders the rows of a file whose times are equal: where
+there are several files, the flow puts the file's number in front of it, so that a log has one order whoever reads it.
 """
 
-from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-CLICK: Final = 0
-SHOWN: Final = 1
+import polars as pl
 
-Row = tuple[Any, ...]
+CLICKS_SCHEMA: Final = pl.Schema({
+    "user": pl.String(), "item": pl.String(), "timestamp": pl.Int64(), "line": pl.Int64()})
+"""Columns of `Events.clicks`: raw ids, unix milliseconds, and the line of the file at which the row starts.
 
+Where a row of the file holds a list of results, `line` is the running number of the result in the file.
+"""
 
-class Click(NamedTuple):
-    """A click on a recommended item."""
+SHOWN_SCHEMA: Final = pl.Schema({
+    "user": pl.String(), "timestamp": pl.Int64(), "line": pl.Int64(), "session": pl.String(),
+    "words": pl.List(pl.String), "source": pl.String(), "item": pl.String(), "clicked": pl.Boolean(),
+})
+"""Columns of `Events.shown`: none is null. Rows of equal user, timestamp, session, words and source are one search.
 
-    timestamp: float
-    line: int
-    item: str
-
-
-class Search(NamedTuple):
-    """A query with the items clicked among its results, in order of first appearance."""
-
-    timestamp: float
-    line: int
-    words: tuple[str, ...]
-    items: tuple[str, ...]
+`item` is "" for a search of which no result is known; `source` is "" where the log does not say.
+"""
 
 
-class Timeline(NamedTuple):
-    """The events of one user, each kind sorted by (timestamp, line)."""
+class Events(NamedTuple):
+    """Rows of one batch in the order of the file; either frame may be empty."""
 
-    user: str
-    clicks: list[Click]
-    searches: list[Search]
-
-    def without_empty_searches(self) -> "Timeline":
-        """Leave out searches with neither a word nor a clicked item: they say nothing, and padding looks like them."""
-        return self._replace(searches=[search for search in self.searches if search.words or search.items])
-
-    def items(self) -> set[str]:
-        """Every item that the user clicked at any time, recommended or found."""
-        found = {item for search in self.searches for item in search.items}
-        return found.union(click.item for click in self.clicks)
+    clicks: pl.DataFrame
+    shown: pl.DataFrame
 
 
-def rows_in_order(rows: Iterable[Row], kind: int) -> list[Row]:
-    """Sort the rows of one kind by timestamp, then by line; Beam hands them over in any order."""
-    return sorted(row for row in rows if row[0] == kind)
+def no_clicks() -> pl.DataFrame:
+    """An empty `Events.clicks`."""
+    return pl.DataFrame(schema=CLICKS_SCHEMA)
+
+
+def no_shown() -> pl.DataFrame:
+    """An empty `Events.shown`."""
+    return pl.DataFrame(schema=SHOWN_SCHEMA)

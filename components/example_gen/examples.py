@@ -1,63 +1,106 @@
 """Writes training timelines and requests as tf.Examples, in the form of `model.inputs`."""
 
-from collections.abc import Iterable, Sequence
-
+import numpy as np
+import polars as pl
+import pyarrow as pa
 import tensorflow as tf
+from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-from components.example_gen.events import Click, Search
-from components.example_gen.splits import Request, Training
+from components.example_gen.splits import Split
+from components.example_gen.timeline import Ints, Timelines
 from model import inputs
 
 
-def timeline_example(user: str, training: Training) -> bytes:
-    """Serialize the training part of a user; equal parts give equal bytes."""
-    example = _with_history(user, training.clicks, training.searches)
-    _add_integers(example, inputs.REC_SEARCHES_BEFORE, training.searches_before)
-    _add_integers(example, inputs.REC_IS_TARGET, training.is_target)
-    return example.SerializeToString(deterministic=True)
-
-
-def request_example(user: str, request: Request, candidates: Sequence[bytes], label: int) -> bytes:
-    """Serialize a request; equal requests give equal bytes.
+class HistoryColumns:
+    """The events of all users in flat arrays, from which histories are cut.
 
     Args:
-        user: raw id.
-        request: the target and the history before it.
-        candidates: `[C]` raw ids, encoded.
-        label: the column of the target in `candidates`.
+        timelines: of the users.
     """
-    example = _with_history(user, request.clicks, request.searches)
-    _add_bytes(example, inputs.CANDIDATES, candidates)
-    _add_integers(example, inputs.LABEL, [label])
-    return example.SerializeToString(deterministic=True)
+
+    def __init__(self, timelines: Timelines) -> None:
+        self._users = _binary(timelines.users)
+        self._clicks = _binary(timelines.clicks["item"])
+        self._values, self._begins = {}, {}
+        for name, column in ((inputs.SEARCH_WORDS, "words"), (inputs.SEARCH_ITEMS, "items")):
+            lists = timelines.searches[column]
+            self._values[name] = _binary(lists.explode(empty_as_null=False))
+            self._begins[name] = np.concatenate([[0], lists.list.len().to_numpy().astype(np.int64).cumsum()])
+
+    def cut(
+        self, users: Ints, clicks: tuple[Ints, Ints], searches: tuple[Ints, Ints]
+    ) -> dict[str, pa.LargeListArray]:
+        """Cut a history for each of R rows.
+
+        Args:
+            users: indices, `[R]`.
+            clicks, searches: first place, and the first place that is not in the history any more, `[R]` each.
+        """
+        columns = {inputs.USER: _lists(self._users, users, users + 1),
+                   inputs.REC_ITEMS: _lists(self._clicks, *clicks)}
+        for name, counts in ((inputs.SEARCH_WORDS, inputs.SEARCH_WORD_COUNTS),
+                             (inputs.SEARCH_ITEMS, inputs.SEARCH_ITEM_COUNTS)):
+            # The words of searches that follow each other follow each other too.
+            columns[name] = _lists(self._values[name], *(self._begins[name][places] for places in searches))
+            columns[counts] = _lists(pa.array(np.diff(self._begins[name])), *searches)
+        return columns
 
 
-def _with_history(user: str, clicks: list[Click], searches: list[Search]) -> tf.train.Example:
-    example = tf.train.Example()
-    _add_strings(example, inputs.USER, [user])
-    _add_strings(example, inputs.REC_ITEMS, [click.item for click in clicks])
-    _add_strings(example, inputs.SEARCH_WORDS, [word for search in searches for word in search.words])
-    _add_integers(example, inputs.SEARCH_WORD_COUNTS, [len(search.words) for search in searches])
-    _add_strings(example, inputs.SEARCH_ITEMS, [item for search in searches for item in search.items])
-    _add_integers(example, inputs.SEARCH_ITEM_COUNTS, [len(search.items) for search in searches])
-    return example
+def timeline_examples(timelines: Timelines, split: Split) -> list[bytes]:
+    """Serialize the training part of each user who has one; equal parts give equal bytes."""
+    users = np.flatnonzero((split.train_clicks > 0) | (split.train_searches > 0))
+    clicks, searches = (
+        (offsets[users], offsets[users] + count[users]) for offsets, count in (
+            (timelines.click_offsets, split.train_clicks), (timelines.search_offsets, split.train_searches)))
+    columns = HistoryColumns(timelines).cut(users, clicks, searches)
+    for name, values in ((inputs.REC_CLICKS_BEFORE, split.clicks_before),
+                         (inputs.REC_SEARCHES_BEFORE, split.searches_before),
+                         (inputs.REC_IS_TARGET, split.is_target.astype(np.int64))):
+        columns[name] = _lists(pa.array(values), *clicks)
+    return _serialize(columns)
 
 
-def _add_strings(example: tf.train.Example, name: str, values: Iterable[str]) -> None:
-    _add_bytes(example, name, [value.encode() for value in values])
+def request_examples(
+    timelines: Timelines, split: Split, requests: Ints, candidates: pl.DataFrame, lengths: tuple[int, int]
+) -> list[bytes]:
+    """Serialize requests; equal requests give equal bytes.
+
+    Args:
+        timelines, split: where they come from.
+        requests: which of the split's requests, `[R]`.
+        candidates: their `candidates` and `label`, `[R]` rows.
+        lengths: Lr and Ls.
+    """
+    targets = split.requests[requests]
+    users = split.user[targets]
+    windows = []
+    for offsets, before, length in ((timelines.click_offsets, split.clicks_before, lengths[0]),
+                                    (timelines.search_offsets, split.searches_before, lengths[1])):
+        end = offsets[users] + before[targets]
+        windows.append((np.maximum(offsets[users], end - length), end))
+    columns = HistoryColumns(timelines).cut(users, *windows)
+    ends = np.concatenate([[0], candidates["candidates"].list.len().to_numpy().astype(np.int64).cumsum()])
+    items = _binary(candidates["candidates"].explode(empty_as_null=False))
+    columns[inputs.CANDIDATES] = _lists(items, ends[:-1], ends[1:])
+    rows = np.arange(len(targets))
+    columns[inputs.LABEL] = _lists(pa.array(candidates["label"].to_numpy().astype(np.int64)), rows, rows + 1)
+    return _serialize(columns)
 
 
-# Filled in place: building Features and copying them into an Example takes twice as long. An empty list is set too,
-# so that every feature is present with its kind.
+def _lists(values: pa.Array, begins: Ints, ends: Ints) -> pa.LargeListArray:
+    """Row r holds `values[begins[r]:ends[r]]`."""
+    lengths = ends - begins
+    offsets = np.concatenate([[0], lengths.cumsum()])
+    places = np.repeat(begins - offsets[:-1], lengths) + np.arange(offsets[-1])
+    return pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), values.take(pa.array(places, pa.int64())))
 
 
-def _add_bytes(example: tf.train.Example, name: str, values: Sequence[bytes]) -> None:
-    bytes_list = example.features.feature[name].bytes_list
-    bytes_list.SetInParent()
-    bytes_list.value.extend(values)
+def _binary(strings: pl.Series) -> pa.Array:
+    array = strings.cast(pl.String).rechunk().to_arrow()
+    return array.cast(pa.large_binary())
 
 
-def _add_integers(example: tf.train.Example, name: str, values: Sequence[int]) -> None:
-    int64_list = example.features.feature[name].int64_list
-    int64_list.SetInParent()
-    int64_list.value.extend(values)
+def _serialize(columns: dict[str, pa.LargeListArray]) -> list[bytes]:
+    encoded = RecordBatchToExamplesEncoder().encode(pa.RecordBatch.from_arrays(list(columns.values()), list(columns)))
+    # The encoder writes the features of an Example in an order that changes from one to the next.
+    return [tf.train.Example.FromString(record).SerializeToString(deterministic=True) for record in encoded]

@@ -10,6 +10,7 @@ from tfx import types
 from tfx.components.example_gen import utils
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
+from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
@@ -17,8 +18,9 @@ from tfx.utils import io_utils
 from components.example_gen import flow
 from components.example_gen.checks import require_usable
 from components.example_gen.log_report import FILE_NAME, format_counts
-from components.example_gen.readers import kuaisar
 from components.example_gen.settings import LogSettings
+from components.example_gen.shard_files import PARTIAL, ShardFiles
+from components.example_gen.spans import find_logs
 from components.example_gen.splits import SPLITS
 
 
@@ -37,6 +39,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             input_dict: empty.
             output_dict:
                 - examples: `Split-train`, `Split-eval` and `Split-test`, each `data_tfrecord-*.gz`.
+                - candidates: `candidates-*.parquet` where `export_candidates` asks for them.
                 - log_report: `log_report.json`.
             exec_properties:
                 - settings: JSON of `LogSettings`.
@@ -50,15 +53,17 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         settings = LogSettings.from_json(exec_properties["settings"])
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         report_path = os.path.join(artifact_utils.get_single_uri(output_dict["log_report"]), FILE_NAME)
-        paths = kuaisar.check(settings.log_dir)
         _describe(examples, exec_properties["input_fingerprint"])
+        output = ShardFiles(
+            {split: artifact_utils.get_split_uri([examples], split) for split in SPLITS},
+            os.path.join(examples.uri, PARTIAL),
+            artifact_utils.get_single_uri(output_dict["candidates"]) if settings.export_candidates else "")
+        for directory in (*output.split_uris.values(), output.partial_uri, output.candidates_uri or examples.uri):
+            fileio.makedirs(directory)
         with self._make_beam_pipeline() as pipeline:
-            outputs = flow.build(pipeline, paths, settings)
-            for split, records in outputs.examples.items():
-                prefix = os.path.join(artifact_utils.get_split_uri([examples], split), "data_tfrecord")
-                _ = (records | f"Shuffle[{split}]" >> beam.Reshuffle()
-                     | f"Write[{split}]" >> beam.io.WriteToTFRecord(prefix, file_name_suffix=".gz"))
-            _ = outputs.report | "WriteReport" >> beam.io.WriteToText(report_path, num_shards=1, shard_name_template="")
+            report = flow.build(pipeline, find_logs(settings), settings, output)
+            _ = report | "WriteReport" >> beam.io.WriteToText(report_path, num_shards=1, shard_name_template="")
+        fileio.rmtree(output.partial_uri)
         report = json.loads(io_utils.read_string_file(report_path))
         require_usable(report)
         logging.info("%s", format_counts(report))

@@ -3,7 +3,6 @@
 import dataclasses
 from typing import Any
 
-EXAMPLES_KEPT = 5
 VALUE_LENGTH = 200
 
 
@@ -12,14 +11,17 @@ class FileReport:
     """Counts of one file.
 
     Attributes:
-        table: name of the file without `.gz`.
+        table: of the `LogFile`.
         file: name of the file as it was found.
         rows: data rows, those set aside included.
-        clicks: rows that carry a click.
-        first: earliest timestamp of a row with a click, unix milliseconds; None without one.
-        last: latest such timestamp.
+        clicks: rows that carry a click on a recommended item.
+        unclicked: rows of a recommended item without a click.
+        first, last: earliest and latest timestamp of a row that carries a click of either kind, unix milliseconds;
+            None without one.
         bad: reason to rows set aside for it.
-        examples: reason to the first of those rows: line and value.
+        repaired: reason to rows that were read after all, such as times in seconds.
+        samples: reason to the first rows of it, bad or repaired: line and value.
+        max_samples: rows kept of a reason.
         fatal: why reading stopped before the end; None where it did not.
     """
 
@@ -27,21 +29,32 @@ class FileReport:
     file: str
     rows: int = 0
     clicks: int = 0
-    first: float | None = None
-    last: float | None = None
+    unclicked: int = 0
+    first: int | None = None
+    last: int | None = None
     bad: dict[str, int] = dataclasses.field(default_factory=dict)
-    examples: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    repaired: dict[str, int] = dataclasses.field(default_factory=dict)
+    samples: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    max_samples: int = 5
     fatal: str | None = None
 
-    def add_click(self, timestamp: float) -> None:
-        """Count a row with a click."""
-        self.clicks += 1
-        self.first = timestamp if self.first is None else min(self.first, timestamp)
-        self.last = timestamp if self.last is None else max(self.last, timestamp)
+    def add_times(self, first: int | None, last: int | None) -> None:
+        """Widen the period of rows with a click; None where a batch has none."""
+        if first is not None and last is not None:
+            self.first = first if self.first is None else min(self.first, first)
+            self.last = last if self.last is None else max(self.last, last)
 
-    def set_aside(self, line: int, reason: str, value: str) -> None:
-        """Count a row that cannot be read, and keep the first few of a kind."""
-        self.bad[reason] = self.bad.get(reason, 0) + 1
-        kept = self.examples.setdefault(reason, [])
-        if len(kept) < EXAMPLES_KEPT:
+    def set_aside(self, line: int, reason: str, value: str, rows: int = 1) -> None:
+        """Count rows that cannot be read, and keep the first few of a reason."""
+        self.bad[reason] = self.bad.get(reason, 0) + rows
+        self._keep(line, reason, value)
+
+    def repair(self, line: int, reason: str, value: str, rows: int = 1) -> None:
+        """Count rows that were read after all, and keep the first few of a reason."""
+        self.repaired[reason] = self.repaired.get(reason, 0) + rows
+        self._keep(line, reason, value)
+
+    def _keep(self, line: int, reason: str, value: str) -> None:
+        kept = self.samples.setdefault(reason, [])
+        if len(kept) < self.max_samples:
             kept.append({"line": line, "value": value[:VALUE_LENGTH]})

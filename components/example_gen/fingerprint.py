@@ -1,33 +1,44 @@
-"""A fingerprint of a log: the part of a cache key that changes when the data does."""
+"""Fingerprints of a log: the part of a cache key that changes when the data does."""
 
 import hashlib
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from components.example_gen.readers import kuaisar
+from components.example_gen.settings import LogSettings
+from components.example_gen.spans import find_logs
 
 _CHUNK = 1 << 20
 
 
-def fingerprint(directory: str) -> str:
-    """Hash the names of a log's files and the content of those whose rows are read.
-
-    Args:
-        directory: of the log, local or a URI.
+def fingerprint(settings: LogSettings) -> str:
+    """Hash the names and contents of a log's files.
 
     Returns:
         32 hexadecimal digits, the same wherever the directory lies.
 
     Raises:
-        LogError: for a log that cannot be used, see `kuaisar.check`.
+        LogError: for a log that cannot be used, see `find_logs`.
     """
     digest = hashlib.blake2b(digest_size=16)
-    for table, path in sorted(kuaisar.check(directory).items()):
-        digest.update(f"{kuaisar.file_name(path)}\n".encode())
-        if table in (kuaisar.REC, kuaisar.SEARCH):
-            digest.update(_content(path))
+    for span, span_digest in span_fingerprints(settings).items():
+        digest.update(f"{span}\n{span_digest}\n".encode())
     return digest.hexdigest()
+
+
+def span_fingerprints(settings: LogSettings) -> dict[str, str]:
+    """Hash the names and contents of each span's files: span to 32 hexadecimal digits, in the order of the spans.
+
+    Raises:
+        LogError: for a log that cannot be used, see `find_logs`.
+    """
+    digests = {}
+    for span, found in find_logs(settings):
+        digest = hashlib.blake2b(digest_size=16)
+        for file in found:
+            digest.update(f"{file.table}\n{file.name}\n".encode() + _content(file.path))
+        digests[span] = digest.hexdigest()
+    return digests
 
 
 def _content(path: str) -> bytes:

@@ -1,4 +1,9 @@
-"""The Beam steps from files to Examples; the thinking is done by the functions that they call."""
+"""The Beam steps from files to Examples; the thinking is done by the functions that they call.
+
+Rows travel in packed batches, not one by one: a row costs Beam more than it costs to read. Each user's rows meet in
+one shard, and each shard writes its own files. What one worker holds is a batch of rows, a shard, and the pool of
+items, which settings bound.
+"""
 
 import json
 from collections import Counter
@@ -6,124 +11,172 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+import polars as pl
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import AsList, AsSingleton, PCollection, TaggedOutput
-from apache_beam.transforms.window import GlobalWindows
 
-from components.example_gen import negatives
-from components.example_gen.events import CLICK, SHOWN, Row
-from components.example_gen.examples import request_example, timeline_example
+from components.example_gen import candidates
+from components.example_gen.events import CLICKS_SCHEMA, SHOWN_SCHEMA
 from components.example_gen.file_report import FileReport
+from components.example_gen.item_pool import COUNTS_SCHEMA, ItemPool, count_items, merge_counts, sample_items
+from components.example_gen.log_file import LogFile
 from components.example_gen.log_report import make_report
-from components.example_gen.negatives import ItemPool
-from components.example_gen.readers import kuaisar
+from components.example_gen.readers import READERS
 from components.example_gen.settings import LogSettings
-from components.example_gen.splits import SPLITS, TRAIN, Cuts, Request, split_user, time_cuts
-from components.example_gen.timeline import build_timeline
+from components.example_gen.shard_examples import ShardRows, make_examples
+from components.example_gen.shard_files import ShardFiles
+from components.example_gen.shards import deal, number_of_shards, pack, place_in_log, unpack
+from components.example_gen.splits import Cuts, time_cuts
 
-_FILES, _ROWS, _COUNTS = "files", "rows", "counts"
-
-
-class Outputs(NamedTuple):
-    """Collections of serialized Examples by split, and of one report as JSON."""
-
-    examples: dict[str, PCollection]
-    report: PCollection
+_ROWS, _ITEMS, _FILES, _COUNTS = "rows", "items", "files", "counts"
+_CLICKS, _SHOWN, _CANDIDATES = range(3)
+Part = tuple[int, tuple[int, bytes]]
 
 
-def build(pipeline: beam.Pipeline, paths: dict[str, str], settings: LogSettings) -> Outputs:
+class NumberedFile(NamedTuple):
+    """A file of the log, its number in the order of the log, and the span that it belongs to."""
+
+    number: int
+    span: str
+    file: LogFile
+
+
+def build(
+    pipeline: beam.Pipeline, spans: list[tuple[str, list[LogFile]]], settings: LogSettings, output: ShardFiles
+) -> PCollection:
     """Lay out the steps: read, gather each user's events, split, write Examples, count.
 
     Args:
         pipeline: to add to.
-        paths: of the tables `kuaisar.REC` and `kuaisar.SEARCH`.
+        spans: what `find_logs` found.
         settings: of the run.
+        output: where shards write.
+
+    Returns:
+        The report, as one JSON text.
     """
-    # One element a file: quoted fields span lines, so a file cannot be cut into ranges.
-    read = (pipeline | "Files" >> beam.Create([(table, paths[table]) for table in (kuaisar.REC, kuaisar.SEARCH)])
+    found = [(span, file) for span, files in spans for file in files]
+    files = [NumberedFile(number, span, file) for number, (span, file) in enumerate(found)]
+    shards = number_of_shards([file.file for file in files], settings.shard_bytes)
+    read = (pipeline | "Files" >> beam.Create(files)
             | "OnePerWorker" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(_ReadFile()).with_outputs(_FILES, main=_ROWS))
-    items = (read[_ROWS] | "ClickedItem" >> beam.FlatMap(_clicked_item)
-             | "CountClicks" >> beam.combiners.Count.PerElement()
-             | "AllItems" >> beam.combiners.ToList())
-    pool = AsSingleton(items | "Pool" >> beam.Map(_pool))
-    cuts = AsSingleton(read[_FILES] | "RecFile" >> beam.Filter(lambda file: file.table == kuaisar.REC)
-                       | "Cuts" >> beam.Map(_cuts, settings))
-    users = (read[_ROWS] | "ByUser" >> beam.GroupByKey()
-             | "ToExamples" >> beam.ParDo(_ToExamples(settings), pool, cuts).with_outputs(_COUNTS, *SPLITS))
-    report = (pipeline | "One" >> beam.Create([settings])
-              | "Report" >> beam.Map(_report, AsList(read[_FILES]), AsList(users[_COUNTS]), AsSingleton(items), cuts))
-    return Outputs({split: users[split] for split in SPLITS}, report)
+            | "Read" >> beam.ParDo(_ReadFile(settings, shards)).with_outputs(_ITEMS, _FILES, main=_ROWS))
+    items = (read[_ITEMS] | "ByItem" >> beam.GroupByKey()
+             | "CountItems" >> beam.ParDo(_CountItems(settings)).with_outputs(_COUNTS, main=_ITEMS))
+    pool = items[_ITEMS] | "Pool" >> beam.CombineGlobally(_Sample(settings))
+    cuts = AsSingleton(read[_FILES] | "Periods" >> beam.Map(_period)
+                       | "Period" >> beam.CombineGlobally(_widest) | "Cuts" >> beam.Map(_cuts, settings))
+    rows = [read[_ROWS]]
+    if settings.candidates_file:
+        paths = [file.path for match in FileSystems.match([settings.candidates_file]) for file in match.metadata_list]
+        rows.append(pipeline | "CandidateFiles" >> beam.Create(paths)
+                    | "ReadCandidates" >> beam.FlatMap(_read_candidates, shards))
+    counts = (rows | "AllRows" >> beam.Flatten() | "ByUser" >> beam.GroupByKey()
+              | "ToExamples" >> beam.ParDo(_ToExamples(settings, shards, output), AsSingleton(pool), cuts))
+    total = [part | name >> beam.CombineGlobally(_add)
+             for name, part in (("CountUsers", counts), ("CountAllItems", items[_COUNTS]))]
+    return (pipeline | "One" >> beam.Create([settings])
+            | "Report" >> beam.Map(_report, AsList(read[_FILES]), *map(AsSingleton, total), cuts))
 
 
 class _ReadFile(beam.DoFn):
-    def process(self, element: tuple[str, str]) -> Iterator[Any]:
-        table, path = element
-        report = FileReport(table, kuaisar.file_name(path))
-        yield from kuaisar.read(table, path, report)
+    def __init__(self, settings: LogSettings, shards: int) -> None:
+        self._settings, self._shards = settings, shards
+
+    def process(self, element: NumberedFile) -> Iterator[Any]:
+        number, span, file = element
+        report = FileReport(file.table, f"{span}/{file.name}" if span else file.name,
+                            max_samples=self._settings.max_samples)
+        for clicks, shown in READERS[self._settings.source].read(file, self._settings, report):
+            for kind, events in ((_CLICKS, clicks), (_SHOWN, shown)):
+                if events.height:
+                    for shard, part in deal(place_in_log(events, number), "user", self._shards):
+                        yield shard, (kind, part)
+            for shard, part in deal(count_items(clicks, shown), "item", self._shards):
+                yield TaggedOutput(_ITEMS, (shard, part))
         yield TaggedOutput(_FILES, report)
 
 
-class _ToExamples(beam.DoFn):
+class _CountItems(beam.DoFn):
     def __init__(self, settings: LogSettings) -> None:
         self._settings = settings
 
-    def start_bundle(self) -> None:
-        self._counts: Counter[str] = Counter()
-
-    def process(
-        self, element: tuple[str, Iterable[Row]], pool: ItemPool, cuts: Cuts | None
-    ) -> Iterator[Any]:
-        user, rows = element
-        everything = build_timeline(user, rows)
-        timeline = everything.without_empty_searches()
-        training, requests, without_history = split_user(timeline, self._settings, cuts)
-        clicked_searches = sum(bool(search.items) for search in timeline.searches)
-        self._counts.update(
-            users=1, users_with_clicks=bool(timeline.clicks), users_with_searches=bool(timeline.searches),
-            searches=len(timeline.searches), searches_with_click=clicked_searches,
-            searches_without_click=len(timeline.searches) - clicked_searches,
-            empty_searches=len(everything.searches) - len(timeline.searches), without_history=without_history)
-        if training.clicks or training.searches:
-            self._counts.update(train_users=1, train_targets=sum(training.is_target))
-            yield TaggedOutput(TRAIN, timeline_example(user, training))
-        excluded = pool.indices(timeline.items()) if requests else set()
-        for request in requests:
-            example = self._ask(user, request, pool, excluded)
-            self._counts[f"{request.split}_requests" if example else "short_of_negatives"] += 1
-            if example:
-                yield TaggedOutput(request.split, example)
-
-    def finish_bundle(self) -> Iterator[Any]:
-        # Once a bundle: a count a user would be ten elements a user.
-        yield TaggedOutput(_COUNTS, GlobalWindows.windowed_value(dict(self._counts)))
-
-    def _ask(self, user: str, request: Request, pool: ItemPool, excluded: set[int]) -> bytes | None:
-        settings = self._settings
-        rng = negatives.request_rng(settings.seed, user, request)
-        drawn = negatives.draw(
-            pool, excluded, settings.num_negatives, settings.negative_sampling == "popularity", rng)
-        if drawn is None:
-            return None
-        candidates = [*map(pool.items.__getitem__, drawn)]
-        label = int(rng.integers(len(candidates) + 1))
-        candidates.insert(label, request.target.item.encode())
-        return request_example(user, request, candidates, label)
+    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
+        _, parts = element
+        counted = merge_counts([unpack(parts, COUNTS_SCHEMA)])
+        clicked, found = counted["clicks"] > 0, counted["found"] > 0
+        yield TaggedOutput(_COUNTS, Counter(
+            items=int(clicked.sum()), items_found=int(found.sum()), items_in_both=int((clicked & found).sum())))
+        yield pack(sample_items(counted, self._settings.max_pool_items, self._settings.seed))
 
 
-def _clicked_item(element: tuple[str, Row]) -> Iterator[tuple[str, int]]:
-    _, row = element
-    if row[0] == CLICK or row[-1]:
-        yield row[-1], row[0]
+class _Sample(beam.CombineFn):
+    """Samples of parts to the sample of all."""
+
+    def __init__(self, settings: LogSettings) -> None:
+        self._size, self._seed = settings.max_pool_items, settings.seed
+
+    def create_accumulator(self) -> list[bytes]:
+        return []
+
+    def add_input(self, mutable_accumulator: list[bytes], element: bytes) -> list[bytes]:
+        return [*mutable_accumulator, element]
+
+    def merge_accumulators(self, accumulators: Iterable[list[bytes]]) -> list[bytes]:
+        return self.compact([part for accumulator in accumulators for part in accumulator])
+
+    def compact(self, accumulator: list[bytes]) -> list[bytes]:
+        return [pack(sample_items(unpack(accumulator, COUNTS_SCHEMA), self._size, self._seed))]
+
+    def extract_output(self, accumulator: list[bytes]) -> bytes:
+        return self.compact(accumulator)[0]
 
 
-def _pool(items: list[tuple[tuple[str, int], int]]) -> ItemPool:
-    return ItemPool.of((item, count) for (item, kind), count in items if kind != SHOWN)
+class _ToExamples(beam.DoFn):
+    def __init__(self, settings: LogSettings, shards: int, output: ShardFiles) -> None:
+        self._settings, self._shards, self._output = settings, shards, output
+        self._pool: ItemPool | None = None
+
+    def process(self, element: tuple[int, Iterable[tuple[int, bytes]]], pool: bytes, cuts: Cuts | None) -> Any:
+        shard, parts = element
+        by_kind: dict[int, list[bytes]] = {_CLICKS: [], _SHOWN: [], _CANDIDATES: []}
+        for kind, part in parts:
+            by_kind[kind].append(part)
+        rows = ShardRows(*(unpack(by_kind[kind], schema) for kind, schema in (
+            (_CLICKS, CLICKS_SCHEMA), (_SHOWN, SHOWN_SCHEMA), (_CANDIDATES, candidates.SCHEMA))))
+        if self._pool is None:  # the same for all shards of a run
+            self._pool = ItemPool.of(unpack([pool], COUNTS_SCHEMA))
+        made = make_examples(rows, self._pool, cuts, self._settings)
+        bytes_written = self._output.write(shard, self._shards, made)
+        yield made.counts + Counter(example_bytes=bytes_written)
 
 
-def _cuts(rec: FileReport, settings: LogSettings) -> Cuts | None:
-    if settings.split == "leave_one_out" or rec.first is None or rec.last is None:
+def _read_candidates(path: str, shards: int) -> Iterator[Part]:
+    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        lines = pl.read_parquet(file.read()).select(*candidates.SCHEMA)
+    for shard, part in deal(lines, "user", shards):
+        yield shard, (_CANDIDATES, part)
+
+
+def _period(report: FileReport) -> tuple[int, int] | None:
+    if not report.clicks or report.first is None or report.last is None:
         return None
-    return time_cuts(rec.first, rec.last, settings)
+    return report.first, report.last
+
+
+def _widest(periods: Iterable[tuple[int, int] | None]) -> tuple[int, int] | None:
+    known = [period for period in periods if period]
+    return (min(first for first, _ in known), max(last for _, last in known)) if known else None
+
+
+def _cuts(period: tuple[int, int] | None, settings: LogSettings) -> Cuts | None:
+    return None if settings.split == "leave_one_out" or period is None else time_cuts(*period, settings)
+
+
+def _add(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    # Beam's coder makes plain dictionaries of counters.
+    return sum(map(Counter, counts), Counter())
 
 
 def _report(settings: LogSettings, *parts: Any) -> str:

@@ -1,56 +1,67 @@
-"""The report of a log: what it holds, what was set aside, and what became of it."""
+"""The report of a log: what it holds, what was set aside, repaired or left out, and what became of it."""
 
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from components.example_gen.events import CLICK, SHOWN
 from components.example_gen.file_report import FileReport
-from components.example_gen.readers.kuaisar import REC
 from components.example_gen.settings import LogSettings
 from components.example_gen.splits import Cuts
 
 FILE_NAME = "log_report.json"
+_LOG = ("users", "users_with_clicks", "users_with_searches", "searches", "searches_with_click",
+        "searches_without_click")
+_ITEMS = ("items", "items_found", "items_in_both")
+_SPLITS = ("train_users", "train_targets", "eval_requests", "test_requests", "without_history", "without_candidates",
+           "example_bytes")
+RULES = {
+    "empty_searches": "searches left out: neither a word nor an item",
+    "unclicked_dropped": "searches left out: no click (`unclicked_search`)",
+    "users_left_out": "users left out: fewer clicks than `min_clicks`",
+    "clicks_left_out": "clicks left out with them",
+    "searches_left_out": "searches left out with them",
+    "unclicked_first_shown": "searches without a click: their first result stands for one (`unclicked_search`)",
+    "searches_cut": "searches cut to `items_per_search` clicked items",
+    "repeated_results": "result rows repeated in a search: counted once",
+    "conflicting_clicks": "results both clicked and not clicked in a search: clicked",
+}
+"""What reading rules leave out or change, after rows were read: count, and what it says."""
 
 
 def make_report(
-    settings: LogSettings, files: Iterable[FileReport], counts: Iterable[dict[str, int]],
-    items: Iterable[tuple[tuple[str, int], int]], cuts: Cuts | None,
+    settings: LogSettings, files: Iterable[FileReport], users: dict[str, int], items: dict[str, int],
+    cuts: Cuts | None,
 ) -> dict[str, Any]:
     """Put a report together.
 
     Args:
         settings: of the run.
         files: one report a file read.
-        counts: counts of users, searches and requests, in parts to be summed.
-        items: ((item, CLICK or SHOWN), clicks).
-        cuts: of a time split.
+        users: counts of timelines, searches and requests.
+        items: counts of items.
+        cuts: of a split in time.
 
     Returns:
-        Plain values for JSON, under `settings`, `files`, `log`, `splits`, `negatives` and `cuts`.
+        Plain values for JSON, under `settings`, `files`, `log`, `rules`, `splits`, `negatives` and `cuts`.
     """
-    files = sorted(files, key=lambda file: file.table)
-    total: Counter[str] = sum((Counter(part) for part in counts), Counter())
-    kinds = Counter(tuple(sorted(kinds)) for kinds in _kinds(items).values())
-    rec = next(file for file in files if file.table == REC)
+    users, items = Counter(users), Counter(items)
+    files = sorted(files, key=lambda file: (file.file, file.table))
     return {
         "settings": dataclasses.asdict(settings),
         "files": [_file(file) for file in files],
         "log": {
-            **{name: total[name] for name in ("users", "users_with_clicks", "users_with_searches", "searches",
-                                              "searches_with_click", "searches_without_click", "empty_searches")},
-            "clicks": rec.clicks,
-            "recommended_without_click": rec.rows - rec.clicks - sum(rec.bad.values()),
-            "items": kinds[CLICK,] + kinds[CLICK, SHOWN],
-            "items_found": kinds[SHOWN,] + kinds[CLICK, SHOWN],
-            "items_in_both": kinds[CLICK, SHOWN],
+            **{name: users[name] for name in _LOG},
+            "clicks": sum(file.clicks for file in files),
+            # Of the files that hold recommendations: a row is a click, bad, or recommended in vain.
+            "recommended_without_click": sum(file.unclicked for file in files),
+            **{name: items[name] for name in _ITEMS},
         },
-        "splits": {name: total[name] for name in (
-            "train_users", "train_targets", "eval_requests", "test_requests", "without_history",
-            "short_of_negatives")},
+        "rules": {name: users[name] for name in RULES},
+        "splits": {name: users[name] for name in _SPLITS},
         "negatives": {"number": settings.num_negatives, "sampling": settings.negative_sampling,
-                      "seed": settings.seed},
+                      "avoid": settings.negatives_avoid, "existing": settings.negatives_existing,
+                      "candidates_file": settings.candidates_file, "seed": settings.seed},
         "cuts": cuts._asdict() if cuts else None,
     }
 
@@ -58,6 +69,7 @@ def make_report(
 def format_counts(report: dict[str, Any]) -> str:
     """Say in a few lines what a report holds, for a console."""
     log, splits, negatives = report["log"], report["splits"], report["negatives"]
+    source = negatives["candidates_file"] or f"{negatives['sampling']}, seed {negatives['seed']}"
     lines = [
         f"{log['users']:,} users, {log['items']:,} items: {log['clicks']:,} clicks "
         f"(and {log['recommended_without_click']:,} recommended without a click), "
@@ -65,33 +77,35 @@ def format_counts(report: dict[str, Any]) -> str:
         f"train: {splits['train_targets']:,} targets of {splits['train_users']:,} users; "
         f"eval: {splits['eval_requests']:,} requests; test: {splits['test_requests']:,} requests; "
         f"no history: {splits['without_history']:,}",
-        f"each request: 1 + {negatives['number']} candidates, {negatives['sampling']}, seed {negatives['seed']}",
+        f"each request: 1 + {negatives['number']} candidates, {source}",
     ]
     lines += [f"{file['file']}: {file['bad_rows']:,} of {file['rows']:,} rows set aside ({format_reasons(file['bad'])})"
               for file in report["files"] if file["bad_rows"]]
-    if log["empty_searches"]:
-        lines.append(f"{log['empty_searches']:,} searches left out: neither a word nor a clicked item")
+    lines += [f"{file['file']}: {sum(entry['rows'] for entry in file['repaired']):,} rows repaired "
+              f"({format_reasons(file['repaired'])})" for file in report["files"] if file["repaired"]]
+    lines += [f"{count:,} {RULES[name]}" for name, count in report["rules"].items() if count]
     return "\n".join(lines)
 
 
-def format_reasons(bad: list[dict[str, Any]]) -> str:
-    """Say why rows of a file were set aside, the most frequent reason first."""
-    return "; ".join(f"{entry['reason']}: {entry['rows']:,}, first at line {entry['examples'][0]['line']}: "
-                     f"{entry['examples'][0]['value']!r}" for entry in bad)
+def format_reasons(entries: list[dict[str, Any]]) -> str:
+    """Say why rows of a file were set aside or repaired, the most frequent reason first."""
+    return "; ".join(f"{entry['reason']}: {entry['rows']:,}{_first(entry)}" for entry in entries)
+
+
+def _first(entry: dict[str, Any]) -> str:
+    if not entry["samples"]:
+        return ""
+    return f", first at line {entry['samples'][0]['line']}: {entry['samples'][0]['value']!r}"
 
 
 def _file(file: FileReport) -> dict[str, Any]:
-    by_frequency = sorted(file.bad, key=lambda reason: (-file.bad[reason], reason))
     return {
         "table": file.table, "file": file.file, "rows": file.rows, "bad_rows": sum(file.bad.values()),
-        "bad": [{"reason": reason, "rows": file.bad[reason], "examples": file.examples[reason]}
-                for reason in by_frequency],
-        "fatal": file.fatal,
+        "bad": _reasons(file, file.bad), "repaired": _reasons(file, file.repaired), "fatal": file.fatal,
     }
 
 
-def _kinds(items: Iterable[tuple[tuple[str, int], int]]) -> dict[str, set[int]]:
-    kinds: dict[str, set[int]] = {}
-    for (item, kind), _ in items:
-        kinds.setdefault(item, set()).add(kind)
-    return kinds
+def _reasons(file: FileReport, counts: dict[str, int]) -> list[dict[str, Any]]:
+    by_frequency = sorted(counts, key=lambda reason: (-counts[reason], reason))
+    return [{"reason": reason, "rows": counts[reason], "samples": file.samples.get(reason, [])}
+            for reason in by_frequency]

@@ -1,90 +1,105 @@
-"""Draws the negatives of a request: seeded, distinct, none that the user ever clicked."""
+"""Draws the negatives of many requests at once: seeded, distinct, none of the user's own."""
 
-import hashlib
-from bisect import bisect_left
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from components.example_gen.splits import Request
+from components.example_gen import stable_hash
+from components.example_gen.item_pool import ItemPool
+from components.example_gen.splits import Bools
+from components.example_gen.stable_hash import Hashes
+from components.example_gen.timeline import Ints
 
 _ROUNDS = 4
-"""Rounds of drawing with rejection, before an exact draw that scans the pool."""
-
-Indices = npt.NDArray[np.int64]
-
-
-class ItemPool(NamedTuple):
-    """Items that can be recommended, sorted by id, and the clicks of each, summed up to and with it."""
-
-    items: list[bytes]
-    cumulative_clicks: Indices
-
-    @classmethod
-    def of(cls, clicks: Iterable[tuple[str, int]]) -> "ItemPool":
-        """Build the pool from (item, clicks) in any order."""
-        ordered = sorted((item.encode(), count) for item, count in clicks)
-        return cls([item for item, _ in ordered], np.cumsum([count for _, count in ordered], dtype=np.int64))
-
-    def indices(self, items: Iterable[str]) -> set[int]:
-        """Return the indices of those `items` that are in the pool."""
-        encoded = [item.encode() for item in items]
-        places = [(bisect_left(self.items, item), item) for item in encoded]
-        return {place for place, item in places if place < len(self.items) and self.items[place] == item}
+"""Rounds of drawing with rejection, each four times as long, before an exact draw that scans the pool."""
+_BLOCK = 1 << 22
+"""Numbers held at a time: requests times draws, or times items of the pool."""
 
 
-def request_rng(seed: int, user: str, request: Request) -> np.random.Generator:
-    """Make a generator that depends on the request alone, not on the order in which Beam meets the requests."""
-    target = request.target
-    text = repr((seed, user, target.item, target.timestamp, request.split))
-    return np.random.default_rng(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "big"))
+class Wanted(NamedTuple):
+    """What is asked for R requests.
+
+    Attributes:
+        keys: hashes that name each request, whoever meets it and when, `[R]`.
+        available: how many of the pool's first items may be drawn, `[R]`.
+        excluded: places in the pool that are not drawn, sorted pairs of request and place, `[X]` each.
+    """
+
+    keys: Hashes
+    available: Ints
+    excluded: tuple[Ints, Ints]
 
 
-def draw(
-    pool: ItemPool, excluded: set[int], count: int, by_popularity: bool, rng: np.random.Generator
-) -> list[int] | None:
+def draw(pool: ItemPool, wanted: Wanted, count: int, by_popularity: bool) -> Ints:
     """Draw distinct items one after another, uniformly or proportionally to their clicks.
 
-    Cost: a little more than `count` draws, whatever the size of the pool, except where rejection does not get there
-    (a small pool, or one that a few items dominate); then one pass over the pool.
-
-    Args:
-        pool: items to draw from.
-        excluded: indices never drawn.
-        count: items wanted.
-        by_popularity: weigh by clicks.
-        rng: of the request.
+    Cost: a little more than `count` draws a request, whatever the size of the pool, except where rejection does not get
+    there (a small pool, or one that a few items dominate); then one pass over the pool.
 
     Returns:
-        `count` indices in the order drawn; None where the pool holds fewer items that are not excluded.
+        Places in the pool in the order drawn, `[R, count]`; -1 throughout a row with fewer items that may be drawn.
     """
-    if len(pool.items) - len(excluded) < count:
-        return None
-    chosen: dict[int, None] = {}  # ordered and distinct; at this size faster than sorting an array
+    result = np.full((len(wanted.keys), count), -1, np.int64)
+    request, _ = wanted.excluded
+    left = wanted.available - np.bincount(request, minlength=len(result))
+    open_rows = np.flatnonzero(left >= count)
+    width = count + count // 8 + 8
     for _ in range(_ROUNDS):
-        drawn = _draw_with_repeats(pool, count + count // 8 + 8, by_popularity, rng).tolist()
-        chosen.update(dict.fromkeys(index for index in drawn if index not in excluded))
-        if len(chosen) >= count:
-            return list(chosen)[:count]
-    rest = _draw_exactly(pool, excluded.union(chosen), by_popularity, rng)
-    return [*chosen, *rest[:count - len(chosen)].tolist()]
+        unfinished = []
+        for rows in _blocks(open_rows, width):
+            drawn, accepted = _draw_with_rejection(pool, wanted, rows, width, by_popularity)
+            enough = accepted.sum(1) >= count
+            result[rows[enough]] = _first(drawn[enough], accepted[enough], count)
+            unfinished.append(rows[~enough])
+        open_rows, width = np.concatenate([*unfinished, np.zeros(0, np.int64)]), 4 * width
+    for rows in _blocks(open_rows, pool.items.len()):
+        result[rows] = _draw_exactly(pool, wanted, rows, count, by_popularity)
+    return result
 
 
-def _draw_with_repeats(pool: ItemPool, count: int, by_popularity: bool, rng: np.random.Generator) -> Indices:
+def _blocks(rows: Ints, width: int) -> list[Ints]:
+    return np.array_split(rows, max(1, -(-len(rows) * width // _BLOCK))) if len(rows) else []
+
+
+def _first(drawn: Ints, accepted: Bools, count: int) -> Ints:
+    return np.take_along_axis(drawn, np.argsort(~accepted, axis=1, kind="stable")[:, :count], 1)
+
+
+def _draw_with_rejection(
+    pool: ItemPool, wanted: Wanted, rows: Ints, width: int, by_popularity: bool
+) -> tuple[Ints, Bools]:
+    """Places `[rows, width]`, and which of them are neither excluded nor drawn before."""
+    numbers = stable_hash.uniform(stable_hash.mix(wanted.keys[rows, None], np.arange(width)))
+    available = wanted.available[rows, None]
     if by_popularity:
-        clicks = rng.integers(pool.cumulative_clicks[-1], size=count)
-        return np.searchsorted(pool.cumulative_clicks, clicks, side="right")
-    return rng.integers(len(pool.items), size=count)
+        clicks = (numbers * pool.cumulative_clicks[available - 1]).astype(np.int64)
+        drawn = np.searchsorted(pool.cumulative_clicks, clicks, side="right")
+    else:
+        drawn = (numbers * available).astype(np.int64)
+    order = np.argsort(drawn, axis=1, kind="stable")
+    ordered = np.take_along_axis(drawn, order, 1)
+    repeats = np.zeros(drawn.shape, bool)
+    np.put_along_axis(repeats, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], 1)
+    return drawn, ~repeats & ~_is_excluded(pool, wanted, rows, drawn)
 
 
-def _draw_exactly(
-    pool: ItemPool, excluded: set[int], by_popularity: bool, rng: np.random.Generator
-) -> Indices:
+def _is_excluded(pool: ItemPool, wanted: Wanted, rows: Ints, drawn: Ints) -> Bools:
+    size = np.int64(pool.items.len())
+    pairs = wanted.excluded[0] * size + wanted.excluded[1]
+    asked = rows[:, None] * size + drawn
+    at = np.searchsorted(pairs, asked)
+    return np.append(pairs, -1)[at] == asked
+
+
+def _draw_exactly(pool: ItemPool, wanted: Wanted, rows: Ints, count: int, by_popularity: bool) -> Ints:
     # Items in order of Exp(1) / weight are a weighted draw without replacement, one after another
     # (Efraimidis and Spirakis, 2006).
-    weights = np.diff(pool.cumulative_clicks, prepend=0) if by_popularity else np.ones(len(pool.items))
-    keys = rng.standard_exponential(len(pool.items)) / weights
-    keys[list(excluded)] = np.inf
-    return np.argsort(keys, kind="stable")
+    places = np.arange(pool.items.len())
+    weights = np.diff(pool.cumulative_clicks, prepend=0) if by_popularity else np.ones(len(places))
+    numbers = stable_hash.uniform(stable_hash.mix(wanted.keys[rows, None], ~places))
+    order_keys: npt.NDArray[np.float64] = -np.log1p(-numbers) / weights
+    everywhere = np.broadcast_to(places, order_keys.shape)
+    refused = (everywhere >= wanted.available[rows, None]) | _is_excluded(pool, wanted, rows, everywhere)
+    order_keys[refused] = np.inf
+    return np.argsort(order_keys, axis=1, kind="stable")[:, :count]

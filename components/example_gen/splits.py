@@ -1,88 +1,125 @@
-"""Cuts a timeline into what is trained on and what is asked."""
+"""Cuts timelines into what is trained on and what is asked."""
 
+import datetime
+import math
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from components.example_gen.events import Click, Search, Timeline
 from components.example_gen.settings import LogSettings
-from components.example_gen.timeline import searches_before
+from components.example_gen.timeline import Ints, Timelines
 
 TRAIN, EVAL, TEST = "train", "eval", "test"
 SPLITS = (TRAIN, EVAL, TEST)
+_DAY = 86_400_000
+Bools = npt.NDArray[np.bool_]
 
 
 class Cuts(NamedTuple):
-    """Times, in unix milliseconds, at which a time split's eval and test parts begin."""
+    """Times, in unix milliseconds, at which a split's eval and test parts begin."""
 
-    eval: float
-    test: float
+    eval: int
+    test: int
 
 
-class Training(NamedTuple):
-    """The part of a timeline that is trained on.
+class Split(NamedTuple):
+    """What becomes of E clicks and of the events before each.
 
-    `searches_before` and `is_target` have one entry a click.
+    Attributes:
+        user: index of each click's user, `[E]`.
+        clicks_before, searches_before: of the same user, strictly earlier than each click, `[E]`.
+        is_target: training targets, `[E]`.
+        train_clicks, train_searches: how many of a user's first events are trained on, `[U]`.
+        requests: places among the clicks of the targets of eval and test, in order, `[R]`.
+        is_test: which of these are of the test split, `[R]`.
+        without_history: targets of eval and test that nothing precedes, and that are not asked.
     """
 
-    clicks: list[Click]
-    searches: list[Search]
-    searches_before: list[int]
-    is_target: list[int]
-
-
-class Request(NamedTuple):
-    """A click to predict, with the newest events before it, oldest first."""
-
-    split: str
-    target: Click
-    clicks: list[Click]
-    searches: list[Search]
-
-
-class UserSplit(NamedTuple):
-    """One user's part in the three splits; `without_history` counts the targets that give no request."""
-
-    training: Training
-    requests: list[Request]
+    user: Ints
+    clicks_before: Ints
+    searches_before: Ints
+    is_target: Bools
+    train_clicks: Ints
+    train_searches: Ints
+    requests: Ints
+    is_test: Bools
     without_history: int
 
 
-def time_cuts(first: float, last: float, settings: LogSettings) -> Cuts:
-    """Place the cuts of a time split, linearly in the period from the first to the last click."""
-    period = last - first
-    return Cuts(last - period * (settings.test_share + settings.eval_share), last - period * settings.test_share)
+def time_cuts(first: int, last: int, settings: LogSettings) -> Cuts:
+    """Place the cuts of a split in time, in the period from the first to the last click.
+
+    Raises:
+        ValueError: for `time_points` that are no times or in the wrong order.
+    """
+    if settings.split == "time_points":
+        cuts = Cuts(*(_milliseconds(name, getattr(settings, name)) for name in ("eval_from", "test_from")))
+        if cuts.eval >= cuts.test:
+            raise ValueError(f"`eval_from` should be before `test_from`. Received: {settings.eval_from}, "
+                             f"{settings.test_from}.")
+        return cuts
+    if settings.split == "days":
+        test, evaluated = settings.test_days * _DAY, settings.eval_days * _DAY
+    else:
+        test, evaluated = (share * (last - first) for share in (settings.test_share, settings.eval_share))
+    return Cuts(math.ceil(last - test - evaluated), math.ceil(last - test))
 
 
-def split_user(timeline: Timeline, settings: LogSettings, cuts: Cuts | None) -> UserSplit:
-    """Split one user.
+def _milliseconds(name: str, text: str) -> int:
+    try:
+        time = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise ValueError(f"`{name}` should be an ISO 8601 time such as 2023-05-30T00:00:00+08:00. "
+                         f"Received: {text!r}.") from None
+    return round((time if time.tzinfo else time.replace(tzinfo=datetime.timezone.utc)).timestamp() * 1000)
+
+
+def split_timelines(timelines: Timelines, cuts: Cuts | None) -> Split:
+    """Split all users.
 
     Leave-one-out: of three clicks or more, the last is the test target and the second last the eval target; users
-    with fewer are trained on whole. By time: each click after a cut is a target. Either way the training part
-    holds what lies before the first eval target or cut, searches strictly earlier, and a request holds the clicks
-    before its target in order and the searches strictly earlier.
+    with fewer are trained on whole. By time: each click from a cut on is a target. Either way the training part
+    holds what lies before the first eval target or cut, searches strictly earlier, and a target sees events of both
+    kinds strictly earlier than itself, so that neither a tie nor the search that led to it gives it away.
 
     Args:
-        timeline: of the user.
-        settings: of the split and of the lengths Lr and Ls.
-        cuts: of the time split; None for leave-one-out.
+        timelines: of the users.
+        cuts: of a split in time; None for leave-one-out.
     """
-    clicks, searches = timeline.clicks, timeline.searches
-    before = searches_before(clicks, searches)
+    begins, count = timelines.click_offsets[:-1], np.diff(timelines.click_offsets)
+    user = np.repeat(np.arange(len(count)), count)
+    times, search_times = (events["timestamp"].to_numpy() for events in (timelines.clicks, timelines.searches))
+    clicks_before = _strictly_before(user, times, times, timelines.click_offsets)
+    searches_before = _strictly_before(user, times, search_times, timelines.search_offsets)
     if cuts is None:
-        first_eval, first_test = (len(clicks) - 2, len(clicks) - 1) if len(clicks) >= 3 else (len(clicks),) * 2
-        kept = before[first_eval] if first_eval < len(clicks) else len(searches)
+        long = count >= 3
+        first_eval, first_test = (np.where(long, count - rest, count) for rest in (2, 1))
+        train_searches = np.diff(timelines.search_offsets)
+        train_searches[long] = searches_before[begins[long] + first_eval[long]]
     else:
-        times = [click.timestamp for click in clicks]
-        first_eval, first_test = np.searchsorted(times, cuts, side="left").tolist()
-        kept = int(np.searchsorted([search.timestamp for search in searches], cuts.eval, side="left"))
-    requests = [
-        Request(EVAL if index < first_test else TEST, clicks[index],
-                clicks[max(0, index - settings.rec_length):index],
-                searches[max(0, before[index] - settings.search_length):before[index]])
-        for index in range(first_eval, len(clicks))
-    ]
-    asked = [request for request in requests if request.clicks or request.searches]
-    targets = [int(index > 0 or count > 0) for index, count in enumerate(before[:first_eval])]
-    training = Training(clicks[:first_eval], searches[:kept], before[:first_eval], targets)
-    return UserSplit(training, asked, len(requests) - len(asked))
+        first_eval, first_test = (_count(times < cut, timelines.click_offsets) for cut in cuts)
+        train_searches = _count(search_times < cuts.eval, timelines.search_offsets)
+    place = np.arange(len(user)) - begins[user]
+    trained, has_history = place < first_eval[user], (clicks_before > 0) | (searches_before > 0)
+    requests = np.flatnonzero(~trained & has_history)
+    return Split(
+        user, clicks_before, searches_before, trained & has_history, first_eval, train_searches, requests,
+        (place >= first_test[user])[requests], int((~trained & ~has_history).sum()))
+
+
+def _strictly_before(user: Ints, times: Ints, other_times: Ints, other_offsets: Ints) -> Ints:
+    """For each (user, time), the same user's other events that are strictly earlier."""
+    distinct = np.unique(np.concatenate([times, other_times]))
+    other_user = np.repeat(np.arange(len(other_offsets) - 1), np.diff(other_offsets))
+    # Users one after another on one axis, the times of each as ranks: sorted as the events are.
+    wanted, present = (
+        owner * np.int64(len(distinct)) + np.searchsorted(distinct, when)
+        for owner, when in ((user, times), (other_user, other_times)))
+    return np.searchsorted(present, wanted) - other_offsets[user]
+
+
+def _count(mask: Bools, offsets: Ints) -> Ints:
+    """True values of each user."""
+    total = np.concatenate([[0], np.cumsum(mask)])
+    return total[offsets[1:]] - total[offsets[:-1]]

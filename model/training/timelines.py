@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from model.inputs import (
+    REC_CLICKS_BEFORE,
     REC_IS_TARGET,
     REC_ITEMS,
     REC_SEARCHES_BEFORE,
@@ -47,10 +48,12 @@ class Timelines(Histories):
     """The training log.
 
     Attributes:
+        rec_clicks_before: for each click, the user's clicks strictly earlier, `[E]`.
         rec_searches_before: for each click, the user's searches strictly earlier, `[E]`.
         rec_is_target: for each click, 1 if it is a training target, `[E]`.
     """
 
+    rec_clicks_before: np.ndarray
     rec_searches_before: np.ndarray
     rec_is_target: np.ndarray
 
@@ -76,11 +79,12 @@ def read_timelines(files: Sequence[str]) -> Timelines:
         ValueError: if lists of an Example that belong together differ in length.
     """
     columns = read_columns(files, TIMELINE_FEATURES)
-    for name in (REC_SEARCHES_BEFORE, REC_IS_TARGET):
+    for name in (REC_CLICKS_BEFORE, REC_SEARCHES_BEFORE, REC_IS_TARGET):
         if not np.array_equal(columns[name].lengths, columns[REC_ITEMS].lengths):
             raise ValueError(f"`{name}` should hold one value for each of `{REC_ITEMS}` in every Example.")
     return Timelines(
         **history_arrays(columns),
+        rec_clicks_before=columns[REC_CLICKS_BEFORE].values,
         rec_searches_before=columns[REC_SEARCHES_BEFORE].values,
         rec_is_target=columns[REC_IS_TARGET].values,
     )

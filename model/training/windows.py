@@ -62,16 +62,18 @@ class TargetWindows(Windows):
 
     def __init__(self, timelines: Timelines, config: ModelConfig) -> None:
         super().__init__(timelines, config)
+        self._clicks_before = tf.constant(timelines.rec_clicks_before)
         self._searches_before = tf.constant(timelines.rec_searches_before)
 
     def __call__(self, positions: tf.Tensor) -> tuple[Batch, tf.Tensor]:
         """The batch before the clicks at `positions` of `rec_items`, int32 `[B]`, and the items clicked, `[B]`.
 
-        The history holds the clicks before the position and the searches counted in `rec_searches_before`.
+        The history holds the clicks and searches strictly earlier than the click.
         """
         rows = tf.searchsorted(self._rec_offsets, positions, side="right") - 1
+        rec_ends = tf.gather(self._rec_offsets, rows) + tf.gather(self._clicks_before, positions)
         search_ends = tf.gather(self._search_offsets, rows) + tf.gather(self._searches_before, positions)
-        return self.gather(rows, positions, search_ends), tf.gather(self._rec_items, positions)
+        return self.gather(rows, rec_ends, search_ends), tf.gather(self._rec_items, positions)
 
 
 class RequestWindows(Windows):

@@ -1,17 +1,19 @@
 """What tests of ExampleGen share: a run of its executor on a directory."""
 
 import json
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 
 class LogRun(NamedTuple):
-    """Serialized Examples by split, sorted; the report; the examples artifact."""
+    """Serialized Examples by split, sorted; the report; the examples artifact; the directory of the candidates."""
 
     records: dict
     report: dict
     artifact: object
+    candidates: Path
 
     def parsed(self, split):
         """Examples of a split as dictionaries of lists."""
@@ -24,29 +26,33 @@ class LogRun(NamedTuple):
 
 @pytest.fixture(scope="session")
 def run_log(tmp_path_factory):
-    """Run the executor on Beam's in-memory runner: `run_log(log_dir, **settings) -> LogRun`."""
+    """Run the executor on Beam's in-memory runner: `run_log(log_dir, workers=1, **settings) -> LogRun`."""
     import apache_beam as beam
     import tensorflow as tf
     from tfx.types import standard_artifacts
 
-    from components.example_gen.artifacts import LogReport
+    from components.example_gen.artifacts import Candidates, LogReport
     from components.example_gen.executor import Executor
     from components.example_gen.settings import LogSettings
 
-    arguments = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
-
-    def run(log_dir, **values):
+    def run(log_dir, workers=1, **values):
+        mode = "in_memory" if workers == 1 else "multi_processing"
+        arguments = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
+                     f"--direct_running_mode={mode}", f"--direct_num_workers={workers}"]
         out = tmp_path_factory.mktemp("run")
-        examples, log_report = standard_artifacts.Examples(), LogReport()
-        examples.uri, log_report.uri = str(out / "examples"), str(out / "log_report")
+        examples, log_report, candidates = standard_artifacts.Examples(), LogReport(), Candidates()
+        for artifact, name in ((examples, "examples"), (log_report, "log_report"), (candidates, "candidates")):
+            artifact.uri = str(out / name)
         context = Executor.Context(tmp_dir=str(out), make_beam_pipeline_fn=lambda: beam.Pipeline(argv=arguments))
-        Executor(context).Do({}, {"examples": [examples], "log_report": [log_report]}, {
+        outputs = {"examples": [examples], "log_report": [log_report], "candidates": [candidates]}
+        Executor(context).Do({}, outputs, {
             "settings": LogSettings(log_dir=str(log_dir), **values).to_json(), "input_fingerprint": "abc",
             "code_hash": ""})
         records = {
             split: sorted(record.numpy() for record in tf.data.TFRecordDataset(
                 tf.io.gfile.glob(f"{examples.path(split=split)}/data_tfrecord-*.gz"), "GZIP"))
             for split in examples.splits}
-        return LogRun(records, json.loads((out / "log_report" / "log_report.json").read_text()), examples)
+        return LogRun(records, json.loads((out / "log_report" / "log_report.json").read_text()), examples,
+                      out / "candidates")
 
     return run

@@ -1,8 +1,11 @@
 """LogExampleGen's executor on small logs, with real Beam."""
 
 import gzip
+import math
 import random
+from pathlib import Path
 
+import polars as pl
 import pytest
 
 from components.example_gen.errors import LogError
@@ -17,7 +20,7 @@ SEARCHES = [  # user, session, timestamp, keyword, item, click_cnt
     ("ann", 1, 5, "[7, 8]", "i8", 0), ("dan", 3, 1, "[9]", "i7", 1), ("ann", 1, 5, "[7, 8]", "i2", 2),
     ("ann", 2, 30, "[8]", "i9", 0), ("bob", 4, 15, "[7]", "i1", 1), ("ann", 5, 6, "[]", "i9", 0),  # the last is empty
 ]
-NEGATIVES = {"num_negatives": 1, "seed": 7}
+NEGATIVES = {"num_negatives": 1, "seed": 7, "unclicked_search": "query"}
 
 
 def _write(directory, clicks=CLICKS, searches=SEARCHES, pack=False):
@@ -44,15 +47,18 @@ def test_timelines(result):
     by_user = {example[inputs.USER][0]: example for example in result.parsed("train")}
     assert set(by_user) == {b"ann", b"bob", b"dan"}
     assert by_user[b"ann"] == {
-        "user": [b"ann"], "rec_items": [b"i1", b"i2"], "rec_searches_before": [1, 1], "rec_is_target": [1, 1],
+        "user": [b"ann"], "rec_items": [b"i1", b"i2"], "rec_clicks_before": [0, 1], "rec_searches_before": [1, 1],
+        "rec_is_target": [1, 1],
         "search_words": [b"7", b"8"], "search_word_counts": [2], "search_items": [b"i2"], "search_item_counts": [1]}
-    # Two clicks at one time are in order of the file; the search at that time precedes neither.
+    # Two clicks at one time are in order of the file; neither precedes the other, nor does the search at that time.
     assert by_user[b"bob"]["rec_items"] == [b"i1", b"i4"]
     assert by_user[b"bob"]["rec_searches_before"] == [0, 0]
-    assert by_user[b"bob"]["rec_is_target"] == [0, 1]
+    assert by_user[b"bob"]["rec_clicks_before"] == [0, 0]
+    assert by_user[b"bob"]["rec_is_target"] == [0, 0]
     # A user who only searched.
     assert by_user[b"dan"] == {
-        "user": [b"dan"], "rec_items": [], "rec_searches_before": [], "rec_is_target": [],
+        "user": [b"dan"], "rec_items": [], "rec_clicks_before": [], "rec_searches_before": [],
+        "rec_is_target": [],
         "search_words": [b"9"], "search_word_counts": [1], "search_items": [b"i7"], "search_item_counts": [1]}
     assert set(by_user[b"ann"]) == set(inputs.TIMELINE_FEATURES)
 
@@ -75,18 +81,23 @@ def test_report(result):
     assert result.report["log"] == {
         "users": 3, "users_with_clicks": 2, "users_with_searches": 3, "searches": 4, "searches_with_click": 3,
         "searches_without_click": 1, "clicks": 6, "recommended_without_click": 2, "items": 5, "items_found": 3,
-        "items_in_both": 2, "empty_searches": 1}
+        "items_in_both": 2}
+    rules = {name: count for name, count in result.report["rules"].items() if count}
+    assert rules == {"empty_searches": 1}
+    written = result.report["splits"].pop("example_bytes")
+    assert written == sum(path.stat().st_size for path in Path(result.artifact.uri).glob("*/*.gz"))
     assert result.report["splits"] == {
-        "train_users": 3, "train_targets": 3, "eval_requests": 1, "test_requests": 1, "without_history": 0,
-        "short_of_negatives": 0}
-    assert result.report["negatives"] == {"number": 1, "sampling": "uniform", "seed": 7}
+        "train_users": 3, "train_targets": 2, "eval_requests": 1, "test_requests": 1, "without_history": 0,
+        "without_candidates": 0}
+    assert result.report["negatives"] == {"number": 1, "sampling": "uniform", "avoid": "whole_log", "existing": False,
+                                          "candidates_file": "", "seed": 7}
     assert result.report["cuts"] is None
     assert [(file["file"], file["rows"], file["bad_rows"]) for file in result.report["files"]] == [
         ("rec_inter.csv", 8, 0), ("src_inter.csv", 6, 0)]
     text = format_counts(result.report)
     assert "3 users, 5 items: 6 clicks (and 2 recommended without a click), 4 searches (3 with a click)" in text
     assert "1 + 1 candidates, uniform, seed 7" in text
-    assert "1 searches left out: neither a word nor a clicked item" in text
+    assert "1 searches left out: neither a word nor an item" in text
 
 
 def test_artifact_is_what_stock_components_expect(result):
@@ -102,6 +113,44 @@ def test_gzip_gives_the_same_examples_as_plain_and_a_second_run_as_the_first(res
     assert run_log(_write(tmp_path / "log", pack=True), **NEGATIVES).records == result.records
 
 
+def test_workers_and_order_of_the_rows_make_no_difference(run_log, tmp_path):
+    """Times are distinct, so that the order of the rows says nothing."""
+    draw = random.Random(1)
+    times = draw.sample(range(10_000), 460)
+    clicks = [(f"u{draw.randrange(20)}", f"i{draw.randrange(90)}", time, 1) for time in times[:400]]
+    searches = [(f"u{draw.randrange(20)}", n, time, "[1]", f"i{n}", n % 2) for n, time in enumerate(times[400:])]
+    settings = {"num_negatives": 9, "shard_bytes": 2000, "export_candidates": True}
+    one = run_log(_write(tmp_path / "log", clicks, searches), **settings)
+    names = sorted(path.name for path in Path(one.artifact.uri).glob("Split-train/*"))
+    assert len(names) > 3
+    draw.shuffle(clicks)
+    draw.shuffle(searches)
+    two = run_log(_write(tmp_path / "shuffled", clicks, searches), workers=2, **settings)
+    assert two.records == one.records
+    for path in Path(one.artifact.uri).glob("Split-*/*"):
+        assert (Path(two.artifact.uri) / path.parent.name / path.name).read_bytes() == path.read_bytes()
+    one.report["settings"], two.report["settings"] = None, None
+    assert two.report == one.report
+
+
+def test_candidates_can_be_exported_and_imported(run_log, tmp_path):
+    log, _ = _large_log(tmp_path / "log")
+    first = run_log(log, num_negatives=9, export_candidates=True)
+    exported = pl.read_parquet(first.candidates)
+    assert exported.height == len(first.records["eval"]) + len(first.records["test"])
+    for split in ("eval", "test"):
+        lines = {(row["user"].encode(), row["label"]): [item.encode() for item in row["candidates"]]
+                 for row in exported.filter(split=split).iter_rows(named=True)}
+        assert lines == {(request["user"][0], request["label"][0]): request["candidates"]
+                         for request in first.parsed(split)}
+    # Whatever the seed and the number of negatives say, the file decides.
+    again = run_log(log, num_negatives=5, seed=1, candidates_file=f"{first.candidates}/*.parquet")
+    assert again.records == first.records
+    exported[1:].write_parquet(tmp_path / "short.parquet")
+    with pytest.raises(LogError, match="1 requests have no line in .*short.parquet"):
+        run_log(log, candidates_file=str(tmp_path / "short.parquet"))
+
+
 def _large_log(directory, bad=0, pack=False):
     draw = random.Random(0)
     clicks = [(f"u{draw.randrange(20)}", f"i{draw.randrange(60)}", draw.randrange(1000), 1) for _ in range(400)]
@@ -115,8 +164,8 @@ def test_time_split(run_log, tmp_path):
     run = run_log(log, split="time", eval_share=0.2, test_share=0.1, negative_sampling="popularity", num_negatives=9)
     times = [time for _, _, time, _ in clicks]
     period = max(times) - min(times)
-    cuts = {"eval": max(times) - 0.3 * period, "test": max(times) - 0.1 * period}
-    assert run.report["cuts"] == pytest.approx(cuts)
+    cuts = {"eval": math.ceil(max(times) - 0.3 * period), "test": math.ceil(max(times) - 0.1 * period)}
+    assert run.report["cuts"] == cuts
     first = {user: min(t for u, _, t, _ in clicks if u == user) for user, *_ in clicks}
     assert max(first.values()) < cuts["eval"]  # so every target has a history
     assert len(run.records["test"]) == sum(time >= cuts["test"] for time in times)
@@ -159,4 +208,4 @@ def test_component_declares_what_downstream_needs():
     assert component.exec_properties == {
         "settings": settings.to_json(), "input_fingerprint": "abc", "code_hash": "def"}
     assert {key: channel.type_name for key, channel in component.outputs.items()} == {
-        "examples": "Examples", "log_report": "LogReport"}
+        "examples": "Examples", "log_report": "LogReport", "candidates": "Candidates"}

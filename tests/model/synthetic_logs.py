@@ -45,8 +45,10 @@ def random_logs(seed=0, users=60, candidates=20):
         item_offsets=offsets(found),
     )
     before = np.concatenate([np.sort(rng.integers(0, s + 1, c)) for c, s in zip(clicks, searches, strict=True)])
+    place = np.arange(clicks.sum()) - np.repeat(np.cumsum(clicks) - clicks, clicks)
     timelines = Timelines(
-        **histories, rec_searches_before=before.astype(np.int32), rec_is_target=np.ones(clicks.sum(), np.int32)
+        **histories, rec_clicks_before=place.astype(np.int32), rec_searches_before=before.astype(np.int32),
+        rec_is_target=np.ones(clicks.sum(), np.int32),
     )
     negatives = rng.integers(2, NUM_ITEMS, (users, candidates)).astype(np.int32)
     label = rng.integers(0, candidates, users).astype(np.int32)

@@ -25,7 +25,9 @@ def users(draw):
     found = draw(searches)
     clicks = draw(st.lists(ids, max_size=5))
     before = sorted(draw(st.lists(st.integers(0, len(found)), min_size=len(clicks), max_size=len(clicks))))
-    return {"clicks": clicks, "searches": found, "before": before}
+    ties = draw(st.lists(st.integers(0, 2), min_size=len(clicks), max_size=len(clicks)))
+    clicks_before = [max(0, place - tied) for place, tied in enumerate(ties)]
+    return {"clicks": clicks, "searches": found, "before": before, "clicks_before": clicks_before}
 
 
 def flat(lists):
@@ -68,6 +70,7 @@ def check(batch, column, user, clicks, found):
 def test_target_windows_equal_a_loop(rows):
     timelines = Timelines(
         **histories(rows),
+        rec_clicks_before=flat(row["clicks_before"] for row in rows),
         rec_searches_before=flat(row["before"] for row in rows),
         rec_is_target=np.ones(sum(len(row["clicks"]) for row in rows), np.int32),
     )
@@ -76,7 +79,8 @@ def test_target_windows_equal_a_loop(rows):
     for user, row in enumerate(rows, 2):
         for position, item in enumerate(row["clicks"]):
             assert targets[column] == item
-            check(batch, column, user, row["clicks"][:position], row["searches"][: row["before"][position]])
+            clicks, searches = row["clicks_before"][position], row["before"][position]
+            check(batch, column, user, row["clicks"][:clicks], row["searches"][:searches])
             column += 1
     assert column == len(targets)
 
@@ -120,21 +124,24 @@ def features_of(row, user):
 
 
 ROWS = [
-    {"clicks": [3, 4, 5], "searches": [([2, 3], []), ([4], [7, 8])], "before": [0, 1, 2]},
-    {"clicks": [], "searches": [], "before": []},
-    {"clicks": [9], "searches": [([], [6])], "before": [1]},
+    {"clicks": [3, 4, 5], "searches": [([2, 3], []), ([4], [7, 8])], "before": [0, 1, 2],
+     "clicks_before": [0, 0, 2]},
+    {"clicks": [], "searches": [], "before": [], "clicks_before": []},
+    {"clicks": [9], "searches": [([], [6])], "before": [1], "clicks_before": [0]},
 ]
 
 
 def test_timelines_are_read_from_several_files(tmp_path):
     examples = [
-        example(**features_of(row, user), rec_searches_before=row["before"], rec_is_target=[1] * len(row["clicks"]))
+        example(**features_of(row, user), rec_clicks_before=row["clicks_before"], rec_searches_before=row["before"],
+                rec_is_target=[1] * len(row["clicks"]))
         for user, row in enumerate(ROWS, 2)
     ]
     read = read_timelines([write(tmp_path / "a.gz", examples[:2]), write(tmp_path / "b.gz", examples[2:])])
     for name, expected in histories(ROWS).items():
         np.testing.assert_array_equal(getattr(read, name), expected, err_msg=name)
         assert getattr(read, name).dtype == np.int32
+    np.testing.assert_array_equal(read.rec_clicks_before, [0, 0, 2, 0])
     np.testing.assert_array_equal(read.rec_searches_before, [0, 1, 2, 1])
     np.testing.assert_array_equal(read.targets, [0, 1, 2, 3])
 
@@ -166,7 +173,8 @@ def test_requests_that_do_not_fit_are_refused(tmp_path, change, message):
 
 
 def test_timelines_that_do_not_fit_are_refused(tmp_path):
-    bad = example(**features_of(ROWS[0], 2), rec_searches_before=[0], rec_is_target=[1, 1, 1])
+    bad = example(**features_of(ROWS[0], 2), rec_clicks_before=[0, 1, 2], rec_searches_before=[0],
+                  rec_is_target=[1, 1, 1])
     with pytest.raises(ValueError, match="rec_searches_before"):
         read_timelines([write(tmp_path / "t.gz", [bad])])
 

@@ -1,10 +1,23 @@
-"""Reads the single fields of a row."""
+"""Reads the single fields of a row: the judgement that `columns` applies to whole columns."""
 
 import ast
 import functools
 import json
 import math
+import re
+from datetime import datetime, timedelta, timezone
 from typing import Any
+
+BLANKS = "".join(chr(code) for code in (*range(9, 14), *range(28, 33), 133, 160, 5760, *range(8192, 8203), 8232, 8233,
+                                        8239, 8287, 12288))
+"""What `str.strip` takes away."""
+
+
+UNITS = {"s": (1e11, 1e3), "ms": (1e14, 1.0), "us": (1e17, 1e-3), "ns": (1e20, 1e-6)}
+"""Unit of a time to the largest number in it, and the milliseconds that it has; 1e11 seconds is the year 5138."""
+
+ISO = "ISO 8601"
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class BadField(ValueError):
@@ -24,12 +37,19 @@ def identifier(text: str, column: str) -> str:
     return text
 
 
-def timestamp(text: str, column: str) -> float:
-    """Return unix milliseconds, from an integer or a float such as "1.684742e+12"."""
+def optional(text: str, column: str) -> str:
+    """Return text without surrounding blanks; it may be empty."""
+    return text.strip()
+
+
+def timestamp(text: str, column: str) -> int:
+    """Return unix milliseconds, from an integer or a float such as "1.684742e+12"; parts of one are cut off."""
     value = number(text, column)
     if value < 0:
         raise BadField(f"{column} is negative", text)
-    return value
+    if value >= 1 << 63:
+        raise BadField(f"{column} is out of range", text)
+    return int(value)
 
 
 def number(text: str, column: str) -> float:
@@ -43,7 +63,47 @@ def number(text: str, column: str) -> float:
     return value
 
 
-@functools.lru_cache(maxsize=1 << 16)  # the rows of a session repeat its query
+def flag(text: str, column: str) -> bool:
+    """Return whether text is "true" or a number above 0."""
+    lower = text.strip().lower()
+    return lower == "true" if lower in ("true", "false") else number(text, column) > 0
+
+
+def moment(text: str, column: str) -> int:
+    """Return unix milliseconds, from a number in the unit that its magnitude tells, or from ISO 8601 text.
+
+    Text without an offset is in UTC.
+    """
+    name = unit(text, column)
+    if name == ISO:
+        value = (_parsed_iso(text) - _EPOCH) // timedelta(milliseconds=1)
+    else:
+        value = math.floor(number(text, column) * UNITS[name][1])
+    if value < 0:
+        raise BadField(f"{column} is negative", text)
+    return value
+
+
+def unit(text: str, column: str) -> str:
+    """Return the unit of a time: a key of `UNITS` or `ISO`."""
+    try:
+        value = float(text)
+    except ValueError:
+        pass
+    else:
+        number(text, column)
+        for name, (limit, _) in UNITS.items():
+            if value <= limit:
+                return name
+        raise BadField(f"{column} is out of range", text)
+    try:
+        _parsed_iso(text)
+    except ValueError:
+        raise BadField(f"{column} is neither a number nor an ISO 8601 time", text) from None
+    return ISO
+
+
+@functools.lru_cache(maxsize=1 << 16)  # the rows of a session repeat its query, and so do searches
 def words(text: str, column: str) -> tuple[str, ...]:
     """Return the words of a list printed as JSON or Python does, such as "[1, 2]" or "['a', 'b']"."""
     try:
@@ -56,8 +116,18 @@ def words(text: str, column: str) -> tuple[str, ...]:
     return tuple(word for word in stripped if word)
 
 
+def id_list(text: str, column: str) -> tuple[str, ...]:
+    """Return the ids of a printed list; there is none in empty text."""
+    return words(text, column) if text.strip() else ()
+
+
 def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError:
         return ast.literal_eval(text.strip())
+
+
+def _parsed_iso(text: str) -> datetime:
+    time = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text.strip()))
+    return time if time.tzinfo else time.replace(tzinfo=timezone.utc)

@@ -1,73 +1,82 @@
-"""Opens and streams CSV files, plain or gzip, from any filesystem that Beam knows."""
+"""Reads a table as frames of text, whatever the format of its file."""
 
-import csv
-import gzip
-import io
-import zlib
-from collections.abc import Iterator
-from typing import TextIO
+from collections.abc import Iterator, Sequence
 
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
+import polars as pl
 
 from components.example_gen.errors import LogError
+from components.example_gen.file_report import FileReport
+from components.example_gen.log_file import LogFile
+from components.example_gen.readers import csv_rows, files, json_rows, parquet_rows
 
-FIELD_LIMIT = 256 * 1024 * 1024
-"""Captions of KuaiSAR run to far more than the 128 KiB that `csv` allows."""
-
-
-def find(log_dir: str, table: str) -> str | None:
-    """Return the path of a table, plain or `.gz`; None where there is neither.
-
-    Raises:
-        LogError: where there are both.
-    """
-    paths = [path for name in (table, f"{table}.gz") if FileSystems.exists(path := FileSystems.join(log_dir, name))]
-    if len(paths) > 1:
-        raise LogError(f"{log_dir} holds both {table} and {table}.gz. Keep one of them.")
-    return paths[0] if paths else None
+ENDINGS = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
 
 
-def open_text(path: str) -> TextIO:
-    """Open a file as UTF-8 text, with or without a byte order mark.
-
-    Python's gzip unpacks, not Beam's: Beam takes a truncated file for a whole one.
-    """
-    raw = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
-    content = gzip.GzipFile(fileobj=raw) if path.endswith(".gz") else raw
-    return io.TextIOWrapper(content, encoding="utf-8-sig", newline="")  # type: ignore[arg-type]
-
-
-def stream(path: str) -> Iterator[tuple[int, list[str] | csv.Error]]:
-    """Yield the rows of a file, the header first, without blank lines.
-
-    Yields:
-        The line at which the row starts, from 1, and its fields, or the error of a row with malformed quotes.
+def find(directory: str, table: str) -> list[LogFile]:
+    """Find a table: one file `TABLE.csv`, parts `TABLE-*.csv`, or a directory `TABLE/` of parts; sorted by path.
 
     Raises:
-        LogError: for a file that ends too early or is no gzip or UTF-8 file.
+        LogError: where it is there in several formats.
     """
-    csv.field_size_limit(FIELD_LIMIT)
-    with open_text(path) as text:
-        # Strict: otherwise a quote that is never closed swallows the rest of the file as one field.
-        reader = csv.reader(text, strict=True)
-        while True:
-            line = reader.line_num + 1
-            try:
-                fields = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                if "unexpected end of data" in str(error):
-                    raise LogError(f"{path} ends inside a quoted field that opens at line {line}. Close the quote or "
-                                   "bring a whole copy of the file.") from error
-                yield line, error
-                continue
-            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                raise LogError(f"{path} cannot be unpacked after line {line - 1}: {error}. It is truncated or no gzip "
-                               "file; bring a whole copy.") from error
-            except UnicodeDecodeError as error:
-                raise LogError(f"{path} is no UTF-8 text after line {line - 1}: {error}. Convert it "
-                               "to UTF-8.") from error
-            if fields:
-                yield line, fields
+    patterns = [table + ending for ending in ENDINGS] + [f"{table}-*"]
+    found = [match for pattern in patterns for match in files.match(files.join(directory, pattern))]
+    found += files.match(files.join(directory, table, "*"))
+    parts = sorted((path, size) for path, size in found if path.endswith(ENDINGS))
+    formats = sorted({ending for path, _ in parts for ending in ENDINGS if path.endswith(ending)})
+    if len(formats) > 1:
+        raise LogError(f"{directory} holds {table} as {' and '.join(formats)}. Keep one of them.")
+    return [LogFile(table, path, size) for path, size in parts]
+
+
+def read_header(path: str) -> tuple[list[str], bool]:
+    """Return the names of a file's columns, and whether it has a row.
+
+    Raises:
+        LogError: for a file that is empty or cannot be read.
+    """
+    if path.endswith(".parquet"):
+        schema, has_row = parquet_rows.read_schema(path)
+        return list(schema), has_row
+    return (csv_rows if _is_csv(path) else json_rows).read_header(path)
+
+
+def read_rows(path: str, columns: Sequence[str], report: FileReport) -> Iterator[pl.DataFrame]:
+    """Stream some columns of a file; see `read_rows` of each format."""
+    if path.endswith(".parquet"):
+        return parquet_rows.read_rows(path, columns, report)
+    return (csv_rows if _is_csv(path) else json_rows).read_rows(path, columns, report)
+
+
+def require(path: str, columns: Sequence[str], needs_row: bool = True) -> list[str]:
+    """Check that a file has columns, and a row unless it needs none, and return all its columns.
+
+    Raises:
+        LogError: for what is not there.
+    """
+    header, has_row = read_header(path)
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise LogError(f"{path} has no column {', '.join(missing)}. Its header: {', '.join(header)}.")
+    if needs_row and not has_row:
+        raise LogError(f"{path} has a header but no row. Bring a log with events.")
+    return header
+
+
+def require_flat(path: str, columns: Sequence[str]) -> None:
+    """Check that columns of a Parquet file hold text, numbers, times or lists of them; other formats tell by row.
+
+    Raises:
+        LogError: for a column that holds something else.
+    """
+    if not path.endswith(".parquet"):
+        return
+    schema, _ = parquet_rows.read_schema(path)
+    for name in columns:
+        dtype = schema[name]
+        inner = dtype.inner if isinstance(dtype, pl.List | pl.Array) else dtype
+        if inner.is_nested() or inner == pl.Binary:
+            raise LogError(f"{path}: {name} should hold text, numbers, times or lists of them. Received: {dtype}.")
+
+
+def _is_csv(path: str) -> bool:
+    return path.removesuffix(files.GZIP).endswith(".csv")
