@@ -85,7 +85,8 @@ def format_counts(report: dict[str, Any]) -> str:
               for file in report["files"] if file["bad_rows"]]
     lines += [f"{file['file']}: {sum(entry['rows'] for entry in file['repaired']):,} rows repaired "
               f"({format_reasons(file['repaired'])})" for file in report["files"] if file["repaired"]]
-    lines += [f"{count:,} {RULES[name]}" for name, count in report["rules"].items() if count]
+    if applied := [f"{count:,} {RULES[name]}" for name, count in report["rules"].items() if count]:
+        lines.append("; ".join(applied))
     return "\n".join(lines)
 
 
