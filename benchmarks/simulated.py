@@ -54,18 +54,20 @@ def read(log_dir: Path, seed: int) -> Simulated:
     time, search_time = (frame["timestamp"].to_numpy() for frame in (events.clicks, events.searches))
     ends = offsets(np.bincount(user, minlength=events.users))
     search_ends = offsets(np.bincount(searcher, minlength=events.users))
-    # Searches strictly earlier than each click: a search follows nothing that has its own time.
+    # Places of the first searches and clicks that are not strictly earlier than each click.
     first = time.min()
     scale = 1 << 40  # above the milliseconds of any log
-    before = np.searchsorted(searcher * scale + search_time - first, user * scale + time - first)
+    own = user * scale + time - first
+    before, clicks_before = (np.searchsorted(keys, own) for keys in (searcher * scale + search_time - first, own))
     counts = np.diff(ends)
     kept = np.where(counts > HELD_OUT, counts - HELD_OUT, counts)
-    timelines = _timelines(events, ends, search_ends, before, kept)
+    timelines = _timelines(events, ends, search_ends, before, clicks_before, kept)
     asked = np.flatnonzero(counts > HELD_OUT)
     targets = ends[1:][asked, None] - HELD_OUT + np.arange(HELD_OUT)
     rng = np.random.default_rng(seed)
     eval_requests, test_requests = (
-        _requests(events, part.ravel(), ends, search_ends, before, rng) for part in (targets[:, :1], targets[:, 1:]))
+        _requests(events, part.ravel(), ends, search_ends, before, clicks_before, rng)
+        for part in (targets[:, :1], targets[:, 1:]))
     relevant = _relevant(log_dir, events, targets[:, 1:].ravel(), search_ends, before)
     return Simulated(timelines, eval_requests, test_requests, relevant, events.sizes)
 
@@ -100,8 +102,9 @@ def _scan(log_dir: Path, name: str) -> pl.LazyFrame:
     return pl.scan_csv(next(log_dir.glob(f"{name}*")))
 
 
-def _timelines(
-    events: _Events, ends: np.ndarray, search_ends: np.ndarray, before: np.ndarray, kept: np.ndarray
+def _timelines(  # noqa: PLR0917 - one call
+    events: _Events, ends: np.ndarray, search_ends: np.ndarray, before: np.ndarray, clicks_before: np.ndarray,
+    kept: np.ndarray
 ) -> Timelines:
     at = _ranges(ends[:-1], kept)
     # A user's searches before the last click that is trained on, and those up to the first held out.
@@ -109,21 +112,22 @@ def _timelines(
     held_out = ends[:-1] + kept < ends[1:]
     searches = np.where(held_out, before[next_click], search_ends[1:]) - search_ends[:-1]
     seen = before[at] - np.repeat(search_ends[:-1], kept)
-    is_first = np.isin(at, ends[:-1])
+    seen_clicks = clicks_before[at] - np.repeat(ends[:-1], kept)
     return Timelines(
         users=np.arange(events.users, dtype=np.int32) + FIRST_KNOWN_ID,
         rec_items=events.clicks["item"].to_numpy()[at].astype(np.int32), rec_offsets=offsets(kept),
         **_searches(events, search_ends[:-1], searches),
-        rec_searches_before=seen.astype(np.int32), rec_is_target=(~is_first | (seen > 0)).astype(np.int32))
+        rec_clicks_before=seen_clicks.astype(np.int32), rec_searches_before=seen.astype(np.int32),
+        rec_is_target=(seen_clicks + seen > 0).astype(np.int32))
 
 
 def _requests(  # noqa: PLR0917 - one call
     events: _Events, targets: np.ndarray, ends: np.ndarray, search_ends: np.ndarray, before: np.ndarray,
-    rng: np.random.Generator
+    clicks_before: np.ndarray, rng: np.random.Generator
 ) -> Requests:
     user, item = (events.clicks[name].to_numpy() for name in ("user", "item"))
     owner = user[targets]
-    history = targets - ends[owner]
+    history = clicks_before[targets] - ends[owner]
     return Requests(
         users=(owner + FIRST_KNOWN_ID).astype(np.int32),
         rec_items=item[_ranges(ends[owner], history)].astype(np.int32), rec_offsets=offsets(history),

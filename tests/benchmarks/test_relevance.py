@@ -57,14 +57,16 @@ def test_arrays_hold_what_the_files_hold(directory, log):
         assert timelines.rec_offsets[user + 1] - timelines.rec_offsets[user] == len(kept)
         before = [sum(search[0] < time for search in searches) for time, _ in clicks]
         np.testing.assert_array_equal(timelines.rec_searches_before[mine], before[:len(kept)])
-        np.testing.assert_array_equal(
-            timelines.rec_is_target[mine], [int(place > 0 or before[place] > 0) for place in range(len(kept))])
+        clicks_before = [sum(click[0] < time for click in clicks) for time, _ in clicks]
+        np.testing.assert_array_equal(timelines.rec_clicks_before[mine], clicks_before[:len(kept)])
+        known = [int(earlier + searched > 0) for earlier, searched in zip(clicks_before, before, strict=True)]
+        np.testing.assert_array_equal(timelines.rec_is_target[mine], known[:len(kept)])
         seen = searches if kept is clicks else searches[:before[len(kept)]]
         _compare(timelines, user, kept, seen, raw, dense)
         for place in range(len(kept), len(clicks)):
             requests, row = (log.eval_requests, request // HELD_OUT) if place == len(kept) else (
                 log.test_requests, request // HELD_OUT * (HELD_OUT - 1) + place - len(kept) - 1)
-            _compare(requests, row, clicks[:place], searches[:before[place]], raw, dense)
+            _compare(requests, row, clicks[:clicks_before[place]], searches[:before[place]], raw, dense)
             raw["item"].append(clicks[place][1])
             dense["item"].append(requests.candidates[row, requests.label[row]])
             request += 1
