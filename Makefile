@@ -25,7 +25,7 @@ run: $(STAMP) ## Run the pipeline: raw logs in, pushed model out
 	$(BIN)/tfx run create --pipeline_path tfx_pipeline/
 
 test: lint ## Check the code, then run all tests
-	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP) ## Ruff, mypy and the import contracts
 	$(BIN)/ruff check .
