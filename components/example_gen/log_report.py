@@ -81,10 +81,7 @@ def format_counts(report: dict[str, Any]) -> str:
     ]
     if before := sum(file["read_before"] for file in report["files"]):
         lines.append(f"{before} of {len(report['files'])} files as an earlier run read them")
-    lines += [f"{file['file']}: {file['bad_rows']:,} of {file['rows']:,} rows set aside ({format_reasons(file['bad'])})"
-              for file in report["files"] if file["bad_rows"]]
-    lines += [f"{file['file']}: {sum(entry['rows'] for entry in file['repaired']):,} rows repaired "
-              f"({format_reasons(file['repaired'])})" for file in report["files"] if file["repaired"]]
+    lines += [_rows(file) for file in report["files"] if file["bad_rows"] or file["repaired"]]
     if applied := [f"{count:,} {RULES[name]}" for name, count in report["rules"].items() if count]:
         lines.append("; ".join(applied))
     return "\n".join(lines)
@@ -93,6 +90,16 @@ def format_counts(report: dict[str, Any]) -> str:
 def format_reasons(entries: list[dict[str, Any]]) -> str:
     """Say why rows of a file were set aside or repaired, the most frequent reason first."""
     return "; ".join(f"{entry['reason']}: {entry['rows']:,}{_first(entry)}" for entry in entries)
+
+
+def _rows(file: dict[str, Any]) -> str:
+    parts = []
+    if file["bad_rows"]:
+        parts.append(f"{file['bad_rows']:,} of {file['rows']:,} rows set aside ({format_reasons(file['bad'])})")
+    if file["repaired"]:
+        repaired = sum(entry["rows"] for entry in file["repaired"])
+        parts.append(f"{repaired:,} rows repaired ({format_reasons(file['repaired'])})")
+    return f"{file['file']}: {'; '.join(parts)}"
 
 
 def _first(entry: dict[str, Any]) -> str:
