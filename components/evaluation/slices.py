@@ -69,6 +69,6 @@ def _popular(timelines: Timelines, share: float, largest: int) -> np.ndarray:
     counts = np.bincount(known, minlength=largest + 1)
     falling = np.sort(counts)[::-1]
     # The head ends with the first item that brings it to its share.
-    last = np.searchsorted(np.cumsum(falling), share * len(known))
+    last = int(np.searchsorted(np.cumsum(falling), share * len(known)))
     least = falling[min(last, len(falling) - 1)]
     return counts >= max(least, 1)
