@@ -37,7 +37,7 @@ def _rows(mask):
 
 def test_every_slice_by_hand():
     # Item 2 has 3 of 8 clicks on known items; with 3 and 4, which have 2 each, it reaches half of them.
-    timelines = _timelines([1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 4, 5])
+    timelines = _timelines([1] * 8 + [2, 2, 2, 3, 3, 4, 4, 5])
     requests = _requests(targets=[1, 2, 3, 4, 5, 7], clicks=[0, 1, 4, 5, 19, 20], searches=[0, 2, 3, 10, 0, 9])
     masks = slice_masks(requests, timelines)
     assert {name: _rows(mask) for name, mask in masks.items()} == {
