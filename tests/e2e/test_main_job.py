@@ -181,8 +181,7 @@ def test_requests_and_ranks_of_the_raw_split_stand_in_one_order(first_run, works
     raw = list(tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator())
     labels = [_integers(tf.train.Example.FromString(one), contract.LABEL)[0] for one in raw]
     np.testing.assert_array_equal(requests.label, labels)
-    model = _glob(workspace, "GrpoTrainer/model/*/Format-Serving")[0]
-    ranks = saved_model_ranks(model, files, batch_size=100)
+    ranks = saved_model_ranks(str(first_run.version), files, batch_size=100)
     reported = first_run.figures["metrics"]["candidate"]
     assert ranking_metrics(ranks, list(reported)) == pytest.approx(reported, abs=1e-6)
 
