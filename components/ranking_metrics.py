@@ -1,4 +1,7 @@
-"""HR@k and NDCG@k for the TFX Evaluator, from the rank that the `rank_eval` signature returns."""
+"""HR@k, NDCG@k and MRR for the TFX Evaluator, from the rank that the `rank_eval` signature returns.
+
+Ties are settled where the rank is made, by `model.metrics.pessimistic_rank`; here is nothing left to settle.
+"""
 
 import functools
 import math
@@ -46,6 +49,10 @@ def _discounted_hit(rank: float, k: int) -> float:
     return 1.0 / math.log2(rank + 1.0) if rank <= k else 0.0
 
 
+def _reciprocal(rank: float) -> float:
+    return 1.0 / rank
+
+
 # TFMA looks the parameters up by name, among those that are not keyword-only.
 def _computations(  # noqa: PLR0917
     gain: Callable[[float], float],
@@ -84,3 +91,11 @@ class RankNDCG(metric_types.Metric):
         name = name or f"NDCG@{k}"
         make = functools.partial(_computations, functools.partial(_discounted_hit, k=k), name)
         super().__init__(metric_util.merge_per_key_computations(make), k=k, name=name)
+
+
+class RankMRR(metric_types.Metric):
+    """MRR with one positive: the mean of 1 / rank over all requests, whatever the rank."""
+
+    def __init__(self, name: str = "MRR") -> None:
+        make = functools.partial(_computations, _reciprocal, name)
+        super().__init__(metric_util.merge_per_key_computations(make), name=name)

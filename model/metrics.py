@@ -1,4 +1,4 @@
-"""Rank of the clicked item among its candidates, HR@k and NDCG@k."""
+"""Rank of the clicked item among its candidates, HR@k, NDCG@k and MRR."""
 
 import math
 from collections.abc import Mapping
@@ -9,7 +9,9 @@ import tensorflow as tf
 def pessimistic_rank(scores: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
     """Rank of the positive: 1 + the number of other candidates that score as high or higher.
 
-    Ties, saturated scores and NaN count against the model, and the order of the candidates means nothing.
+    This is the tie rule of every figure of this project: ties, saturated scores and NaN count against the model, and
+    the order of the candidates means nothing. So a constant scorer ranks every positive last: HR@k and NDCG@k are 0 for
+    k < C and MRR is 1 / C, at most what chance reaches; and a sigmoid that saturates gains nothing.
 
     Args:
         scores: `[..., C]`.
@@ -33,10 +35,22 @@ def ndcg(ranks: tf.Tensor, k: int) -> tf.Tensor:
     return hit_ratio(ranks, k) * math.log(2.0) / tf.math.log1p(tf.cast(ranks, tf.float32))
 
 
+def reciprocal_rank(ranks: tf.Tensor) -> tf.Tensor:
+    """1 / rank of each rank; its mean is MRR."""
+    return 1.0 / tf.cast(ranks, tf.float32)
+
+
+def metric_values(ranks: tf.Tensor, name: str) -> tf.Tensor:
+    """The metric `HR@k`, `NDCG@k` or `MRR` of each rank."""
+    if name == "MRR":
+        return reciprocal_rank(ranks)
+    kind, k = name.split("@")
+    return {"HR": hit_ratio, "NDCG": ndcg}[kind](ranks, int(k))
+
+
 def ranking_reward(ranks: tf.Tensor, weights: Mapping[str, float]) -> tf.Tensor:
-    """Weighted sum of metrics named `HR@k` or `NDCG@k`, of each rank: the reward of section 3.4.2."""
+    """Weighted sum of metrics named as in `metric_values`, of each rank: the reward of section 3.4.2."""
     total = tf.zeros(tf.shape(ranks))
     for name, weight in weights.items():
-        metric, k = name.split("@")
-        total += weight * {"HR": hit_ratio, "NDCG": ndcg}[metric](ranks, int(k))
+        total += weight * metric_values(ranks, name)
     return total

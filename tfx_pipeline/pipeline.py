@@ -96,7 +96,8 @@ def _components(settings: Settings) -> list[BaseComponent]:
         model=grpo.outputs["model"],
         baseline_model=baseline.outputs["baseline"],
         example_splits=["test"],
-        eval_config=eval_config(settings.evaluation.min_ndcg_5, settings.evaluation.max_ndcg_5_drop),
+        eval_config=eval_config(settings.evaluation.min_ndcg_5, settings.evaluation.max_ndcg_5_drop,
+                                settings.evaluation.ks),
     )
     pusher = Pusher(
         model=grpo.outputs["model"],

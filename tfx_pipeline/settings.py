@@ -44,11 +44,19 @@ class Vocabulary(BaseModel):
 
 
 class Evaluation(BaseModel):
-    """What a model must reach on the test split to be pushed."""
+    """What is measured on the test split, and what a model must reach there to be pushed."""
 
     model_config = ConfigDict(extra="forbid")
+    ks: tuple[PositiveInt, ...] = (1, 5, 10)
     min_ndcg_5: float
     max_ndcg_5_drop: float
+
+    @model_validator(mode="after")
+    def _ks_hold_that_of_the_thresholds(self) -> "Evaluation":
+        if 5 not in self.ks or len(set(self.ks)) < len(self.ks):
+            raise ValueError(f"`evaluation.ks` should hold 5, on whose NDCG the thresholds lie, and no number twice. "
+                             f"Received: {list(self.ks)}.")
+        return self
 
 
 class Settings(BaseSettings):

@@ -11,7 +11,7 @@ from tfx.orchestration import metadata
 
 from components.example_gen.log_report import format_counts
 from components.report.executor import FIGURES_FILE, PAGE_FILE, REQUEST_FILE
-from components.report.page import METRICS, why_not_pushed
+from components.report.page import metric_names, why_not_pushed
 from tfx_pipeline.console import Executions, RunConsole
 from tfx_pipeline.settings import Settings
 
@@ -55,10 +55,11 @@ def _overrides() -> str:
 
 
 def _metrics_table(metrics: dict[str, dict[str, float]]) -> Table:
-    table = Table("test split", *METRICS)
+    names = metric_names(metrics)
+    table = Table("test split", *names)
     for role, title in _ROLES:
         if role in metrics:
-            table.add_row(title, *(f"{metrics[role][name]:.4f}" for name in METRICS))
+            table.add_row(title, *(f"{metrics[role][name]:.4f}" for name in names))
     return table
 
 

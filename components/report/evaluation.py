@@ -23,4 +23,5 @@ def model_metrics(evaluation_uri: str) -> dict[str, dict[str, float]]:
 def _overall(result: Any) -> dict[str, float]:
     values = dict(result.slicing_metrics)[()][""][""]
     numbers = {name: value["doubleValue"] for name, value in values.items() if "doubleValue" in value}
-    return {name: float(number) for name, number in numbers.items() if "@" in name and not name.endswith("_diff")}
+    return {name: float(number) for name, number in numbers.items()
+            if name.startswith(("HR@", "NDCG@", "MRR")) and not name.endswith("_diff")}

@@ -12,7 +12,7 @@ from tfx.utils import io_utils
 
 from components.gates import read_verdict
 from components.report.evaluation import model_metrics
-from components.report.page import render
+from components.report.page import metric_names, render
 from components.report.popularity import popularity_metrics
 from components.report.sample_request import sample_request
 from components.split_files import split_files
@@ -46,13 +46,15 @@ class Executor(base_executor.BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         one = {key: artifact_utils.get_single_instance(artifacts) for key, artifacts in input_dict.items()}
+        metrics = model_metrics(one["evaluation"].uri)
+        metrics["popularity"] = popularity_metrics(
+            split_files(one["transformed_examples"], "train"), split_files(one["transformed_examples"], "test"),
+            metric_names(metrics))
         figures = {
             "name": exec_properties["run_name"],
             "log": json.loads(io_utils.read_string_file(os.path.join(one["log_report"].uri, "log_report.json"))),
             "data_check": dataclasses.asdict(read_verdict(one["verdict"])),
-            "metrics": {**model_metrics(one["evaluation"].uri),
-                        "popularity": popularity_metrics(split_files(one["transformed_examples"], "train"),
-                                                              split_files(one["transformed_examples"], "test"))},
+            "metrics": metrics,
             "blessed": bool(one["blessing"].get_int_custom_property("blessed")),
             "pushed": one["pushed_model"].get_string_custom_property("pushed_destination") or None,
             "version": one["pushed_model"].get_string_custom_property("pushed_version") or None,

@@ -7,7 +7,8 @@ import jinja2
 
 from components.example_gen.log_report import format_counts
 
-METRICS = ("HR@1", "HR@5", "HR@10", "NDCG@5", "NDCG@10")
+METRICS = ("HR@1", "HR@5", "HR@10", "NDCG@5", "NDCG@10", "MRR")
+"""What the settings measure unless told otherwise."""
 TEMPLATE = Path(__file__).with_name("run.md.j2")
 
 
@@ -21,7 +22,17 @@ def render(figures: dict[str, Any]) -> str:
     environment = jinja2.Environment(  # noqa: S701
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     return environment.from_string(TEMPLATE.read_text()).render(
-        metric_names=METRICS, why_not_pushed=why_not_pushed(figures), log_text=format_counts(figures["log"]), **figures)
+        metric_names=metric_names(figures["metrics"]), why_not_pushed=why_not_pushed(figures),
+        log_text=format_counts(figures["log"]), **figures)
+
+
+def metric_names(metrics: dict[str, dict[str, float]]) -> list[str]:
+    """Names of the candidate's metrics in the order of a table: HR, NDCG, MRR, each by k."""
+    def place(name: str) -> tuple[int, int]:
+        kind, _, k = name.partition("@")
+        return ("HR", "NDCG", "MRR").index(kind), int(k or 0)
+
+    return sorted(metrics["candidate"], key=place)
 
 
 def why_not_pushed(figures: dict[str, Any]) -> list[str]:

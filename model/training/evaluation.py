@@ -1,14 +1,18 @@
 """HR and NDCG of a model over stored requests."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
 from model.lcr_ser import LcrSer, PreparedItems
-from model.metrics import hit_ratio, ndcg, pessimistic_rank
+from model.metrics import metric_values, pessimistic_rank
 from model.training.requests import Requests
 from model.training.windows import RequestWindows
 
 MAIN_METRIC = "NDCG@5"
+METRICS = ("HR@1", "HR@5", "HR@10", "NDCG@5", "NDCG@10")
+"""In the order of the paper's tables."""
 BATCHES_A_BLOCK = 8
 """Items are prepared once for so many batches; the memory is that of their distinct candidates."""
 
@@ -66,11 +70,9 @@ class Evaluator:
         return ranking_metrics(self.ranks())
 
 
-def ranking_metrics(ranks: np.ndarray) -> dict[str, float]:
-    """Means of HR@1, HR@5, HR@10, NDCG@5 and NDCG@10 over ranks `[R]`."""
-    values = {f"HR@{k}": hit_ratio(ranks, k) for k in (1, 5, 10)}
-    values |= {f"NDCG@{k}": ndcg(ranks, k) for k in (5, 10)}
-    return {name: float(np.mean(value.numpy(), dtype=np.float64)) for name, value in values.items()}
+def ranking_metrics(ranks: np.ndarray, names: Sequence[str] = METRICS) -> dict[str, float]:
+    """Means over ranks `[R]` of metrics named `HR@k`, `NDCG@k` or `MRR`; those of the paper if none is named."""
+    return {name: float(np.mean(metric_values(ranks, name).numpy(), dtype=np.float64)) for name in names}
 
 
 def evaluate(model: LcrSer, requests: Requests, batch_size: int) -> dict[str, float]:

@@ -48,3 +48,8 @@ def test_every_gate_that_refused_gives_its_reason():
     reasons = page.why_not_pushed(figures(DRIFTED, blessed=False))
     assert [reason.split(":")[0] for reason in reasons] == ["DataCheck", "Evaluator"]
     assert page.why_not_pushed(figures(CLOSE)) == []
+
+
+def test_metrics_stand_in_the_order_of_a_table():
+    names = ["MRR", "NDCG@20", "HR@10", "HR@2", "NDCG@5"]
+    assert page.metric_names({"candidate": dict.fromkeys(names, 0.5)}) == ["HR@2", "HR@10", "NDCG@5", "NDCG@20", "MRR"]

@@ -163,6 +163,29 @@ def test_popularity_agrees_with_clicks_counted_from_the_raw_examples(test_exampl
     assert reported["HR@10"] == pytest.approx(hits / len(test_examples), abs=1e-9)
 
 
+def test_requests_and_ranks_of_the_raw_split_stand_in_one_order(first_run, workspace):
+    from components.evaluation.ranks import raw_requests, saved_model_ranks
+    from model.training.evaluation import ranking_metrics
+    from model.training.requests import read_requests
+
+    files = _glob(workspace, "LogExampleGen/examples/*/Split-test/*")
+    requests = raw_requests(_glob(workspace, "Transform/transform_graph/*")[0], files, batch_size=100)
+    transformed = read_requests(_glob(workspace, "Transform/transformed_examples/*/Split-test/*"))
+    by_user, by_user_transformed = np.argsort(requests.users), np.argsort(transformed.users)
+    for name in ("users", "candidates", "label"):
+        np.testing.assert_array_equal(
+            getattr(requests, name)[by_user], getattr(transformed, name)[by_user_transformed])
+    for name in ("rec_offsets", "search_offsets"):
+        np.testing.assert_array_equal(
+            np.diff(getattr(requests, name))[by_user], np.diff(getattr(transformed, name))[by_user_transformed])
+    raw = list(tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator())
+    labels = [_integers(tf.train.Example.FromString(one), contract.LABEL)[0] for one in raw]
+    np.testing.assert_array_equal(requests.label, labels)
+    ranks = saved_model_ranks(str(first_run.version), files, batch_size=100)
+    reported = first_run.figures["metrics"]["candidate"]
+    assert ranking_metrics(ranks, list(reported)) == pytest.approx(reported, abs=1e-6)
+
+
 def test_a_second_run_takes_everything_from_the_cache_and_pushes_nothing(first_run, workspace):
     pushed = workspace.versions
     result = workspace.command("run", "create", "--pipeline_path", str(ROOT / "tfx_pipeline" / "local_runner.py"))

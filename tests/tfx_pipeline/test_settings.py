@@ -70,6 +70,9 @@ def test_requests_are_stored_as_long_as_the_model_looks_back(monkeypatch):
     ("LCR_SER_SUPERVISED__BATCH_SIZE", "many", "batch_size"),
     ("LCR_SER_VOCABULARY__ITEMS", "md5", "vocabulary.items"),
     ("LCR_SER_VOCABULARY__MAX_WORDS", "0", "vocabulary.max_words"),
+    ("LCR_SER_EVALUATION__KS", "[1, 10]", "`evaluation.ks` should hold 5"),
+    ("LCR_SER_EVALUATION__KS", "[5, 5]", "`evaluation.ks` should hold 5"),
+    ("LCR_SER_EVALUATION__KS", "[0, 5]", "evaluation.ks"),
 ])
 def test_a_wrong_setting_is_named(monkeypatch, name, value, message):
     monkeypatch.setenv(name, value)

@@ -1,0 +1,74 @@
+"""Slices of test requests: by what is known of the user, and by what is known of the target."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from model.inputs import FIRST_KNOWN_ID, UNKNOWN_ID
+from model.training.requests import Requests
+from model.training.timelines import Timelines
+
+ALL = "all"
+CLICK_BINS = (0, 1, 5, 10, 20)
+SEARCH_BINS = (0, 1, 3, 10)
+HEAD_SHARE = 0.5
+
+
+def slice_masks(
+    requests: Requests,
+    timelines: Timelines,
+    *,
+    click_bins: Sequence[int] = CLICK_BINS,
+    search_bins: Sequence[int] = SEARCH_BINS,
+    head_share: float = HEAD_SHARE,
+) -> dict[str, np.ndarray]:
+    """Which requests are in which slice.
+
+    Histories are counted as they are stored, which is at most as long as the model looks back.
+
+    Args:
+        requests: of the test split.
+        timelines: the training log, whose clicks say which items are popular.
+        click_bins: least clicks of each bin of history length, ascending; the last bin has no end.
+        search_bins: the same of searches in the history.
+        head_share: popular are the most clicked items that together hold this share of the training clicks on known
+            items; items that are clicked as often as the last of them are popular too.
+
+    Returns:
+        bool `[R]` by name: `all`; `searches: none` and `searches: some`; one for each bin; and `target: popular`,
+        `target: rare` and `target: new`, which is one that the vocabulary does not hold. Slices may be empty.
+    """
+    clicks, searches = np.diff(requests.rec_offsets), np.diff(requests.search_offsets)
+    target = requests.candidates[np.arange(len(requests)), requests.label]
+    is_new, is_popular = target == UNKNOWN_ID, _popular(timelines, head_share, int(target.max(initial=0)))[target]
+    return {
+        ALL: np.ones(len(requests), bool),
+        "searches: none": searches == 0,
+        "searches: some": searches > 0,
+        **_bins("clicks in history", clicks, click_bins),
+        **_bins("searches in history", searches, search_bins),
+        "target: popular": is_popular,
+        "target: rare": ~is_popular & ~is_new,
+        "target: new": is_new,
+    }
+
+
+def _bins(title: str, counts: np.ndarray, begins: Sequence[int]) -> dict[str, np.ndarray]:
+    """Masks of `begins[i] <= counts < begins[i + 1]`."""
+    if sorted(set(begins)) != list(begins) or not begins or begins[0] != 0:
+        raise ValueError(f"Bins should begin at 0 and ascend. Received: {list(begins)}.")
+    number = np.searchsorted(begins, counts, side="right") - 1
+    names = [str(begin) if end == begin + 1 else f"{begin} to {end - 1}"
+             for begin, end in zip(begins, begins[1:], strict=False)]
+    return {f"{title}: {name}": number == at for at, name in enumerate([*names, f"{begins[-1]} or more"])}
+
+
+def _popular(timelines: Timelines, share: float, largest: int) -> np.ndarray:
+    """Whether each id is a popular item, bool `[at least largest + 1]`."""
+    known = timelines.rec_items[timelines.rec_items >= FIRST_KNOWN_ID]
+    counts = np.bincount(known, minlength=largest + 1)
+    falling = np.sort(counts)[::-1]
+    # The head ends with the first item that brings it to its share.
+    last = int(np.searchsorted(np.cumsum(falling), share * len(known)))
+    least = falling[min(last, len(falling) - 1)]
+    return counts >= max(least, 1)
