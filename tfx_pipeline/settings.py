@@ -51,6 +51,13 @@ class Evaluation(BaseModel):
     max_ndcg_5_drop: float
 
 
+class Push(BaseModel):
+    """How a model is pushed."""
+
+    model_config = ConfigDict(extra="forbid")
+    keep_versions: PositiveInt
+
+
 class Settings(BaseSettings):
     """Everything that a run depends on.
 
@@ -73,6 +80,7 @@ class Settings(BaseSettings):
     warm_start: bool
     grpo: dict[str, Any]
     evaluation: Evaluation
+    push: Push
 
     @classmethod
     def settings_customise_sources(
