@@ -9,10 +9,13 @@ from tfx.dsl.io import filesystem_registry
 from tfx.dsl.io.plugins.local import LocalFilesystem
 from tfx.types import standard_artifacts
 
+from components.baseline_finder.executor import newest_version
 from components.gates import GateVerdict, Verdict, write_verdict
 from components.pusher import executor as pusher
 from components.pusher import remote
 from components.pusher.manifest import Facts, find_damage, read_manifest
+from components.pusher.rollback import rollback
+from serving.versions import find_versions
 
 
 class Buckets(LocalFilesystem):
@@ -95,6 +98,17 @@ def test_a_push_is_what_the_report_and_the_keeper_of_statistics_read(run, tmp_pa
     assert (pushed, destination, reason) == (1, str(tmp_path / "serving" / version), "")
     assert read_manifest(Path(destination)).facts == Facts({"NDCG@5": 0.25}, "of the log", "of the code")
     assert run() == (0, version, destination, f"unchanged: version {version} is this model already")
+
+
+def test_after_a_rollback_the_served_version_is_the_last_pushed_one_to_all_readers(run, tmp_path):
+    first, second = run("a")[1], run("b")[1]
+    assert newest_version(str(tmp_path / "serving")).endswith(second)
+    rollback(tmp_path / "serving")
+    assert newest_version(str(tmp_path / "serving")).endswith(first)
+    assert list(find_versions(tmp_path / "serving")) == [int(first)]
+    assert run("b")[:3] == (0, "", "")  # a person withdrew it
+    assert run("c")[0] == 1
+    assert len(find_versions(tmp_path / "serving")) == 2
 
 
 @pytest.mark.parametrize(("blessed", "verdicts", "reason"), [

@@ -70,6 +70,7 @@ def test_requests_are_stored_as_long_as_the_model_looks_back(monkeypatch):
     ("LCR_SER_SUPERVISED__BATCH_SIZE", "many", "batch_size"),
     ("LCR_SER_VOCABULARY__ITEMS", "md5", "vocabulary.items"),
     ("LCR_SER_VOCABULARY__MAX_WORDS", "0", "vocabulary.max_words"),
+    ("LCR_SER_PUSH__KEEP_VERSIONS", "0", "push.keep_versions"),
 ])
 def test_a_wrong_setting_is_named(monkeypatch, name, value, message):
     monkeypatch.setenv(name, value)
