@@ -22,7 +22,7 @@ def push(model_dir: Path, serving_dir: str, facts: Facts, keep: int) -> Pushed:
 
     The manifest goes first and claims the number; `saved_model.pb`, without which nothing loads a version, goes last.
     There is no lock that all such file systems have: of two pushes within the moment between choosing a number and
-    claiming it, the first one fails, and the second one is written.
+    claiming it the first one fails, and may have written over a file of the second one, which its manifest then shows.
 
     Args:
         model_dir: a SavedModel on this machine.
