@@ -112,11 +112,14 @@ def test_the_last_versions_are_kept(model, serving, clock):
 
 
 def test_what_a_killed_push_left_is_removed_by_the_next(model, serving, clock):
-    left = serving / ".push" / "staging" / "999" / "variables"
-    left.mkdir(parents=True)
-    (left / "half").write_text("")
     _push_all(model, serving, "a")
-    assert not (serving / ".push" / "staging").exists()
+    for content, version in (("a", "1000"), ("b", "1001")):  # one that pushes nothing, one of the same number
+        left = serving / ".push" / "staging" / "1001"
+        left.mkdir(parents=True)
+        (left / "saved_model.pb").write_text("half")
+        assert _push_all(model, serving, content) == [int(version)]
+        assert not left.exists()
+    assert find_damage(serving / "1001") == []
 
 
 def test_two_pushers_at_once_follow_each_other(model, serving, clock):
