@@ -58,11 +58,12 @@ def push(model_dir: Path, serving_dir: Path, facts: Facts, keep: int) -> Pushed:
         staging = staging_dir(serving_dir)
         shutil.rmtree(staging, ignore_errors=True)
         files = file_table(model_dir)
-        known = _known(serving_dir, model_fingerprint(files))
+        with locked(serving_dir, "versions"):  # a rollback moves what is read here
+            known, taken = _known(serving_dir, model_fingerprint(files)), _taken(serving_dir)
         if known is not None:
             return known
         now = time.time()
-        version = next_version(_taken(serving_dir), now)
+        version = next_version(taken, now)
         manifest = Manifest(version, model_fingerprint(files), now, files, facts)
         _build(model_dir, staging / str(version), manifest)
         with locked(serving_dir, "versions"):
