@@ -4,6 +4,7 @@ Upstream's `run create` knows pipelines by the name under which `pipeline create
 directory or a runner file as well, registers it and runs it, in one process. Installed as `tfx` and `lcr-ser`.
 """
 
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -14,18 +15,21 @@ import click
 from tfx_pipeline import quiet
 
 RUNNER_FILE = "local_runner.py"
+_LIGHT = {
+    "simulate": "tfx_pipeline.simulate",
+    "simulate-report": "tfx_pipeline.simulate_report",
+    "models": "tfx_pipeline.models",
+    "rollback": "tfx_pipeline.models",
+}
+"""Commands that are run by themselves: loading TFX takes many seconds and 700 MB, and they need none of it."""
 
 
 def main() -> None:
     """Run the command line."""
-    from tfx_pipeline.simulate import simulate
-    from tfx_pipeline.simulate_report import simulate_report
-
     program = os.path.basename(sys.argv[0])
-    for command in (simulate, simulate_report):
-        # By themselves: loading TFX takes many seconds and 700 MB, and the simulator needs none of it.
-        if sys.argv[1:2] == [command.name]:
-            command(sys.argv[2:], prog_name=f"{program} {command.name}")
+    name = "".join(sys.argv[1:2])
+    if name in _LIGHT:
+        _light_command(name)(sys.argv[2:], prog_name=f"{program} {name}")
     quiet.set_environment()
     # Upstream calls a bare `pip`, which a virtual environment that is not activated does not have on its path.
     os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")
@@ -37,11 +41,14 @@ def main() -> None:
     _accept_pipeline_path(run.run_group.commands["create"])
     for name in ("create", "update", "compile"):
         _make_pipeline_path_absolute(pipeline.pipeline_group.commands[name])
-    cli_group.add_command(score)
-    cli_group.add_command(simulate)
-    cli_group.add_command(simulate_report)
+    for command in (score, *map(_light_command, _LIGHT)):
+        cli_group.add_command(command)
     cli_group.callback = None  # it only prints "CLI"
     cli_group(prog_name=program)
+
+
+def _light_command(name: str) -> click.Command:
+    return cast(click.Command, getattr(importlib.import_module(_LIGHT[name]), name.replace("-", "_")))
 
 
 def _make_pipeline_path_absolute(command: click.Command) -> None:

@@ -9,10 +9,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tfx.components import Evaluator, ExampleValidator, Pusher, StatisticsGen, Trainer, Transform
+from tfx.components import Evaluator, ExampleValidator, StatisticsGen, Trainer, Transform
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
+from tfx.proto import trainer_pb2, transform_pb2
 
 import components
 from components.baseline_finder.component import BaselineFinder, WarmStartFinder
@@ -21,6 +21,7 @@ from components.data_check.component import DataCheck
 from components.example_gen.component import LogExampleGen
 from components.example_gen.fingerprint import fingerprint
 from components.judgement import eval_config
+from components.pusher.component import Pusher
 from components.report.component import RunReport
 from components.source_hash import source_hash
 from components.statistics_keeper.component import StatisticsKeeper
@@ -102,10 +103,12 @@ def _components(settings: Settings) -> list[BaseComponent]:
     pusher = Pusher(
         model=grpo.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
-        # The stock Pusher takes a second blessing under this name alone.
-        infra_blessing=data_check.outputs["blessing"],
-        push_destination=pusher_pb2.PushDestination(
-            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(settings.serving_dir))),
+        verdict=data_check.outputs["verdict"],
+        evaluation=evaluator.outputs["evaluation"],
+        examples=examples,
+        serving_dir=str(settings.serving_dir),
+        keep_versions=settings.push.keep_versions,
+        code_hash=source_hash("components", "model"),
     )
     keeper = StatisticsKeeper(
         statistics=statistics.outputs["statistics"], pushed_model=pusher.outputs["pushed_model"],

@@ -59,6 +59,13 @@ class Evaluation(BaseModel):
         return self
 
 
+class Push(BaseModel):
+    """How a model is pushed."""
+
+    model_config = ConfigDict(extra="forbid")
+    keep_versions: PositiveInt
+
+
 class Settings(BaseSettings):
     """Everything that a run depends on.
 
@@ -81,6 +88,7 @@ class Settings(BaseSettings):
     warm_start: bool
     grpo: dict[str, Any]
     evaluation: Evaluation
+    push: Push
 
     @classmethod
     def settings_customise_sources(

@@ -42,7 +42,7 @@ def show_summary(settings: Settings, store: Any, executions: Executions, console
     for reason in why_not_pushed(figures):
         console.line(f"{reason}; nothing was pushed")
     if figures["pushed"]:
-        again = "" if "Pusher" in executions.executed else " (unchanged)"
+        again = "" if "Pusher" in executions.executed and not figures["push_reason"] else " (unchanged)"
         console.line(f"pushed version  {figures['pushed']}{again}")
     console.line(f"run page        {settings.run_dir / PAGE_FILE}")
     console.line(f"next            {_overrides() + 'make score' if figures['pushed'] else 'read the run page'}")

@@ -23,10 +23,7 @@ class DataCheckSpec(ComponentSpec):
         "schema": ChannelParameter(type=standard_artifacts.Schema),
         "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies),
     }
-    OUTPUTS = {
-        "verdict": ChannelParameter(type=GateVerdict),
-        "blessing": ChannelParameter(type=standard_artifacts.InfraBlessing),
-    }
+    OUTPUTS = {"verdict": ChannelParameter(type=GateVerdict)}
 
 
 class DataCheck(base_beam_component.BaseBeamComponent):
@@ -54,7 +51,7 @@ class DataCheck(base_beam_component.BaseBeamComponent):
             statistics=statistics, schema=schema, anomalies=anomalies, settings=settings.to_json(),
             serving_dir=serving_dir, statistics_dir=statistics_dir,
             requests_fingerprint=requests_fingerprint(settings.serving_requests), code_hash=code_hash,
-            verdict=types.Channel(type=GateVerdict), blessing=types.Channel(type=standard_artifacts.InfraBlessing)))
+            verdict=types.Channel(type=GateVerdict)))
 
 
 def requests_fingerprint(pattern: str | None) -> str:

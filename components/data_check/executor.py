@@ -16,9 +16,7 @@ from components.data_check.comparison import Measurement, Statistics, compare
 from components.data_check.judge import GATE, judge
 from components.data_check.pushed_statistics import find, split_statistics
 from components.data_check.settings import DataCheckSettings
-from components.gates import Verdict, write_verdict
-
-_BLESSING_FILES = {True: "INFRA_BLESSED", False: "INFRA_NOT_BLESSED"}
+from components.gates import write_verdict
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -30,7 +28,6 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         anomalies: of ExampleValidator.
     output_dict:
         verdict: a `GateVerdict`.
-        blessing: the same as an `InfraBlessing`, for the stock Pusher, which takes no other second opinion.
     exec_properties:
         settings: JSON of `DataCheckSettings`.
         serving_dir: directory of pushed versions.
@@ -64,7 +61,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             schema = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(one["schema"].uri))
             anomalies["serving requests"] = tfdv.validate_statistics(served, schema)
             measurements += compare(current, served, settings.skew, "skew")
-        _write(judge(anomalies, measurements, notes), one)
+        write_verdict(one["verdict"], judge(anomalies, measurements, notes))
 
     def _served_statistics(self, pattern: str) -> Statistics:
         """Statistics of request Examples, as StatisticsGen makes them."""
@@ -83,10 +80,3 @@ def _schema_anomalies(artifact: types.Artifact) -> dict[str, anomalies_pb2.Anoma
     splits = artifact_utils.decode_split_names(artifact.split_names)
     return {split: anomalies_pb2.Anomalies.FromString(
         io_utils.read_bytes_file(os.path.join(artifact.uri, f"Split-{split}", "SchemaDiff.pb"))) for split in splits}
-
-
-def _write(verdict: Verdict, outputs: dict[str, types.Artifact]) -> None:
-    write_verdict(outputs["verdict"], verdict)
-    blessing = outputs["blessing"]
-    blessing.set_int_custom_property("blessed", int(verdict.passed))
-    io_utils.write_string_file(os.path.join(blessing.uri, _BLESSING_FILES[verdict.passed]), "")

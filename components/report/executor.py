@@ -58,6 +58,7 @@ class Executor(base_executor.BaseExecutor):
             "blessed": bool(one["blessing"].get_int_custom_property("blessed")),
             "pushed": one["pushed_model"].get_string_custom_property("pushed_destination") or None,
             "version": one["pushed_model"].get_string_custom_property("pushed_version") or None,
+            "push_reason": one["pushed_model"].get_string_custom_property("reason") or None,
         }
         page = artifact_utils.get_single_instance(output_dict["page"])
         io_utils.write_string_file(os.path.join(page.uri, FIGURES_FILE), json.dumps(figures, indent=2))

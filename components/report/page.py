@@ -40,4 +40,6 @@ def why_not_pushed(figures: dict[str, Any]) -> list[str]:
     reasons = [f"{figures['data_check']['gate']}: {reason}" for reason in figures["data_check"]["reasons"]]
     if not figures["blessed"]:
         reasons.append("Evaluator: NDCG@5 is below the threshold, or too far below the last pushed model's")
+    if figures.get("push_reason") and not reasons:  # otherwise it repeats what the gates said
+        reasons.append(f"Pusher: {figures['push_reason']}")
     return reasons

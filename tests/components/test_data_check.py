@@ -1,7 +1,5 @@
 """DataCheck stops the push: the components' own executors in turn, on statistics that TFDV made."""
 
-import json
-import types
 from pathlib import Path
 
 import apache_beam as beam
@@ -9,7 +7,6 @@ import in_memory_statistics
 import pytest
 import tensorflow as tf
 from tfx.components.example_validator.executor import Executor as ExampleValidator
-from tfx.components.pusher.executor import Executor as Pusher
 from tfx.types import artifact_utils, standard_artifacts
 
 from benchmarks.transform_graph import BEAM_ARGUMENTS, SCHEMA_FILE, example
@@ -19,6 +16,7 @@ from components.data_check.executor import Executor as DataCheck
 from components.data_check.pushed_statistics import find
 from components.data_check.settings import DataCheckSettings
 from components.gates import GateVerdict, read_verdict
+from components.pusher.executor import Executor as Pusher
 from components.statistics_keeper.component import Executor as StatisticsKeeper
 from components.statistics_keeper.component import KeptStatistics
 
@@ -68,23 +66,23 @@ class Runs:
 
     def _check_and_push(self, statistics, schema, anomalies, settings):
         verdict = self.artifact(GateVerdict, "verdict")
-        blessing = self.artifact(standard_artifacts.InfraBlessing, "blessing")
         context = DataCheck.Context(
             tmp_dir=str(self.folder), unique_id=str(self.number),
             make_beam_pipeline_fn=lambda: beam.Pipeline(argv=BEAM_ARGUMENTS))
         directories = {"serving_dir": str(self.folder / "serving"), "statistics_dir": str(self.folder / "statistics")}
         DataCheck(context).Do(
             {"statistics": [statistics], "schema": [schema], "anomalies": [anomalies]},
-            {"verdict": [verdict], "blessing": [blessing]}, {"settings": settings.to_json(), **directories})
+            {"verdict": [verdict]}, {"settings": settings.to_json(), **directories})
         model = self.artifact(standard_artifacts.Model, "model")
         Path(model.uri, "Format-Serving").mkdir(parents=True)
-        Path(model.uri, "Format-Serving", "saved_model.pb").write_text("a model")
+        Path(model.uri, "Format-Serving", "saved_model.pb").write_text(f"model {self.number}")
         pushed = self.artifact(standard_artifacts.PushedModel, "pushed")
         Pusher().Do(
-            {"model": [model], "infra_blessing": [blessing],
+            {"model": [model], "verdict": [verdict],
+             "examples": [self.artifact(standard_artifacts.Examples, "examples")],
+             "evaluation": [self.artifact(standard_artifacts.ModelEvaluation, "evaluation")],
              "model_blessing": [self.artifact(standard_artifacts.ModelBlessing, "model_blessing", blessed=1)]},
-            {"pushed_model": [pushed]},
-            {"push_destination": json.dumps({"filesystem": {"base_directory": directories["serving_dir"]}})})
+            {"pushed_model": [pushed]}, {**directories, "keep_versions": 5, "code_hash": ""})
         StatisticsKeeper().Do({"statistics": [statistics], "pushed_model": [pushed]},
                               {"kept": [self.artifact(KeptStatistics, "kept")]}, directories)
         was_pushed = bool(pushed.get_string_custom_property("pushed_version"))
@@ -94,9 +92,7 @@ class Runs:
 
 @pytest.fixture
 def runs(tmp_path, monkeypatch):
-    # The stock Pusher numbers versions by the second, and does not push a second one within it.
-    clock = iter(range(1000, 2000))
-    monkeypatch.setattr("tfx.components.pusher.executor.time", types.SimpleNamespace(time=lambda: next(clock)))
+    monkeypatch.setattr("components.pusher.executor.model_metrics", lambda uri: {"candidate": {}})
     return Runs(tmp_path)
 
 

@@ -53,3 +53,17 @@ def test_every_gate_that_refused_gives_its_reason():
 def test_metrics_stand_in_the_order_of_a_table():
     names = ["MRR", "NDCG@20", "HR@10", "HR@2", "NDCG@5"]
     assert page.metric_names({"candidate": dict.fromkeys(names, 0.5)}) == ["HR@2", "HR@10", "NDCG@5", "NDCG@20", "MRR"]
+
+
+UNCHANGED = "unchanged: version 7 is this model already"
+
+
+def test_a_model_that_is_pushed_already_is_said_to_be(render):
+    text = render({**figures(CLOSE), "push_reason": UNCHANGED})
+    assert f"- Pusher: {UNCHANGED}\n" in text
+    assert "Nothing was pushed" not in text
+
+
+def test_the_pushers_reason_does_not_repeat_the_gates():
+    refused = {**figures(DRIFTED), "push_reason": "DataCheck: search_words drifted"}
+    assert [reason.split(":")[0] for reason in page.why_not_pushed(refused)] == ["DataCheck"]

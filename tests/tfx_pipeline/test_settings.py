@@ -73,6 +73,7 @@ def test_requests_are_stored_as_long_as_the_model_looks_back(monkeypatch):
     ("LCR_SER_EVALUATION__KS", "[1, 10]", "`evaluation.ks` should hold 5"),
     ("LCR_SER_EVALUATION__KS", "[5, 5]", "`evaluation.ks` should hold 5"),
     ("LCR_SER_EVALUATION__KS", "[0, 5]", "evaluation.ks"),
+    ("LCR_SER_PUSH__KEEP_VERSIONS", "0", "push.keep_versions"),
 ])
 def test_a_wrong_setting_is_named(monkeypatch, name, value, message):
     monkeypatch.setenv(name, value)
