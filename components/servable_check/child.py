@@ -73,8 +73,7 @@ def _numpy(outputs: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
 
 
 def _line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0][:300] if text else ''}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
 
 
 if __name__ == "__main__":
