@@ -65,8 +65,8 @@ def test_a_good_servable_passes_in_a_process_of_its_own(good):
              "rank gives scores that are not finite to 3 of 3 requests",
              "encode and score gives scores that are not finite to 3 of 3 requests",
              "encode gives states that are not finite",
-             # Of NaN every candidate ranks last, as the tied ones of the third request should.
-             "rank_eval gives wrong ranks to 2 of 3 requests"]),
+             # Of NaN every candidate ranks last, behind the padding too.
+             "rank_eval gives wrong ranks to 3 of 3 requests"]),
     ("rank_scores", ["rank gives wrong scores to 3 of 3 requests: up to "]),
     ("rank_ranks", ["rank gives ranks that do not fit its scores to 3 of 3 requests"]),
     ("rank_eval", ["rank_eval gives wrong ranks to 3 of 3 requests"]),
