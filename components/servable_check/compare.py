@@ -80,8 +80,7 @@ def _of_positives(
         return [f"gives ranks of shape {list(ranks.shape)} instead of {[len(golden), 1]}"]
     wrong = 0
     for rank, right, column in zip(ranks[:, 0], golden, positives, strict=True):
-        margin = 2 * tolerance * np.maximum(1, np.abs(right))
-        others = np.delete(right - right[column], column)
-        margin = np.delete(margin, column)
+        within = tolerance * np.maximum(1, np.abs(right))
+        others, margin = (np.delete(values, column) for values in (right - right[column], within + within[column]))
         wrong += not 1 + (others > margin).sum() <= rank <= 1 + (others >= -margin).sum()
     return [f"gives wrong ranks to {wrong} of {len(golden)} requests"] if wrong else []
