@@ -88,8 +88,9 @@ def _components(settings: Settings) -> list[BaseComponent]:
     start = finders[0].outputs["baseline"] if finders else None
     supervised = _trainer(settings, transform, "components.trainer.supervised_run_fn", base_model=start,
                           supervised=dataclasses.asdict(settings.supervised_config())).with_id("SupervisedTrainer")
-    grpo = _trainer(settings, transform, "components.trainer.grpo_run_fn", base_model=supervised.outputs["model"],
-                    grpo=dataclasses.asdict(settings.grpo_config())).with_id("GrpoTrainer")
+    grpo = _trainer(settings, transform, "tfx_pipeline.export.grpo_run_fn", base_model=supervised.outputs["model"],
+                    grpo=dataclasses.asdict(settings.grpo_config()),
+                    export=source_hash("tfx_pipeline.export", "serving.warmup")).with_id("GrpoTrainer")
     baseline = BaselineFinder(candidate=grpo.outputs["model"], serving_dir=str(settings.serving_dir))
     evaluator = Evaluator(
         examples=examples,
@@ -125,7 +126,7 @@ def _components(settings: Settings) -> list[BaseComponent]:
 
 
 def _trainer(settings: Settings, transform: BaseComponent, run_fn: str, base_model: Any = None,
-             **stage: dict[str, Any]) -> BaseComponent:
+             **stage: Any) -> BaseComponent:
     custom_config = {
         "model": dataclasses.asdict(settings.model_shape()),
         "vocabulary": settings.vocabulary.model_dump(),
