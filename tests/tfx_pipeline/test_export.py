@@ -17,4 +17,5 @@ def test_what_training_exports_gets_warm_up_requests(monkeypatch, tmp_path):
     export.grpo_run_fn(types.SimpleNamespace(serving_model_dir=str(tmp_path)))
     records = tf.data.TFRecordDataset(str(tmp_path / "assets.extra" / "tf_serving_warmup_requests"))
     assert len(list(records)) == 2
-    assert tf.saved_model.load(str(tmp_path)).signatures["serving_default"](tf.constant(["a"]))["scores"].shape == (1, 1)
+    exported = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
+    assert exported(tf.constant(["a"]))["scores"].shape == (1, 1)
