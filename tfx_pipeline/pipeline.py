@@ -22,6 +22,7 @@ from components.example_gen.component import LogExampleGen
 from components.example_gen.fingerprint import fingerprint
 from components.judgement import eval_config
 from components.report.component import RunReport
+from components.servable_check.component import ServableCheck
 from components.source_hash import source_hash
 from components.statistics_keeper.component import StatisticsKeeper
 from tfx_pipeline.settings import Settings
@@ -99,6 +100,15 @@ def _components(settings: Settings) -> list[BaseComponent]:
         example_splits=["test"],
         eval_config=eval_config(settings.evaluation.min_ndcg_5, settings.evaluation.max_ndcg_5_drop),
     )
+    servable_check = ServableCheck(
+        model=grpo.outputs["model"],
+        examples=examples,
+        transform_graph=transform.outputs["transform_graph"],
+        settings=settings.servable_check_settings(),
+        model_shape=dataclasses.asdict(settings.model_shape()),
+        vocabulary=settings.vocabulary.model_dump(),
+        code_hash=source_hash("components.servable_check", "components.servable", "components.vocabularies", "model"),
+    )
     pusher = Pusher(
         model=grpo.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
@@ -122,7 +132,7 @@ def _components(settings: Settings) -> list[BaseComponent]:
         code_hash=source_hash("components.report", "components.gates"),
     )
     return [example_gen, statistics, schema, validator, data_check, transform, *finders, supervised, grpo, baseline,
-            evaluator, pusher, keeper, report]
+            evaluator, servable_check, pusher, keeper, report]
 
 
 def _trainer(settings: Settings, transform: BaseComponent, run_fn: str, base_model: Any = None,
