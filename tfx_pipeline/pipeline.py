@@ -23,6 +23,7 @@ from components.example_gen.fingerprint import fingerprint
 from components.judgement import eval_config
 from components.pusher.component import Pusher
 from components.report.component import RunReport
+from components.servable_check.component import ServableCheck
 from components.source_hash import source_hash
 from components.statistics_keeper.component import StatisticsKeeper
 from tfx_pipeline.settings import Settings
@@ -89,8 +90,9 @@ def _components(settings: Settings) -> list[BaseComponent]:
     start = finders[0].outputs["baseline"] if finders else None
     supervised = _trainer(settings, transform, "components.trainer.supervised_run_fn", base_model=start,
                           supervised=dataclasses.asdict(settings.supervised_config())).with_id("SupervisedTrainer")
-    grpo = _trainer(settings, transform, "components.trainer.grpo_run_fn", base_model=supervised.outputs["model"],
-                    grpo=dataclasses.asdict(settings.grpo_config())).with_id("GrpoTrainer")
+    grpo = _trainer(settings, transform, "tfx_pipeline.export.grpo_run_fn", base_model=supervised.outputs["model"],
+                    grpo=dataclasses.asdict(settings.grpo_config()),
+                    export=source_hash("tfx_pipeline.export", "serving.warmup")).with_id("GrpoTrainer")
     baseline = BaselineFinder(candidate=grpo.outputs["model"], serving_dir=str(settings.serving_dir))
     evaluator = Evaluator(
         examples=examples,
@@ -99,6 +101,15 @@ def _components(settings: Settings) -> list[BaseComponent]:
         example_splits=["test"],
         eval_config=eval_config(settings.evaluation.min_ndcg_5, settings.evaluation.max_ndcg_5_drop,
                                 settings.evaluation.ks),
+    )
+    servable_check = ServableCheck(
+        model=grpo.outputs["model"],
+        examples=examples,
+        transform_graph=transform.outputs["transform_graph"],
+        settings=settings.servable_check_settings(),
+        model_shape=dataclasses.asdict(settings.model_shape()),
+        vocabulary=settings.vocabulary.model_dump(),
+        code_hash=source_hash("components.servable_check", "components.servable", "components.vocabularies", "model"),
     )
     pusher = Pusher(
         model=grpo.outputs["model"],
@@ -125,11 +136,11 @@ def _components(settings: Settings) -> list[BaseComponent]:
         code_hash=source_hash("components.report", "components.gates"),
     )
     return [example_gen, statistics, schema, validator, data_check, transform, *finders, supervised, grpo, baseline,
-            evaluator, pusher, keeper, report]
+            evaluator, servable_check, pusher, keeper, report]
 
 
 def _trainer(settings: Settings, transform: BaseComponent, run_fn: str, base_model: Any = None,
-             **stage: dict[str, Any]) -> BaseComponent:
+             **stage: Any) -> BaseComponent:
     custom_config = {
         "model": dataclasses.asdict(settings.model_shape()),
         "vocabulary": settings.vocabulary.model_dump(),

@@ -11,10 +11,12 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from components.data_check.settings import DataCheckSettings
 from components.example_gen.settings import LogSettings
+from components.servable_check.settings import ServableCheckSettings
 from model.config import GrpoConfig, ModelConfig, SupervisedConfig
 
 IdKind = Literal["vocabulary", "hash"]
-_Config = TypeVar("_Config", LogSettings, DataCheckSettings, ModelConfig, SupervisedConfig, GrpoConfig)
+_Config = TypeVar("_Config", LogSettings, DataCheckSettings, ServableCheckSettings, ModelConfig, SupervisedConfig,
+                  GrpoConfig)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DEFAULT_FILE = Path(__file__).with_name("settings.yaml")
@@ -69,9 +71,10 @@ class Push(BaseModel):
 class Settings(BaseSettings):
     """Everything that a run depends on.
 
-    `logs`, `data_check`, `model`, `supervised` and `grpo` hold fields of `LogSettings`, `DataCheckSettings`,
-    `ModelConfig`, `SupervisedConfig` and `GrpoConfig`; what is not named there keeps its default. Sizes of tables and
-    limits of histories are filled in later, from the vocabularies and from `model`.
+    `logs`, `data_check`, `servable_check`, `model`, `supervised` and `grpo` hold fields of `LogSettings`,
+    `DataCheckSettings`, `ServableCheckSettings`, `ModelConfig`, `SupervisedConfig` and `GrpoConfig`; what is not named
+    there keeps its default. Sizes of tables and limits of histories are filled in later, from the vocabularies and from
+    `model`.
     """
 
     model_config = SettingsConfigDict(env_prefix="LCR_SER_", env_nested_delimiter="__", env_parse_none_str="null",
@@ -83,6 +86,7 @@ class Settings(BaseSettings):
     vocabulary: Vocabulary
     logs: dict[str, Any]
     data_check: dict[str, Any]
+    servable_check: dict[str, Any] = {}
     model: dict[str, Any]
     supervised: dict[str, Any]
     warm_start: bool
@@ -137,6 +141,10 @@ class Settings(BaseSettings):
         """Settings of DataCheck."""
         return _checked(DataCheckSettings, **self.data_check)
 
+    def servable_check_settings(self) -> ServableCheckSettings:
+        """Settings of ServableCheck."""
+        return _checked(ServableCheckSettings, **self.servable_check)
+
     def model_shape(self) -> ModelConfig:
         """The model's settings, with tables of the least size until the vocabularies are known."""
         return _checked(ModelConfig, num_users=2, num_items=2, num_words=2, **self.model)
@@ -169,8 +177,8 @@ def load(profile: str | None = None) -> Settings:
         raise ValueError(f"`profile` should be one of {', '.join(content['profiles'])} of {path}. "
                          f"Received: {profile!r}.")
     settings = Settings(**_overlaid(content["defaults"], content["profiles"][profile]))
-    for check in (settings.log_settings, settings.data_check_settings, settings.supervised_config,
-                  settings.grpo_config):
+    for check in (settings.log_settings, settings.data_check_settings, settings.servable_check_settings,
+                  settings.supervised_config, settings.grpo_config):
         check()
     return settings
 

@@ -1,6 +1,7 @@
 """The main job: raw log in, pushed model out, by the literal command."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,6 +101,15 @@ def test_all_signatures_give_the_same_scores(servable, test_examples):
     columns = [_integers(tf.train.Example.FromString(one), contract.LABEL)[0] for one in serialized]
     ranks = servable.signatures["rank_eval"](tf.constant(serialized))["rank"]
     np.testing.assert_array_equal(ranks[:, 0], ranked["ranks"].numpy()[np.arange(len(columns)), columns])
+
+
+def test_the_servable_was_checked_against_its_weights(workspace, first_run):
+    [path] = _glob(workspace, "ServableCheck/verdict/*/verdict.json")
+    verdict = json.loads(Path(path).read_text())
+    assert (verdict["reasons"], verdict["notes"]) == ([], [])
+    assert verdict["detail"]["requests"] == 64 + 2
+    assert set(verdict["detail"]["distances"]) == {"serving_default", "rank", "encode and score"}
+    assert (first_run.version / "assets.extra" / "tf_serving_warmup_requests").stat().st_size > 0
 
 
 def test_a_request_needs_no_label(servable, test_examples):

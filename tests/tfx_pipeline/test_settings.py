@@ -63,6 +63,8 @@ def test_requests_are_stored_as_long_as_the_model_looks_back(monkeypatch):
 @pytest.mark.parametrize(("name", "value", "message"), [
     ("LCR_SER_PROFILE", "nope", "`profile` should be one of demo, own, kuaisar, qilin"),
     ("LCR_SER_MODEL__DIM", "0", "`dim` should be at least 1. Received: 0"),
+    ("LCR_SER_SERVABLE_CHECK__TOLERANCE", "0", "`servable_check.tolerance` should be above 0"),
+    ("LCR_SER_SERVABLE_CHECK__SPEED", "1", "ServableCheckSettings should be fields of it. Received: speed"),
     ("LCR_SER_MODEL__WIDTH", "3", "width"),
     ("LCR_SER_MODL__DIM", "3", "Received: LCR_SER_MODL__DIM"),
     ("LCR_SER_GRPO__POLICY", "greedy", "policy"),

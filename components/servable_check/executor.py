@@ -1,0 +1,54 @@
+"""What ServableCheck does."""
+
+import json
+from typing import Any
+
+import tensorflow_transform as tft
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import path_utils
+
+from components.gates import write_verdict
+from components.servable_check.check import check_servable
+from components.servable_check.golden import golden_scores
+from components.servable_check.requests import golden_requests
+from components.servable_check.settings import ServableCheckSettings
+from components.split_files import split_files
+from components.vocabularies import table_sizes
+from model.config import ModelConfig
+
+
+class Executor(base_executor.BaseExecutor):
+    """Judges whether a model can be served.
+
+    input_dict:
+        model: with the SavedModel.
+        examples: raw; requests of its test split are sent.
+        transform_graph: gives their ids.
+    output_dict:
+        verdict: a `GateVerdict`.
+    exec_properties:
+        settings: JSON of `ServableCheckSettings`.
+        model_shape: JSON of the fields of `ModelConfig`; sizes of tables are those of the vocabularies.
+        vocabulary: JSON of the settings of `components.preprocessing`.
+        code_hash: only part of the cache key.
+    """
+
+    def Do(  # noqa: D102
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        one = {key: artifact_utils.get_single_instance(artifacts)
+               for key, artifacts in {**input_dict, **output_dict}.items()}
+        settings = ServableCheckSettings.from_json(exec_properties["settings"])
+        transform = tft.TFTransformOutput(one["transform_graph"].uri)
+        sizes = table_sizes(transform, json.loads(exec_properties["vocabulary"]))
+        shape = ModelConfig(**{**json.loads(exec_properties["model_shape"]), **sizes})
+        directory = path_utils.serving_model_path(one["model"].uri)
+        records = golden_requests(split_files(one["examples"], "test"), settings.requests)
+        verdict = check_servable(
+            directory, records, lambda: golden_scores(directory, shape, transform, records), settings)
+        write_verdict(one["verdict"], verdict)

@@ -1,0 +1,110 @@
+"""A small SavedModel with all signatures of the servable, whose scores NumPy can compute, and its faults."""
+
+import farmhash
+import numpy as np
+import tensorflow as tf
+
+BUCKETS = 1000
+_TEXTS = {"user": 1, "rec_items": 2, "search_words": 3, "search_items": 3}
+
+
+def example(user="u", rec_items=(), searches=(), candidates=("a", "b"), label=0):
+    """A request Example; a search is (words, items)."""
+    def strings(values):
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode() for value in values]))
+
+    def numbers(values):
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+    return tf.train.Example(features=tf.train.Features(feature={
+        "user": strings([user]), "rec_items": strings(rec_items), "candidates": strings(candidates),
+        "search_words": strings([word for words, _ in searches for word in words]),
+        "search_word_counts": numbers([len(words) for words, _ in searches]),
+        "search_items": strings([item for _, items in searches for item in items]),
+        "search_item_counts": numbers([len(items) for _, items in searches]),
+        "label": numbers([label]),
+    })).SerializeToString()
+
+
+def expected_scores(user, clicks, words, items, candidates):
+    """(bucket of the candidate) / 100 + (bucket of the user) / 100 + clicks + 2 words + 3 items of searches."""
+    def share(text):
+        return farmhash.fingerprint64(text) % BUCKETS / 100
+
+    return np.array([share(one) + share(user) + clicks + 2 * words + 3 * items for one in candidates], np.float32)
+
+
+def _share(text):
+    return tf.cast(tf.strings.to_hash_bucket_fast(text, BUCKETS), tf.float32) / 100
+
+
+def _count(text):
+    return tf.reduce_sum(tf.cast(tf.reshape(text, [tf.shape(text)[0], -1]) != "", tf.float32), 1)
+
+
+class Toy(tf.Module):
+    """Has one fault, or none: `nan`, `rank_scores`, `rank_ranks`, `rank_eval`, `python`, `file`, `state`."""
+
+    def __init__(self, fault=None):
+        super().__init__()
+        self.fault = fault
+        self.one = tf.Variable(float("nan") if fault == "nan" else 1.0)
+
+    def _encode(self, user, rec_items, search_words, search_items):
+        history = _count(rec_items) + 2 * _count(search_words) + 3 * _count(search_items)
+        spare = tf.fill([tf.shape(user)[0]], float("nan") if self.fault == "state" else 0.0)
+        return {"of_history": (_share(user) + history) * self.one, "spare": spare}
+
+    def _score(self, candidates, of_history, spare):
+        scores = tf.where(candidates == "", tf.float32.min, _share(candidates) + of_history[:, None])
+        ranks = tf.reduce_sum(tf.cast(~(scores[:, None, :] < scores[:, :, None]), tf.int32), 2)
+        return {"scores": scores, "ranks": ranks}
+
+    def _rank(self, user, rec_items, search_words, search_items, candidates):
+        out = self._score(candidates, **self._encode(user, rec_items, search_words, search_items))
+        if self.fault == "rank_scores":
+            out["scores"] += 1e-3
+        if self.fault == "rank_ranks":
+            out["ranks"] += 1
+        return out
+
+    def _scores_of_examples(self, examples):
+        spec = {name: tf.io.RaggedFeature(tf.string) for name in (*_TEXTS, "candidates")}
+        raw = {name: value.to_tensor() for name, value in tf.io.parse_example(examples, spec).items()}
+        raw["user"] = raw["user"][:, 0]
+        state = self._encode(*(raw[name] for name in _TEXTS))
+        return self._score(raw["candidates"], **state)["scores"]
+
+    def _default(self, examples):
+        scores = self._scores_of_examples(examples)
+        if self.fault == "python":
+            scores = tf.numpy_function(lambda values: values, [scores], tf.float32)
+        if self.fault == "file":
+            with tf.control_dependencies([tf.io.write_file("copied", tf.strings.as_string(scores[0, 0]))]):
+                scores = tf.identity(scores)
+        return {"scores": scores}
+
+    def _rank_eval(self, examples):
+        scores = self._scores_of_examples(examples)
+        label = tf.io.parse_example(examples, {"label": tf.io.FixedLenFeature([1], tf.int64)})["label"]
+        positive = tf.gather(scores, label, batch_dims=1)
+        return {"rank": tf.reduce_sum(tf.cast(~(scores < positive), tf.int32), 1)[:, None]
+                + int(self.fault == "rank_eval")}
+
+    def signatures(self):
+        history = [tf.TensorSpec([None] * rank, tf.string, name) for name, rank in _TEXTS.items()]
+        candidates = tf.TensorSpec([None, None], tf.string, "candidates")
+        examples = tf.TensorSpec([None], tf.string, "examples")
+        state = [tf.TensorSpec([None], tf.float32, name) for name in ("of_history", "spare")]
+        return {name: tf.function(function, autograph=False).get_concrete_function(*specs)
+                for name, function, specs in (
+                    ("serving_default", self._default, [examples]), ("rank", self._rank, [*history, candidates]),
+                    ("encode", self._encode, history), ("score", self._score, [candidates, *state]),
+                    ("rank_eval", self._rank_eval, [examples]))}
+
+
+def export(path, fault=None, without=()):
+    toy = Toy(fault)
+    signatures = {name: function for name, function in toy.signatures().items() if name not in without}
+    tf.saved_model.save(toy, str(path), signatures=signatures)
+    return str(path)
