@@ -115,6 +115,7 @@ def _components(settings: Settings) -> list[BaseComponent]:
         model=grpo.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
         verdict=data_check.outputs["verdict"],
+        servable_verdict=servable_check.outputs["verdict"],
         evaluation=evaluator.outputs["evaluation"],
         examples=examples,
         serving_dir=str(settings.serving_dir),
