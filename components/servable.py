@@ -96,7 +96,8 @@ class Servable(tf.Module):
         raw = {name: _no_values(tf.shape(candidates)[0], _RAW_DTYPES[name]) for name in contract.REQUEST_FEATURES}
         ids = self._ids({**raw, contract.CANDIDATES: tf.RaggedTensor.from_tensor(candidates)})[contract.CANDIDATES]
         scores = self._scores(tf.where(real, ids.to_tensor(shape=[None, None]), contract.PADDING_ID), state)
-        ranks = tf.reduce_sum(tf.cast(~(scores[:, None, :] < scores[:, :, None]), tf.int32), 2)
+        lower = tf.reduce_sum(tf.cast(scores[:, None, :] < scores[:, :, None], tf.int32), 2)
+        ranks = tf.shape(scores)[1] - lower  # as `model.metrics.pessimistic_rank` counts
         return {"scores": scores, "ranks": ranks}
 
     def _scores_of_examples(self, raw: Raw) -> tf.Tensor:

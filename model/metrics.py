@@ -21,8 +21,9 @@ def pessimistic_rank(scores: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
         int32 `[...]`, from 1 to C.
     """
     positive = tf.gather(scores, label, axis=-1, batch_dims=len(scores.shape) - 1)
-    # The positive itself is never lower than itself and stands for the 1.
-    return tf.reduce_sum(tf.cast(~(scores < positive[..., None]), tf.int32), -1)
+    # Not as a count of `~(scores < positive)`: TensorFlow rewrites that in a graph to `scores >= positive`, which is
+    # False for NaN, and a model that gives nothing else would rank every positive first.
+    return tf.shape(scores)[-1] - tf.reduce_sum(tf.cast(scores < positive[..., None], tf.int32), -1)
 
 
 def hit_ratio(ranks: tf.Tensor, k: int) -> tf.Tensor:

@@ -43,7 +43,8 @@ def _count(text):
 
 
 class Toy(tf.Module):
-    """Has one fault, or none: `nan`, `rank_scores`, `rank_ranks`, `rank_eval`, `python`, `file`, `state`."""
+    """Has one fault, or none: `nan`, `reversed`, `rank_scores`, `rank_ranks`, `rank_eval`, `python`, `file` or `state`.
+    """
 
     def __init__(self, fault=None):
         super().__init__()
@@ -56,8 +57,9 @@ class Toy(tf.Module):
         return {"of_history": (_share(user) + history) * self.one, "spare": spare}
 
     def _score(self, candidates, of_history, spare):
-        scores = tf.where(candidates == "", tf.float32.min, _share(candidates) + of_history[:, None])
-        ranks = tf.reduce_sum(tf.cast(~(scores[:, None, :] < scores[:, :, None]), tf.int32), 2)
+        sign = -1 if self.fault == "reversed" else 1
+        scores = tf.where(candidates == "", tf.float32.min, sign * (_share(candidates) + of_history[:, None]))
+        ranks = tf.shape(scores)[1] - tf.reduce_sum(tf.cast(scores[:, None, :] < scores[:, :, None], tf.int32), 2)
         return {"scores": scores, "ranks": ranks}
 
     def _rank(self, user, rec_items, search_words, search_items, candidates):
@@ -88,7 +90,7 @@ class Toy(tf.Module):
         scores = self._scores_of_examples(examples)
         label = tf.io.parse_example(examples, {"label": tf.io.FixedLenFeature([1], tf.int64)})["label"]
         positive = tf.gather(scores, label, batch_dims=1)
-        return {"rank": tf.reduce_sum(tf.cast(~(scores < positive), tf.int32), 1)[:, None]
+        return {"rank": (tf.shape(scores)[1] - tf.reduce_sum(tf.cast(scores < positive, tf.int32), 1))[:, None]
                 + int(self.fault == "rank_eval")}
 
     def signatures(self):
