@@ -21,6 +21,7 @@ from benchmarks.experiment import in_scratch, quiet
 from benchmarks.machine import describe
 from benchmarks.result import report
 from benchmarks.simulated import Simulated, read
+from components.report.target_attention import target_attention
 from components.simulator import SimulatorSettings, simulate
 from model.config import ModelConfig, SupervisedConfig
 from model.lcr_ser import LcrSer
@@ -90,10 +91,9 @@ def look(model: LcrSer, log: Simulated) -> dict[str, np.ndarray]:
         histories = model.read(embedded)
         with watch(model.reasoning.rec_cross) as crossed:
             steps = model.reason(histories)
-        target = tf.gather(embedded.candidates, label, batch_dims=1)[:, None]
-        search = histories.search
-        weighted = model.search_attention.weigh(target, search.states, search.mask, steps.search)
-        parts.setdefault("target attention", []).append(weighted.weights[:, 0, 0].numpy())
+        target = tf.gather(embedded.candidates, label, batch_dims=1)
+        weights = target_attention(model, target, histories, steps).search.events
+        parts.setdefault("target attention", []).append(weights.numpy())
         if crossed:
             parts.setdefault("cross attention", []).append(
                 crossed[-1][:, 0, :, : histories.search.mask.shape[1]].mean(1))

@@ -13,7 +13,9 @@ import tensorflow as tf
 
 from benchmarks.attention_weights import watch
 from benchmarks.experiment import Experiment, append, in_scratch, quiet, read_experiment, without_searches
-from model.lcr_ser import Embedded, LcrSer
+from components.report.state_distances import state_distances
+from components.report.target_attention import target_attention
+from model.lcr_ser import LcrSer
 from model.reasoning import Sides
 from model.training import supervised
 from model.training.windows import RequestWindows
@@ -65,13 +67,15 @@ def look_at(model: LcrSer, experiment: Experiment) -> dict[str, Any]:
     plain = model.reason(histories, cross=False)
     figures: dict[str, Any] = {}
     for name, states in (("", steps), ("plain_", plain)):
-        for side in ("search", "rec"):
-            start = getattr(histories, side).start[:, None]
-            all_states = tf.concat([start, getattr(states, side)[:, 0]], 1)
-            distance, closer = _distances(all_states, embedded, label)
-            figures[f"{name}distance_{side}"], figures[f"{name}closer_{side}"] = distance, closer
+        found = state_distances(histories, states, embedded.candidates, label)
+        for side in Sides._fields:
+            of_side = getattr(found, side)
+            figures[f"{name}distance_{side}"] = _rounded(tf.reduce_mean(of_side.distance, 0))
+            figures[f"{name}closer_{side}"] = _rounded(tf.reduce_mean(of_side.closer, 0))
     target = tf.gather(embedded.candidates, label, batch_dims=1)
-    figures |= dict(_attention_figures(model, target, histories, steps, crossed_weights))
+    for side, weights in target_attention(model, target, histories, steps)._asdict().items():
+        figures[f"steps_weight_{side}"] = _rounded(tf.reduce_mean(weights.steps, 0))
+    figures |= dict(_cross_figures(histories, crossed_weights))
     figures["NDCG@5"] = experiment.test_metrics(model)["NDCG@5"]
     no_searches = dataclasses.replace(experiment, test_requests=without_searches(experiment.test_requests))
     figures["NDCG@5 without searches"] = no_searches.test_metrics(model)["NDCG@5"]
@@ -82,29 +86,13 @@ def look_at(model: LcrSer, experiment: Experiment) -> dict[str, Any]:
     return figures
 
 
-def _distances(states: tf.Tensor, embedded: Embedded, label: tf.Tensor) -> tuple[list[float], list[float]]:
-    similar = tf.matmul(
-        tf.math.l2_normalize(states, -1), tf.math.l2_normalize(embedded.candidates, -1), transpose_b=True
-    )
-    target = tf.gather(similar, label, axis=2, batch_dims=1)
-    closer = tf.reduce_mean(tf.cast(similar < target[..., None], tf.float32), [0, 2]) * similar.shape[2]
-    return _rounded(1 - tf.reduce_mean(target, 0)), _rounded(closer / (similar.shape[2] - 1))
-
-
-def _attention_figures(
-    model: LcrSer, target: tf.Tensor, histories: Sides, steps: Sides, crossed_weights: dict[str, list[np.ndarray]]
-) -> Iterator[tuple[str, Any]]:
-    other = {"search": histories.rec, "rec": histories.search}
-    for side, attention in (("search", model.search_attention), ("rec", model.rec_attention)):
-        history = getattr(histories, side)
-        query = tf.linalg.matmul(target, attention.kernel, transpose_b=True) * attention.dim**-0.5
-        scores = tf.linalg.matvec(tf.concat([history.states, getattr(steps, side)[:, 0]], 1), query)
-        real = tf.concat([history.mask, tf.ones_like(getattr(steps, side)[:, 0, :, 0], tf.bool)], 1)
-        weights = tf.nn.softmax(tf.where(real, scores, -1e9))
-        yield f"steps_weight_{side}", _rounded(tf.reduce_mean(weights[:, history.mask.shape[1]:], 0))
-        events = other[side].mask.numpy().sum(1)
+def _cross_figures(
+    histories: Sides, crossed_weights: dict[str, list[np.ndarray]]
+) -> Iterator[tuple[str, list[float]]]:
+    for side, other in (("search", histories.rec), ("rec", histories.search)):
+        events = other.mask.numpy().sum(1)
         several = events > 1
-        of_history = [step[several, 0, :, : other[side].mask.shape[1]] for step in crossed_weights[side]]
+        of_history = [step[several, 0, :, : other.mask.shape[1]] for step in crossed_weights[side]]
         yield f"cross_history_{side}", [round(float(step.sum(-1).mean()), 4) for step in of_history]
         yield f"cross_focus_{side}", [
             round(float((step.max(-1) / step.sum(-1) * events[several, None]).mean()), 4) for step in of_history

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def source_hash(*names: str) -> str:
-    """Hash the Python and schema files of packages or modules, without importing them.
+    """Hash the Python, schema, template and style files of packages or modules, without importing them.
 
     TFX caches by inputs and parameters alone, so a component that takes its function by import path would
     never notice that the function changed. The hash goes into its parameters.
@@ -34,5 +34,5 @@ def _files(name: str) -> Iterator[tuple[Path, str]]:
         yield Path(str(spec.origin)), ""
         return
     root = Path(next(iter(spec.submodule_search_locations)))
-    for path in sorted(p for p in root.rglob("*") if p.suffix in (".py", ".pbtxt")):
+    for path in sorted(p for p in root.rglob("*") if p.suffix in (".py", ".pbtxt", ".j2", ".css")):
         yield path, path.relative_to(root).as_posix()

@@ -1,15 +1,13 @@
-"""Metrics of ranks with bootstrap intervals, by slice, and paired tests of two models on the same requests."""
+"""Metrics of ranks with bootstrap intervals, by slice, and paired tests of models on the same requests."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from model.metrics import metric_values
+from components.evaluation.bootstrap import bootstrap_means
 
 LEVEL = 0.95
-_ROWS_AT_ONCE = 2_000_000
-"""Weights of resamples that are in memory at a time."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +38,11 @@ class Comparison:
 
     Attributes:
         models: estimates by model, slice and metric.
-        difference: of the first model less the second, by slice and metric; empty without a second.
+        differences: of the first model less another, by the other's name, slice and metric; empty for a single model.
     """
 
     models: dict[str, Estimates]
-    difference: Estimates
+    differences: dict[str, Estimates]
 
 
 def compare(
@@ -57,37 +55,71 @@ def compare(
 ) -> Comparison:
     """Estimate every metric of every model in every slice, all from the same resamples of the requests.
 
-    Requests are drawn with replacement as often as there are; a slice then holds as many as were drawn of it. As both
-    models are looked at on the same draw, what makes requests hard or easy cancels in their difference.
-
     Args:
-        ranks: of each request's positive, `[R]`, by model; with two, the first is compared with the second.
+        ranks: of each request's positive, `[R]`, by model; the first is compared with each other.
         masks: bool `[R]` by slice.
         metrics: `HR@k`, `NDCG@k` or `MRR`.
         resamples: draws.
         seed: the same seed gives the same draws.
 
     Raises:
-        ValueError: for more than two models, or arrays that differ in length.
+        ValueError: without a model, or for arrays that differ in length.
     """
-    sizes = {len(array) for array in (*ranks.values(), *masks.values())}
-    if not 1 <= len(ranks) <= 2 or len(sizes) != 1:
-        raise ValueError("`ranks` should be of one or two models and as long as `masks`. "
-                         f"Received: {len(ranks)} models, lengths {sorted(sizes)}.")
-    values = np.stack([[metric_values(of_model, name).numpy() for name in metrics] for of_model in ranks.values()])
-    if len(ranks) == 2:
-        values = np.concatenate([values, values[:1] - values[1:]])
-    slices = np.stack(list(masks.values())).astype(np.float32)
-    means, resampled = _bootstrap(values.astype(np.float32), slices, resamples, seed)
+    values = {model: {metric: rank_values(of_model, metric) for metric in metrics} for model, of_model in ranks.items()}
+    return compare_values(values, masks, resamples=resamples, seed=seed)
 
-    def estimates(at: int, is_difference: bool) -> Estimates:
-        return {name: {metric: _estimate(means[at, number, place], resampled[:, at, number, place],
-                                         int(mask.sum()), is_difference)
+
+def compare_values(
+    values: Mapping[str, Mapping[str, np.ndarray]],
+    masks: Mapping[str, np.ndarray],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Comparison:
+    """The same of any value that a request has, such as a metric averaged over the seeds of a model.
+
+    Requests are drawn with replacement as often as there are; a slice then holds as many as were drawn of it. As all
+    models are looked at on the same draw, what makes requests hard or easy cancels in their differences.
+
+    Args:
+        values: `[R]` by model and metric, of the same metrics for each model; the first is compared with each other.
+        masks: bool `[R]` by slice.
+        resamples: draws.
+        seed: the same seed gives the same draws.
+
+    Raises:
+        ValueError: without a model, or for arrays that differ in length.
+    """
+    sizes = {len(array) for array in (*(one for of in values.values() for one in of.values()), *masks.values())}
+    if not values or len(sizes) != 1:
+        raise ValueError("Values should be of at least one model and as long as `masks`. "
+                         f"Received: {len(values)} models, lengths {sorted(sizes)}.")
+    first, *others = values
+    metrics = list(values[first])
+    table = np.array([[of_model[metric] for metric in metrics] for of_model in values.values()], np.float64)
+    # Taken of each request: a difference of sums would be rounded, and not be 0 where models agree.
+    table = np.concatenate([table, table[:1] - table[1:]])
+    means, resampled = bootstrap_means(table, np.stack(list(masks.values())), resamples, seed)
+
+    def estimates(at: int) -> Estimates:
+        return {name: {metric: _estimate(means[place, at, number], resampled[:, place, at, number], int(mask.sum()),
+                                         at >= len(values))
                        for number, metric in enumerate(metrics)}
                 for place, (name, mask) in enumerate(masks.items())}
 
-    return Comparison({name: estimates(at, False) for at, name in enumerate(ranks)},
-                      estimates(2, True) if len(ranks) == 2 else {})
+    return Comparison({model: estimates(at) for at, model in enumerate(values)},
+                      {model: estimates(len(values) + at) for at, model in enumerate(others)})
+
+
+def rank_values(ranks: np.ndarray, metric: str) -> np.ndarray:
+    """The metric `HR@k`, `NDCG@k` or `MRR` of each rank, float64: `model.metrics` without TensorFlow.
+
+    The command that compares two runs needs it, and answers before TensorFlow would be loaded.
+    """
+    if metric == "MRR":
+        return 1 / ranks
+    kind, k = metric.split("@")
+    return np.where(ranks <= int(k), {"HR": 1.0, "NDCG": 1 / np.log2(1.0 + ranks)}[kind], 0.0)
 
 
 def over_seeds(runs: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
@@ -97,29 +129,6 @@ def over_seeds(runs: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float
     spread = table.std(0, ddof=1) if len(runs) > 1 else np.full(len(names), np.nan)
     return {name: {"mean": float(mean), "std": float(std), "runs": len(runs)}
             for name, mean, std in zip(names, table.mean(0), spread, strict=True)}
-
-
-def _bootstrap(values: np.ndarray, slices: np.ndarray, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Means of values `[A, M, R]` in slices `[S, R]`: `[A, M, S]`, and of each resample, `[n, A, M, S]`."""
-    requests = slices.shape[1]
-    # Everything is a weighted sum over requests: one product for all models, metrics and slices.
-    columns = np.concatenate([(values[:, :, None] * slices).reshape(-1, requests), slices])
-
-    def means(weights: np.ndarray) -> np.ndarray:
-        sums = weights @ columns.T
-        totals, counts = sums[:, : -len(slices)], sums[:, None, None, -len(slices):]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return totals.reshape(len(weights), *values.shape[:2], len(slices)) / counts
-
-    random = np.random.default_rng(seed)
-    step = max(1, _ROWS_AT_ONCE // max(requests, 1))
-    found = []
-    for begin in range(0, resamples, step):
-        number = min(step, resamples - begin)
-        drawn = random.integers(0, requests, (number, requests)) + requests * np.arange(number)[:, None]
-        weights = np.bincount(drawn.ravel(), minlength=number * requests).reshape(number, requests)
-        found.append(means(weights.astype(np.float32)))
-    return means(np.ones((1, requests), np.float32))[0], np.concatenate(found)
 
 
 def _estimate(mean: float, resampled: np.ndarray, requests: int, is_difference: bool) -> Estimate:

@@ -1,63 +1,74 @@
-"""Ranks that saved models give to the requests of a raw split, and the same requests as ids, in the same order."""
+"""Ranks that saved models give to the requests of a raw split, and the same requests as ids: one pass, one order."""
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_transform as tft
-from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
+from components.evaluation.raw_requests import requests_of_parts, transform_function
+from components.evaluation.request_ranks import fingerprints
 from model import inputs as contract
-from model.training.columns import Column
-from model.training.requests import Requests, requests_of_columns
+from model.metrics import pessimistic_rank
+from model.training.requests import Requests
 
 BATCH = 512
-_INTEGERS = (contract.SEARCH_WORD_COUNTS, contract.SEARCH_ITEM_COUNTS, contract.LABEL)
-_SPEC = {name: tf.io.RaggedFeature(tf.int64 if name in _INTEGERS else tf.string, row_splits_dtype=tf.int64)
-         for name in (*contract.REQUEST_FEATURES, contract.LABEL)}
 
 
-def saved_model_ranks(saved_model_dir: str, files: Sequence[str], batch_size: int = BATCH) -> np.ndarray:
-    """Rank of each request's positive by a model's `rank_eval` signature, int32 `[R]`.
+@dataclasses.dataclass(frozen=True)
+class Ranked:
+    """The requests of a split as models rank them.
 
-    Args:
-        saved_model_dir: of a `Servable`.
-        files: gzipped TFRecord files of raw request Examples with labels; requests keep their order.
-        batch_size: requests a call.
+    Attributes:
+        requests: as ids of this run's Transform.
+        fingerprints: of the serialized Examples, uint64 `[R]`.
+        ranks: of each request's positive, int32 `[R]` by model.
+        non_finite: requests with a score that is not a finite number, by model.
     """
-    model = tf.saved_model.load(saved_model_dir)
-    rank = model.signatures[contract.SIGNATURE_RANK_EVAL]
-    found = [rank(examples=examples)["rank"].numpy()[:, 0] for examples in _batches(files, batch_size)]
-    return np.concatenate([np.zeros(0, np.int32), *found])
+
+    requests: Requests
+    fingerprints: np.ndarray
+    ranks: dict[str, np.ndarray]
+    non_finite: dict[str, int]
 
 
-def raw_requests(transform_graph_dir: str, files: Sequence[str], batch_size: int = BATCH) -> Requests:
-    """Requests of raw Examples through Transform's graph, in the order of `files`, which Transform does not keep.
+def rank_requests(
+    models: Mapping[str, str], transform_graph_dir: str, files: Sequence[str], batch_size: int = BATCH
+) -> Ranked:
+    """Rank raw requests by the `serving_default` signatures of models.
 
     Args:
+        models: SavedModel directory by name; each has the vocabularies that it was trained with.
         transform_graph_dir: artifact of Transform.
-        files: as `saved_model_ranks` takes them.
+        files: gzipped TFRecord files of raw request Examples with labels, all with equally many candidates.
         batch_size: requests a call.
 
     Raises:
         ValueError: if requests differ in their number of candidates.
     """
-    loader = SavedModelLoader(tft.TFTransformOutput(transform_graph_dir).transform_savedmodel_dir)
+    loaded = {name: tf.saved_model.load(directory) for name, directory in models.items()}
+    rankers = {name: _ranker(model.signatures[contract.SIGNATURE_DEFAULT]) for name, model in loaded.items()}
+    transform = transform_function(transform_graph_dir)
+    batches = tf.data.TFRecordDataset(list(files), compression_type="GZIP").batch(batch_size).prefetch(1)
+    columns, marks = [], []
+    found: dict[str, list[tuple[tf.Tensor, tf.Tensor]]] = {name: [] for name in models}
+    for examples in batches:
+        marks.append(fingerprints(examples.numpy()))
+        part = transform(examples)
+        columns.append(part)
+        for name, ranker in rankers.items():
+            found[name].append(ranker(examples, part[contract.LABEL][0]))
+    ranks = {name: np.concatenate([np.zeros(0, np.int32), *(part[0].numpy() for part in parts)])
+             for name, parts in found.items()}
+    return Ranked(requests_of_parts(columns), np.concatenate([np.zeros(0, np.uint64), *marks]), ranks,
+                  {name: int(sum(part[1].numpy() for part in parts)) for name, parts in found.items()})
 
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
-    def transform(examples: tf.Tensor) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-        raw = tf.io.parse_example(examples, _SPEC)
-        label = raw.pop(contract.LABEL)
-        transformed = loader.apply_transform_model(raw)
-        ragged = {name: tf.RaggedTensor.from_sparse(transformed[name]) for name in raw} | {contract.LABEL: label}
-        return {name: (tf.cast(one.flat_values, tf.int32), tf.cast(one.row_lengths(), tf.int32))
-                for name, one in ragged.items()}
 
-    parts = [transform(examples) for examples in _batches(files, batch_size)]
-    return requests_of_columns({
-        name: Column(*(np.concatenate([part[name][field].numpy() for part in parts]) for field in (0, 1)))
-        for name in _SPEC})
+def _ranker(score: Callable[..., dict[str, tf.Tensor]]) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    @tf.function(autograph=False, reduce_retracing=True)
+    def ranker(examples: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        scores = score(examples=examples)["scores"]
+        broken = tf.reduce_any(~tf.math.is_finite(scores), 1)
+        return pessimistic_rank(scores, label), tf.reduce_sum(tf.cast(broken, tf.int32))
 
-
-def _batches(files: Sequence[str], batch_size: int) -> Iterator[tf.Tensor]:
-    return iter(tf.data.TFRecordDataset(list(files), compression_type="GZIP").batch(batch_size).prefetch(1))
+    return ranker

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from components.evaluation import names as names_of
 from model.inputs import FIRST_KNOWN_ID, UNKNOWN_ID
 from model.training.requests import Requests
 from model.training.timelines import Timelines
 
-ALL = "all"
-CLICK_BINS = (0, 1, 5, 10, 20)
-SEARCH_BINS = (0, 1, 3, 10)
 HEAD_SHARE = 0.5
 
 
@@ -18,8 +16,8 @@ def slice_masks(
     requests: Requests,
     timelines: Timelines,
     *,
-    click_bins: Sequence[int] = CLICK_BINS,
-    search_bins: Sequence[int] = SEARCH_BINS,
+    click_bins: Sequence[int] = names_of.CLICK_BINS,
+    search_bins: Sequence[int] = names_of.SEARCH_BINS,
     head_share: float = HEAD_SHARE,
 ) -> dict[str, np.ndarray]:
     """Which requests are in which slice.
@@ -42,25 +40,22 @@ def slice_masks(
     target = requests.candidates[np.arange(len(requests)), requests.label]
     is_new, is_popular = target == UNKNOWN_ID, _popular(timelines, head_share, int(target.max(initial=0)))[target]
     return {
-        ALL: np.ones(len(requests), bool),
-        "searches: none": searches == 0,
-        "searches: some": searches > 0,
-        **_bins("clicks in history", clicks, click_bins),
-        **_bins("searches in history", searches, search_bins),
-        "target: popular": is_popular,
-        "target: rare": ~is_popular & ~is_new,
-        "target: new": is_new,
+        names_of.ALL: np.ones(len(requests), bool),
+        names_of.NO_SEARCHES: searches == 0,
+        names_of.SOME_SEARCHES: searches > 0,
+        **_bins(names_of.CLICKS, clicks, click_bins),
+        **_bins(names_of.SEARCHES, searches, search_bins),
+        names_of.POPULAR: is_popular,
+        names_of.RARE: ~is_popular & ~is_new,
+        names_of.NEW: is_new,
     }
 
 
 def _bins(title: str, counts: np.ndarray, begins: Sequence[int]) -> dict[str, np.ndarray]:
     """Masks of `begins[i] <= counts < begins[i + 1]`."""
-    if sorted(set(begins)) != list(begins) or not begins or begins[0] != 0:
-        raise ValueError(f"Bins should begin at 0 and ascend. Received: {list(begins)}.")
+    names = names_of.bin_names(title, begins)
     number = np.searchsorted(begins, counts, side="right") - 1
-    names = [str(begin) if end == begin + 1 else f"{begin} to {end - 1}"
-             for begin, end in zip(begins, begins[1:], strict=False)]
-    return {f"{title}: {name}": number == at for at, name in enumerate([*names, f"{begins[-1]} or more"])}
+    return {name: number == at for at, name in enumerate(names)}
 
 
 def _popular(timelines: Timelines, share: float, largest: int) -> np.ndarray:

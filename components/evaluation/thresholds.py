@@ -4,31 +4,13 @@ import dataclasses
 from collections.abc import Mapping
 
 from components.evaluation.intervals import Comparison, Estimate
+from components.evaluation.threshold import Threshold
 from components.gates import Verdict
 
 GATE = "SliceThresholds"
 MIN_REQUESTS = 100
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Threshold:
-    """What a metric must reach in a slice.
-
-    Attributes:
-        min: its least value.
-        max_drop: how much lower than the last pushed model's it may be.
-        significance: the metric may not be lower than the last pushed model's with a p-value below this.
-    """
-
-    min: float | None = None
-    max_drop: float | None = None
-    significance: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.significance is not None and not 0 < self.significance < 1:
-            raise ValueError(f"`significance` should lie between 0 and 1. Received: {self.significance}.")
-        if self.max_drop is not None and self.max_drop < 0:
-            raise ValueError(f"`max_drop` should be at least 0. Received: {self.max_drop}.")
+BASELINE = "baseline"
+"""Name of the last pushed model in a comparison."""
 
 
 Thresholds = Mapping[str, Mapping[str, Threshold]]
@@ -39,7 +21,7 @@ def judge(comparison: Comparison, thresholds: Thresholds, min_requests: int = MI
     """Hold estimates against thresholds.
 
     Args:
-        comparison: of the candidate, first, and of the last pushed model, where there is one.
+        comparison: of the candidate, first, and of others; of these only the last pushed model counts, `BASELINE`.
         thresholds: by slice and metric.
         min_requests: slices with fewer are noted, and stop nothing: their means are noise.
 
@@ -62,8 +44,8 @@ def judge(comparison: Comparison, thresholds: Thresholds, min_requests: int = MI
                 continue
             if threshold.min is not None and not found.value >= threshold.min:
                 reasons.append(f"{title} is {found.value:.4f}, below {threshold.min:g}")
-            if comparison.difference:
-                reasons += _worse(title, comparison.difference[name][metric], threshold)
+            if BASELINE in comparison.differences:
+                reasons += _worse(title, comparison.differences[BASELINE][name][metric], threshold)
             elif threshold.max_drop is not None or threshold.significance is not None:
                 notes.append(f"{title} was not compared: no model was pushed yet")
     return Verdict(GATE, tuple(reasons), tuple(notes), dataclasses.asdict(comparison))

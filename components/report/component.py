@@ -1,5 +1,8 @@
 """The RunReport component."""
 
+import json
+from typing import Any
+
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
@@ -8,11 +11,12 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from components.example_gen.artifacts import LogReport
 from components.gates import GateVerdict
+from components.ranking_check.component import Ranks
 from components.report.executor import Executor
 
 
 class RunPage(Artifact):
-    """`run.md`, the page of a run, and `run.json`, its figures."""
+    """`run.html` and `run.md`, the page of a run, `run.json`, its figures, and what else `lcr-ser` reads."""
 
     TYPE_NAME = "RunPage"
 
@@ -20,21 +24,37 @@ class RunPage(Artifact):
 class RunReportSpec(ComponentSpec):
     """Inputs, outputs and parameters of RunReport."""
 
-    PARAMETERS = {"run_name": ExecutionParameter(type=str), "code_hash": ExecutionParameter(type=str)}
+    PARAMETERS = {name: ExecutionParameter(type=str) for name in ("run_name", "settings", "model_code", "code_hash")}
     INPUTS = {
         "log_report": ChannelParameter(type=LogReport),
         "verdict": ChannelParameter(type=GateVerdict),
-        "examples": ChannelParameter(type=standard_artifacts.Examples),
-        "transformed_examples": ChannelParameter(type=standard_artifacts.Examples),
+        "ranking_verdict": ChannelParameter(type=GateVerdict),
+        "servable_verdict": ChannelParameter(type=GateVerdict),
+        "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing, optional=True),
         "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
         "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "ranks": ChannelParameter(type=Ranks),
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
+        "transformed_examples": ChannelParameter(type=standard_artifacts.Examples),
+        "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
+        "model": ChannelParameter(type=standard_artifacts.Model),
+        "supervised_run": ChannelParameter(type=standard_artifacts.ModelRun),
+        "grpo_run": ChannelParameter(type=standard_artifacts.ModelRun),
         "pushed_model": ChannelParameter(type=standard_artifacts.PushedModel),
     }
     OUTPUTS = {"page": ChannelParameter(type=RunPage)}
 
 
 class RunReport(base_component.BaseComponent):
-    """Write the page of a run: data, its check, metrics beside popularity and baseline, verdict and push."""
+    """Write the page of a run: verdicts and push, metrics, slices, training, data, what the model looks at, cost.
+
+    Args:
+        run_name: title of the page.
+        settings: of the whole run, as plain values.
+        model_code: hash of the source that made the model.
+        code_hash: changes when the code of the report does.
+        **inputs: channels by the names of `RunReportSpec`; `infra_blessing` may be None.
+    """
 
     SPEC_CLASS = RunReportSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
@@ -42,17 +62,12 @@ class RunReport(base_component.BaseComponent):
     def __init__(
         self,
         *,
-        log_report: types.BaseChannel,
-        verdict: types.BaseChannel,
-        examples: types.BaseChannel,
-        transformed_examples: types.BaseChannel,
-        evaluation: types.BaseChannel,
-        blessing: types.BaseChannel,
-        pushed_model: types.BaseChannel,
         run_name: str,
+        settings: dict[str, Any],
+        model_code: str,
         code_hash: str,
+        **inputs: types.BaseChannel | None,
     ) -> None:
         super().__init__(RunReportSpec(
-            log_report=log_report, verdict=verdict, examples=examples, transformed_examples=transformed_examples,
-            evaluation=evaluation, blessing=blessing, pushed_model=pushed_model, run_name=run_name,
+            **inputs, run_name=run_name, settings=json.dumps(settings, sort_keys=True), model_code=model_code,
             code_hash=code_hash, page=types.Channel(type=RunPage)))

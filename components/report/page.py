@@ -1,29 +1,44 @@
-"""Renders the run page."""
+"""Renders the page of a run, as HTML and as Markdown."""
 
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from components.example_gen.log_report import format_counts
+from components.report.escapes import html_prose, markdown_cell, markdown_code, markdown_prose
+from components.report.files import HTML_FILE
+from components.report.numbers import FILTERS
+from components.report.view import page_view, why_not_pushed
 
-METRICS = ("HR@1", "HR@5", "HR@10", "NDCG@5", "NDCG@10", "MRR")
-"""What the settings measure unless told otherwise."""
-TEMPLATE = Path(__file__).with_name("run.md.j2")
+__all__ = ["KEYS", "metric_names", "render", "render_html", "why_not_pushed"]
+
+KEYS = ("name", "finished", "environment", "settings", "log", "metrics", "evaluation", "gates", "blessed", "pushed",
+        "version", "push_reason", "training", "cost", "states", "used_searches")
+"""What the figures of a run must hold."""
 
 
 def render(figures: dict[str, Any]) -> str:
-    """Markdown page of a run.
+    """Markdown page of a run, for a pull request: all but the pictures.
 
     Args:
         figures: what `run.json` holds.
     """
-    # The page is Markdown, not HTML: escaping would only garble it.
-    environment = jinja2.Environment(  # noqa: S701
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    return environment.from_string(TEMPLATE.read_text()).render(
-        metric_names=metric_names(figures["metrics"]), why_not_pushed=why_not_pushed(figures),
-        log_text=format_counts(figures["log"]), **figures)
+    environment = _environment(autoescape=False, filters={
+        "prose": markdown_prose, "code": markdown_code, "cell": markdown_cell})
+    return environment.get_template("run.md.j2").render(html_file=HTML_FILE, **page_view(figures), **figures)
+
+
+def render_html(figures: dict[str, Any]) -> str:
+    """The page of a run in one file: pictures and style are inside, and nothing is fetched or run.
+
+    Args:
+        figures: what `run.json` holds.
+    """
+    from components.report.plots.pictures import pictures
+
+    view = page_view(figures)
+    environment = _environment(autoescape=True, filters={"prose": html_prose})
+    return environment.get_template("run.html.j2").render(pictures=pictures(figures, view), **view, **figures)
 
 
 def metric_names(metrics: dict[str, dict[str, float]]) -> list[str]:
@@ -35,11 +50,11 @@ def metric_names(metrics: dict[str, dict[str, float]]) -> list[str]:
     return sorted(metrics["candidate"], key=place)
 
 
-def why_not_pushed(figures: dict[str, Any]) -> list[str]:
-    """The reasons for which nothing was pushed, a line each and with the component first; none after a push."""
-    reasons = [f"{figures['data_check']['gate']}: {reason}" for reason in figures["data_check"]["reasons"]]
-    if not figures["blessed"]:
-        reasons.append("Evaluator: NDCG@5 is below the threshold, or too far below the last pushed model's")
-    if figures.get("push_reason") and not reasons:  # otherwise it repeats what the gates said
-        reasons.append(f"Pusher: {figures['push_reason']}")
-    return reasons
+def _environment(autoescape: bool, filters: dict[str, Any]) -> jinja2.Environment:
+    # Markdown is not escaped as HTML is, which would only garble it: its template escapes in Markdown's way.
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent, encoding="utf-8"), undefined=jinja2.StrictUndefined,
+        autoescape=autoescape,  # noqa: S701
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    environment.filters |= {**FILTERS, **filters}
+    return environment

@@ -22,14 +22,16 @@ def sample_request(files: list[str]) -> dict[str, Any]:
     """
     records = tf.data.TFRecordDataset(sorted(files), compression_type="GZIP").take(_LOOK_AT)
     examples = [tf.train.Example.FromString(record) for record in records.as_numpy_iterator()]
-    return _as_request(max(examples, key=_events_of_the_shorter_history))
+    return as_request(max(examples, key=shorter_history))
 
 
-def _events_of_the_shorter_history(example: tf.train.Example) -> int:
+def shorter_history(example: tf.train.Example) -> int:
+    """Events of the shorter history of a raw request: its clicks or its searches."""
     return min(len(_texts(example, contract.REC_ITEMS)), len(_counts(example, contract.SEARCH_WORD_COUNTS)))
 
 
-def _as_request(example: tf.train.Example) -> dict[str, Any]:
+def as_request(example: tf.train.Example) -> dict[str, Any]:
+    """A raw request as `sample_request` gives it; events are in order of time."""
     candidates = _texts(example, contract.CANDIDATES)
     words = _split(_texts(example, contract.SEARCH_WORDS), _counts(example, contract.SEARCH_WORD_COUNTS))
     items = _split(_texts(example, contract.SEARCH_ITEMS), _counts(example, contract.SEARCH_ITEM_COUNTS))

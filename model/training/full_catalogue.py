@@ -31,19 +31,22 @@ class FullCatalogue:
             or it is one (`none`). The positive of the request never is.
         batch_size: requests a step.
         block_size: items a step.
+        max_requests: how many to rank, evenly spread; 0 is all. `rows` says which.
 
     Raises:
         ValueError: if there is no request or no known item.
     """
 
     def __init__(self, model: LcrSer, requests: Requests, timelines: Timelines, *, avoid: Avoid = "past",
-                 batch_size: int = 256, block_size: int = 1024) -> None:
+                 batch_size: int = 256, block_size: int = 1024, max_requests: int = 0) -> None:
         self.catalogue = np.unique(timelines.rec_items[timelines.rec_items >= FIRST_KNOWN_ID])
         if not len(requests) or not len(self.catalogue):
             raise ValueError("`requests` and the known items of `timelines` should not be empty. "
                              f"Received: {len(requests)} requests, {len(self.catalogue)} items.")
         self._requests, self._timelines, self._avoid = requests, timelines, avoid
-        self._batch_size = min(batch_size, len(requests))
+        number = min(max_requests or len(requests), len(requests))
+        self.rows = np.linspace(0, len(requests) - 1, number).astype(np.int32)
+        self._batch_size = min(batch_size, number)
         self._block_size = min(block_size, len(self.catalogue))
         self.positives = requests.candidates[np.arange(len(requests)), requests.label]
         windows = RequestWindows(requests, model.config)
@@ -61,20 +64,20 @@ class FullCatalogue:
         @tf.function(autograph=False, reduce_retracing=True)
         def count(encoded: dict[str, tf.Tensor], positive: tf.Tensor, items: PreparedItems,
                   left_out: tf.Tensor) -> tf.Tensor:
-            scores = tf.tensor_scatter_nd_update(
-                ~(model.score(encoded, items) < positive), left_out, tf.zeros(tf.shape(left_out)[:1], tf.bool))
-            return tf.reduce_sum(tf.cast(scores, tf.int32), 1)
+            # What is left out counts as lower; see `pessimistic_rank` for why lower ones are counted.
+            lower = tf.tensor_scatter_nd_update(
+                model.score(encoded, items) < positive, left_out, tf.ones(tf.shape(left_out)[:1], tf.bool))
+            return self._block_size - tf.reduce_sum(tf.cast(lower, tf.int32), 1)
 
         self._encode, self._prepare, self._count = encode, prepare, count
 
     def ranks(self) -> np.ndarray:
-        """Rank of each positive, int32 `[R]`.
+        """Rank of the positive of each of `rows`, int32.
 
         A positive that no vocabulary holds is an item that the model cannot name: it comes after the whole catalogue.
         """
         step = self._batch_size * BATCHES_AT_ONCE
-        found = [self._ranks(np.arange(begin, min(begin + step, len(self._requests)), dtype=np.int32))
-                 for begin in range(0, len(self._requests), step)]
+        found = [self._ranks(self.rows[begin : begin + step]) for begin in range(0, len(self.rows), step)]
         return np.concatenate(found).astype(np.int32)
 
     def _ranks(self, rows: np.ndarray) -> np.ndarray:

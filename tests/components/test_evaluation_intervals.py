@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from components.evaluation.intervals import compare, over_seeds
+from components.evaluation.intervals import compare, compare_values, over_seeds, rank_values
+from model.metrics import metric_values
 
 METRICS = ("HR@1", "HR@10", "NDCG@5", "MRR")
 
@@ -27,7 +28,7 @@ def test_values_are_means_in_each_slice():
         for name, of_model in ranks.items():
             assert found.models[name]["all"][metric].value == pytest.approx(_mean(of_model, metric), abs=1e-6)
             assert found.models[name]["part"][metric].value == pytest.approx(_mean(of_model[mask], metric), abs=1e-6)
-        assert found.difference["part"][metric].value == pytest.approx(
+        assert found.differences["b"]["part"][metric].value == pytest.approx(
             _mean(ranks["a"][mask], metric) - _mean(ranks["b"][mask], metric), abs=1e-6)
     assert found.models["a"]["part"]["MRR"].requests == mask.sum()
 
@@ -38,18 +39,53 @@ def test_intervals_agree_with_the_normal_approximation():
     found = compare(ranks, {"part": mask}, ["MRR"], resamples=4000)
     inverse = [1 / ranks[name][mask] for name in "ab"]
     for estimate, sample in ((found.models["a"]["part"]["MRR"], inverse[0]),
-                             (found.difference["part"]["MRR"], inverse[0] - inverse[1])):
+                             (found.differences["b"]["part"]["MRR"], inverse[0] - inverse[1])):
         half = 1.96 * sample.std(ddof=1) / math.sqrt(len(sample))
         assert estimate.low == pytest.approx(sample.mean() - half, abs=0.1 * half)
         assert estimate.high == pytest.approx(sample.mean() + half, abs=0.1 * half)
 
 
 def test_resamples_equal_a_plain_loop():
-    ranks, mask = _ranks(0, 50), _ranks(1, 50) > 50
-    found = compare({"a": ranks}, {"part": mask}, ["MRR"], resamples=200, seed=7).models["a"]["part"]["MRR"]
+    ranks = {name: _ranks(seed, 50) for seed, name in enumerate(("a", "b", "c"))}
+    masks = {"all": np.ones(50, bool), "part": _ranks(3, 50) > 50, "overlapping": _ranks(4, 50) > 30}
+    found = compare(ranks, masks, METRICS, resamples=200, seed=7)
     drawn = np.random.default_rng(7).integers(0, 50, (200, 50))
-    means = [np.mean(1 / ranks[rows][mask[rows]]) for rows in drawn]
-    assert (found.low, found.high) == pytest.approx(np.percentile(means, [2.5, 97.5]), abs=1e-6)
+    for name, mask in masks.items():
+        for metric in METRICS:
+            means = {model: np.array([_mean(of_model[rows][mask[rows]], metric) for rows in drawn])
+                     for model, of_model in ranks.items()}
+            for estimate, expected in (
+                    *((found.models[model][name][metric], means[model]) for model in ranks),
+                    *((found.differences[other][name][metric], means["a"] - means[other]) for other in "bc")):
+                assert (estimate.low, estimate.high) == pytest.approx(np.percentile(expected, [2.5, 97.5]), abs=1e-9)
+
+
+def test_each_difference_agrees_with_a_plain_loop_of_other_draws():
+    a = _ranks(0, 600, high=20)
+    ranks = {"a": a, "b": np.minimum(a + _ranks(1, 600, high=3), 20), "c": _ranks(2, 600, high=20)}
+    mask = _ranks(3, 600) > 40
+    found = compare(ranks, {"part": mask}, ["NDCG@5"], resamples=4000).differences
+    assert list(found) == ["b", "c"]
+    rng = np.random.RandomState(11)
+    for other, by_slice in found.items():
+        gains = [(one <= 5) / np.log2(1 + one) for one in (a[mask], ranks[other][mask])]
+        means = [np.mean((gains[0] - gains[1])[rng.choice(mask.sum(), mask.sum())]) for _ in range(4000)]
+        estimate, width = by_slice["part"]["NDCG@5"], np.ptp(np.percentile(means, [2.5, 97.5]))
+        assert (estimate.low, estimate.high) == pytest.approx(np.percentile(means, [2.5, 97.5]), abs=0.06 * width)
+        assert estimate.p_value == pytest.approx(min(1, 2 * min(np.mean(np.less_equal(means, 0)),
+                                                                np.mean(np.greater_equal(means, 0)))), abs=0.05)
+
+
+def test_values_of_requests_are_compared_as_ranks_are():
+    ranks, masks = {"a": _ranks(0), "b": _ranks(1)}, {"part": _ranks(2) > 60}
+    values = {name: {"MRR": 1 / one} for name, one in ranks.items()}
+    assert compare_values(values, masks, seed=3) == compare(ranks, masks, ["MRR"], seed=3)
+
+
+def test_a_metric_of_a_rank_is_that_of_training():
+    ranks = np.arange(1, 200)
+    for metric in (*METRICS, "NDCG@20", "HR@100"):
+        np.testing.assert_allclose(rank_values(ranks, metric), metric_values(ranks, metric).numpy(), rtol=1e-6)
 
 
 def test_a_paired_test_agrees_with_the_t_test():
@@ -57,12 +93,13 @@ def test_a_paired_test_agrees_with_the_t_test():
     for b in (np.where(_ranks(1, 2000) <= 4, a + 1, a - (_ranks(2, 2000) <= 2) * (a > 1)), a + 1):
         found = compare({"a": a, "b": b}, {"all": np.ones(2000, bool)}, ["MRR"], resamples=4000)
         expected = max(stats.ttest_rel(1 / a, 1 / b).pvalue, 2 / 4001)
-        assert found.difference["all"]["MRR"].p_value == pytest.approx(expected, rel=0.25, abs=0.02)
+        assert found.differences["b"]["all"]["MRR"].p_value == pytest.approx(expected, rel=0.25, abs=0.02)
 
 
 def test_equal_models_do_not_differ():
     found = compare({"a": _ranks(0), "b": _ranks(0)}, {"all": np.ones(400, bool)}, METRICS, resamples=50)
-    assert {(one.value, one.low, one.high, one.p_value) for one in found.difference["all"].values()} == {(0, 0, 0, 1)}
+    differences = found.differences["b"]["all"].values()
+    assert {(one.value, one.low, one.high, one.p_value) for one in differences} == {(0, 0, 0, 1)}
 
 
 def test_an_interval_covers_the_truth_as_often_as_it_says():
@@ -78,7 +115,7 @@ def test_an_interval_covers_the_truth_as_often_as_it_says():
 
 def test_a_slice_without_requests_says_so():
     found = compare({"a": _ranks(0), "b": _ranks(1)}, {"none": np.zeros(400, bool)}, ["MRR"], resamples=5)
-    for one in (found.models["a"]["none"]["MRR"], found.difference["none"]["MRR"]):
+    for one in (found.models["a"]["none"]["MRR"], found.differences["b"]["none"]["MRR"]):
         assert (one.value, one.low, one.high, one.requests, one.p_value) == (None, None, None, 0, None)
 
 
@@ -95,9 +132,10 @@ def test_the_same_seed_gives_the_same_interval():
     assert interval(1) != interval(2)
 
 
-def test_lengths_must_agree():
-    with pytest.raises(ValueError, match="as long as `masks`"):
-        compare({"a": _ranks(0)}, {"all": np.ones(3, bool)}, ["MRR"])
+@pytest.mark.parametrize("ranks", [{}, {"a": _ranks(0)}, {"a": _ranks(0), "b": np.ones(3, int)}])
+def test_lengths_must_agree(ranks):
+    with pytest.raises(ValueError, match="at least one model and as long as `masks`"):
+        compare(ranks, {"all": np.ones(3, bool)}, ["MRR"])
 
 
 def test_seeds_are_a_mean_and_a_standard_deviation():

@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 
 from components.evaluation.intervals import Comparison, Estimate, compare
-from components.evaluation.thresholds import Threshold, judge
+from components.evaluation.threshold import Threshold
+from components.evaluation.thresholds import judge
 
 
 def _comparison(value=0.5, change=None, p_value=0.5, requests=500):
-    difference = {} if change is None else {"part": {"MRR": Estimate(change, -1.0, 1.0, requests, p_value)}}
-    return Comparison({"candidate": {"part": {"MRR": Estimate(value, 0.0, 1.0, requests)}}}, difference)
+    differences = {"popularity": {"part": {"MRR": Estimate(-0.9, -1.0, -0.8, requests, 0.001)}}}
+    if change is not None:
+        differences["baseline"] = {"part": {"MRR": Estimate(change, -1.0, 1.0, requests, p_value)}}
+    return Comparison({"candidate": {"part": {"MRR": Estimate(value, 0.0, 1.0, requests)}}}, differences)
 
 
 def _judge(comparison, **threshold):

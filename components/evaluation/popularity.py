@@ -1,0 +1,24 @@
+"""The popularity ranking that every model is put beside."""
+
+import numpy as np
+
+from model import inputs as contract
+from model.metrics import pessimistic_rank
+from model.training.requests import Requests
+from model.training.timelines import Timelines
+
+
+def popularity_ranks(requests: Requests, timelines: Timelines) -> np.ndarray:
+    """Rank of each request's positive when the stored candidates are ranked by their clicks in the train split.
+
+    Args:
+        requests: of the test split.
+        timelines: the training log.
+
+    Returns:
+        int32 `[R]`. Ties count against the positive, as for every model.
+    """
+    largest = max(int(timelines.rec_items.max(initial=0)), int(requests.candidates.max(initial=0)))
+    clicks = np.bincount(timelines.rec_items, minlength=largest + 1).astype(np.float32)
+    clicks[contract.UNKNOWN_ID] = 0.0  # an item beyond the vocabulary has no count of its own
+    return pessimistic_rank(clicks[requests.candidates], requests.label).numpy()

@@ -1,0 +1,87 @@
+"""The figures of a run, gathered from its artifacts."""
+
+import dataclasses
+import datetime
+import json
+import os
+from typing import Any
+
+import tensorflow_transform as tft
+from tfx import types
+from tfx.utils import io_utils, path_utils
+
+from components.evaluator_results import evaluator_verdict, model_metrics
+from components.example_gen.log_report import FILE_NAME as LOG_REPORT
+from components.gates import Verdict, infra_verdict, read_verdict
+from components.report.cost import model_cost, training_rate
+from components.report.environment import environment
+from components.report.states import reasoning_states
+from components.report.training_curves import training_curves
+from components.report.used_searches import used_searches
+from components.servable import restore
+from components.split_files import split_files
+from components.vocabularies import table_sizes
+from model.config import ModelConfig
+from model.lcr_ser import LcrSer
+from model.training.requests import read_requests
+
+STAGES = ("supervised", "grpo")
+
+
+def run_figures(one: dict[str, types.Artifact], parameters: dict[str, Any]) -> dict[str, Any]:
+    """All that `run.json` holds; docs/report.md names its parts.
+
+    Args:
+        one: input artifacts of RunReport by name.
+        parameters: its execution parameters.
+    """
+    settings = json.loads(parameters["settings"])
+    log = json.loads(io_utils.read_string_file(os.path.join(one["log_report"].uri, LOG_REPORT)))
+    ranking = read_verdict(one["ranking_verdict"])
+    evaluation = ranking.detail
+    metrics = model_metrics(one["evaluation"].uri)
+    metrics["popularity"] = {name: estimate["value"]
+                             for name, estimate in evaluation["models"]["popularity"]["all"].items()}
+    pushed = one["pushed_model"].get_string_custom_property
+    return {
+        "name": parameters["run_name"],
+        "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "environment": {**environment(), "code": parameters["model_code"]},
+        "settings": settings,
+        "log": log,
+        "metrics": metrics,
+        "evaluation": evaluation,
+        "gates": [dataclasses.asdict(verdict) for verdict in _verdicts(one, ranking)],
+        "blessed": bool(one["blessing"].get_int_custom_property("blessed")),
+        "pushed": pushed("pushed_destination") or None,
+        "version": pushed("pushed_version") or None,
+        "push_reason": pushed("reason") or None,
+        "training": {stage: training_curves(one[f"{stage}_run"].uri, stage) for stage in STAGES},
+        **_of_model(one, settings, evaluation, log["splits"]["train_targets"]),
+    }
+
+
+def _verdicts(one: dict[str, types.Artifact], ranking: Verdict) -> list[Verdict]:
+    blessed = bool(one["blessing"].get_int_custom_property("blessed"))
+    verdicts = [read_verdict(one["verdict"]), evaluator_verdict(one["evaluation"].uri, blessed),
+                dataclasses.replace(ranking, detail={}), read_verdict(one["servable_verdict"])]
+    return verdicts + ([infra_verdict(one["infra_blessing"])] if "infra_blessing" in one else [])
+
+
+def _of_model(
+    one: dict[str, types.Artifact], settings: dict[str, Any], evaluation: dict[str, Any], targets: int
+) -> dict[str, Any]:
+    """`cost`, `states` and `used_searches`: what only the model itself tells."""
+    directory, graph = path_utils.serving_model_path(one["model"].uri), one["transform_graph"].uri
+    sizes = table_sizes(tft.TFTransformOutput(graph), settings["vocabulary"])
+    model = restore(LcrSer(ModelConfig(**{**settings["model"], **sizes})), directory)
+    requests = read_requests(split_files(one["transformed_examples"], "test"))
+    rates = {stage: training_rate(one[f"{stage}_run"].uri, min(settings[stage]["batch_size"], targets), stage)
+             for stage in STAGES}
+    ranked = evaluation["requests"] * sum(role != "popularity" for role in evaluation["models"])
+    return {
+        "cost": {**model_cost(model, directory),
+                 "rows_a_second": {**rates, "evaluation": ranked / evaluation["seconds"]}, "seconds": {}},
+        "states": reasoning_states(model, requests),
+        "used_searches": used_searches(model, graph, split_files(one["examples"], "test")),
+    }

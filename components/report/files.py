@@ -1,0 +1,11 @@
+"""Names of the files of a run's report, beside each other in one folder."""
+
+FIGURES_FILE = "run.json"
+"""All figures."""
+PAGE_FILE = "run.md"
+HTML_FILE = "run.html"
+"""The page, as Markdown and as HTML; rendered from the figures."""
+RANKS_FILE = "ranks.parquet"
+"""Rank and slices of each request of the test split, `components.evaluation.request_ranks`."""
+REQUEST_FILE = "request.json"
+"""A request to try the model with."""
