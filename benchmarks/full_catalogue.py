@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.experiment import Experiment, quiet, read_experiment
 from benchmarks.machine import describe
 from benchmarks.result import report
-from components.judgement import metric_names
+from components.evaluation.names import metric_names
 from components.servable import restore
 from model.inputs import FIRST_KNOWN_ID
 from model.lcr_ser import LcrSer
@@ -31,7 +31,7 @@ def main() -> None:
     args = parser.parse_args()
     quiet(args.threads)
     log = read_experiment()
-    model = restore(LcrSer(log.shape), str(_newest_model(log)))
+    model = restore(LcrSer(log.shape), str(newest_model(log)))
     requests = log.test_requests
     full = FullCatalogue(model, requests, log.timelines, avoid=args.avoid, batch_size=args.batch, block_size=args.block)
     known = full.positives >= FIRST_KNOWN_ID
@@ -58,7 +58,8 @@ def _means(ranks: np.ndarray, names: list[str]) -> dict[str, float]:
     return ranking_metrics(ranks, names) if len(ranks) else dict.fromkeys(names, float("nan"))
 
 
-def _newest_model(log: Experiment) -> Path:
+def newest_model(log: Experiment) -> Path:
+    """Directory of the SavedModel of the last run."""
     models = log.settings.run_dir / "artifacts" / "GrpoTrainer" / "model"
     found = sorted(models.glob("*/Format-Serving"), key=lambda path: int(path.parent.name))
     if not found:

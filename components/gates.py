@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from tfx import types
+from tfx.components.util import model_utils
 from tfx.utils import io_utils
 
 FILE_NAME = "verdict.json"
@@ -37,6 +38,13 @@ class Verdict:
     def passed(self) -> bool:
         """Whether a model may be pushed, as far as this gate can tell."""
         return not self.reasons
+
+
+def infra_verdict(blessing: types.Artifact) -> Verdict:
+    """The `InfraBlessing` of the stock InfraValidator in the form of the other gates."""
+    passed = model_utils.is_infra_validated(blessing)
+    return Verdict("InfraValidator", () if passed else (
+        "TF Serving did not load the model, or did not answer; the log of the run says what it said",))
 
 
 def write_verdict(artifact: types.Artifact, verdict: Verdict) -> None:

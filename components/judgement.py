@@ -5,17 +5,13 @@ from collections.abc import Sequence
 
 from tensorflow_model_analysis.proto import config_pb2
 
+from components.evaluation.names import metric_names
 from model import inputs as contract
 
 _CLASSES = {"HR": "RankHitRate", "NDCG": "RankNDCG", "MRR": "RankMRR"}
 """Of `components.ranking_metrics`."""
 MAIN_K = 5
 """NDCG at this k carries the thresholds."""
-
-
-def metric_names(ks: Sequence[int]) -> list[str]:
-    """HR@k and NDCG@k for each k, and MRR; without NDCG@1, which is HR@1."""
-    return [*(f"HR@{k}" for k in sorted(ks)), *(f"NDCG@{k}" for k in sorted(ks) if k > 1), "MRR"]
 
 
 def eval_config(min_ndcg_5: float, max_ndcg_5_drop: float, ks: Sequence[int] = (1, 5, 10)) -> config_pb2.EvalConfig:
@@ -36,7 +32,7 @@ def eval_config(min_ndcg_5: float, max_ndcg_5_drop: float, ks: Sequence[int] = (
         value_threshold=config_pb2.GenericValueThreshold(lower_bound={"value": min_ndcg_5}),
         change_threshold=config_pb2.GenericChangeThreshold(
             direction=config_pb2.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -max_ndcg_5_drop}))
-    metrics = [config_pb2.MetricConfig(class_name="ExampleCount")]
+    metrics = [config_pb2.MetricConfig(class_name="RankCount", module="components.ranking_metrics")]
     for name in metric_names(ks):
         kind, _, k = name.partition("@")
         metrics.append(config_pb2.MetricConfig(

@@ -1,6 +1,7 @@
-"""HR@k, NDCG@k and MRR for the TFX Evaluator, from the rank that the `rank_eval` signature returns.
+"""HR@k, NDCG@k and MRR for the TFX Evaluator, from the ranks that the `rank_eval` signature returns.
 
-Ties are settled where the rank is made, by `model.metrics.pessimistic_rank`; here is nothing left to settle.
+An extract holds the ranks of a request or, as `components.rank_extractors` makes them, those of a whole batch. Ties
+are settled where the rank is made, by `model.metrics.pessimistic_rank`; here is nothing left to settle.
 """
 
 import functools
@@ -10,13 +11,17 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
+from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.metrics import metric_types, metric_util
+
+Gain = Callable[[np.ndarray], np.ndarray]
+"""What ranks `[R]` are worth, `[R]`."""
 
 
 class _MeanOverRanks(beam.CombineFn):
-    """Mean of `gain(rank)` over the requests of a slice; accumulators are (sum, number)."""
+    """Mean of `gain(ranks)` over the requests of a slice; accumulators are (sum, number)."""
 
-    def __init__(self, key: metric_types.MetricKey, gain: Callable[[float], float], names: dict[str, Any]) -> None:
+    def __init__(self, key: metric_types.MetricKey, gain: Gain, names: dict[str, Any]) -> None:
         self._key = key
         self._gain = gain
         self._names = names
@@ -29,7 +34,8 @@ class _MeanOverRanks(beam.CombineFn):
         # With a baseline, predictions of both models arrive; this call picks the ones of the model asked for.
         for _, prediction, _ in metric_util.to_label_prediction_example_weight(
                 element, **self._names, flatten=False, allow_none=True):
-            total, number = total + self._gain(float(np.ravel(prediction)[0])), number + 1
+            ranks = np.ravel(prediction).astype(np.float64)
+            total, number = total + float(self._gain(ranks).sum()), number + len(ranks)
         return total, number
 
     def merge_accumulators(self, accumulators: Iterable[tuple[float, int]]) -> tuple[float, int]:
@@ -41,22 +47,28 @@ class _MeanOverRanks(beam.CombineFn):
         return {self._key: total / number if number else math.nan}
 
 
-def _hit(rank: float, k: int) -> float:
-    return float(rank <= k)
+class _Number(_MeanOverRanks):
+    def extract_output(self, accumulator: tuple[float, int]) -> dict[metric_types.MetricKey, float]:
+        return {self._key: float(accumulator[1])}
 
 
-def _discounted_hit(rank: float, k: int) -> float:
-    return 1.0 / math.log2(rank + 1.0) if rank <= k else 0.0
+def _hit(ranks: np.ndarray, k: int) -> np.ndarray:
+    return ranks <= k
 
 
-def _reciprocal(rank: float) -> float:
-    return 1.0 / rank
+def _discounted_hit(ranks: np.ndarray, k: int) -> np.ndarray:
+    return (ranks <= k) / np.log2(ranks + 1.0)
+
+
+def _reciprocal(ranks: np.ndarray) -> np.ndarray:
+    return 1.0 / ranks
 
 
 # TFMA looks the parameters up by name, among those that are not keyword-only.
 def _computations(  # noqa: PLR0917
-    gain: Callable[[float], float],
+    gain: Gain,
     metric_name: str,
+    combine: type[_MeanOverRanks] = _MeanOverRanks,
     eval_config: Any = None,
     model_name: str = "",
     output_name: str = "",
@@ -71,8 +83,9 @@ def _computations(  # noqa: PLR0917
         aggregation_type=aggregation_type, example_weighted=example_weighted)
     names = {"eval_config": eval_config, "model_name": model_name, "output_name": output_name}
     return [metric_types.MetricComputation(
-        keys=[key], combiner=_MeanOverRanks(key, gain, names),
-        preprocessors=[metric_types.StandardMetricInputsPreprocessor()])]
+        keys=[key], combiner=combine(key, gain, names),
+        preprocessors=[metric_types.StandardMetricInputsPreprocessor(
+            include_filter={constants.PREDICTIONS_KEY: {}}, include_default_inputs=False)])]
 
 
 class RankHitRate(metric_types.Metric):
@@ -98,4 +111,12 @@ class RankMRR(metric_types.Metric):
 
     def __init__(self, name: str = "MRR") -> None:
         make = functools.partial(_computations, _reciprocal, name)
+        super().__init__(metric_util.merge_per_key_computations(make), name=name)
+
+
+class RankCount(metric_types.Metric):
+    """The number of requests: `ExampleCount` would count extracts, which may hold many."""
+
+    def __init__(self, name: str = "requests") -> None:
+        make = functools.partial(_computations, _reciprocal, name, _Number)
         super().__init__(metric_util.merge_per_key_computations(make), name=name)

@@ -20,6 +20,8 @@ _LIGHT = {
     "simulate-report": "tfx_pipeline.simulate_report",
     "models": "tfx_pipeline.models",
     "rollback": "tfx_pipeline.models",
+    "compare": "tfx_pipeline.compare",
+    "report": "tfx_pipeline.report",
 }
 """Commands that are run by themselves: loading TFX takes many seconds and 700 MB, and they need none of it."""
 

@@ -22,10 +22,12 @@ from components.example_gen.component import LogExampleGen
 from components.example_gen.fingerprint import fingerprint
 from components.judgement import eval_config
 from components.pusher.component import Pusher
+from components.ranking_check.component import RankingCheck
 from components.report.component import RunReport
 from components.servable_check.component import ServableCheck
 from components.source_hash import source_hash
 from components.statistics_keeper.component import StatisticsKeeper
+from tfx_pipeline.infra_validation import infra_validator
 from tfx_pipeline.settings import Settings
 
 SCHEMA_FILE = Path(components.__file__).with_name("schema") / "schema.pbtxt"
@@ -65,13 +67,14 @@ def _components(settings: Settings) -> list[BaseComponent]:
     validator = ExampleValidator(
         statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
     data_check = DataCheck(
+        log_report=example_gen.outputs["log_report"],
         statistics=statistics.outputs["statistics"],
         schema=schema.outputs["schema"],
         anomalies=validator.outputs["anomalies"],
         settings=settings.data_check_settings(),
         serving_dir=str(settings.serving_dir),
         statistics_dir=str(settings.statistics_dir),
-        code_hash=source_hash("components.data_check"),
+        code_hash=source_hash("components.data_check", "components.example_gen.log_report"),
     )
     transform = Transform(
         examples=examples,
@@ -99,23 +102,42 @@ def _components(settings: Settings) -> list[BaseComponent]:
         model=grpo.outputs["model"],
         baseline_model=baseline.outputs["baseline"],
         example_splits=["test"],
+        module_path="components.rank_extractors",
         eval_config=eval_config(settings.evaluation.min_ndcg_5, settings.evaluation.max_ndcg_5_drop,
                                 settings.evaluation.ks),
+    )
+    shape = {"model_shape": dataclasses.asdict(settings.model_shape()), "vocabulary": settings.vocabulary.model_dump()}
+    ranking_check = RankingCheck(
+        model=grpo.outputs["model"],
+        baseline_model=baseline.outputs["baseline"],
+        examples=examples,
+        transformed_examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        settings=settings.ranking_check_settings(),
+        **shape,
+        code_hash=source_hash("components.ranking_check", "components.evaluation", "components.vocabularies", "model"),
     )
     servable_check = ServableCheck(
         model=grpo.outputs["model"],
         examples=examples,
         transform_graph=transform.outputs["transform_graph"],
         settings=settings.servable_check_settings(),
-        model_shape=dataclasses.asdict(settings.model_shape()),
-        vocabulary=settings.vocabulary.model_dump(),
+        **shape,
         code_hash=source_hash("components.servable_check", "components.servable", "components.vocabularies", "model"),
     )
+    infra = []
+    if settings.infra_validation:
+        infra.append(infra_validator(settings.infra_validation, grpo.outputs["model"], examples, settings.name))
+    gates = {
+        "verdict": data_check.outputs["verdict"],
+        "ranking_verdict": ranking_check.outputs["verdict"],
+        "servable_verdict": servable_check.outputs["verdict"],
+        "infra_blessing": infra[0].outputs["blessing"] if infra else None,
+    }
     pusher = Pusher(
         model=grpo.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
-        verdict=data_check.outputs["verdict"],
-        servable_verdict=servable_check.outputs["verdict"],
+        **gates,
         evaluation=evaluator.outputs["evaluation"],
         examples=examples,
         serving_dir=str(settings.serving_dir),
@@ -127,17 +149,24 @@ def _components(settings: Settings) -> list[BaseComponent]:
         statistics_dir=str(settings.statistics_dir))
     report = RunReport(
         log_report=example_gen.outputs["log_report"],
-        verdict=data_check.outputs["verdict"],
-        examples=examples,
-        transformed_examples=transform.outputs["transformed_examples"],
+        **gates,
         evaluation=evaluator.outputs["evaluation"],
         blessing=evaluator.outputs["blessing"],
+        ranks=ranking_check.outputs["ranks"],
+        examples=examples,
+        transformed_examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        model=grpo.outputs["model"],
+        supervised_run=supervised.outputs["model_run"],
+        grpo_run=grpo.outputs["model_run"],
         pushed_model=pusher.outputs["pushed_model"],
         run_name=settings.name,
-        code_hash=source_hash("components.report", "components.gates"),
+        settings=settings.in_full(),
+        model_code=source_hash("components", "model"),
+        code_hash=source_hash("components.report", "components.gates", "components.evaluator_results"),
     )
     return [example_gen, statistics, schema, validator, data_check, transform, *finders, supervised, grpo, baseline,
-            evaluator, servable_check, pusher, keeper, report]
+            evaluator, ranking_check, servable_check, *infra, pusher, keeper, report]
 
 
 def _trainer(settings: Settings, transform: BaseComponent, run_fn: str, base_model: Any = None,

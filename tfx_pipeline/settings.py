@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, PositiveInt, TypeAdapter, model_vali
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from components.data_check.settings import DataCheckSettings
+from components.evaluation.names import metric_names
 from components.example_gen.settings import LogSettings
+from components.ranking_check.settings import RankingCheckSettings, thresholds_of
 from components.servable_check.settings import ServableCheckSettings
 from model.config import GrpoConfig, ModelConfig, SupervisedConfig
 
@@ -18,6 +20,8 @@ IdKind = Literal["vocabulary", "hash"]
 _Config = TypeVar("_Config", LogSettings, DataCheckSettings, ServableCheckSettings, ModelConfig, SupervisedConfig,
                   GrpoConfig)
 
+_TABLES = {name: 2 for name in ("num_users", "num_items", "num_words")}
+"""Sizes of `ModelConfig` that the vocabularies decide, the least that it takes."""
 REPOSITORY = Path(__file__).resolve().parents[1]
 DEFAULT_FILE = Path(__file__).with_name("settings.yaml")
 
@@ -46,12 +50,18 @@ class Vocabulary(BaseModel):
 
 
 class Evaluation(BaseModel):
-    """What is measured on the test split, and what a model must reach there to be pushed."""
+    """What is measured on the test split, and what a model must reach there to be pushed.
+
+    `ks`, `min_ndcg_5` and `max_ndcg_5_drop` are the Evaluator's, the rest are fields of `RankingCheckSettings`.
+    """
 
     model_config = ConfigDict(extra="forbid")
     ks: tuple[PositiveInt, ...] = (1, 5, 10)
     min_ndcg_5: float
     max_ndcg_5_drop: float
+    thresholds: dict[str, dict[str, dict[str, float | None]]] = {}
+    min_slice_requests: int = RankingCheckSettings.min_slice_requests
+    full_catalogue_requests: int = RankingCheckSettings.full_catalogue_requests
 
     @model_validator(mode="after")
     def _ks_hold_that_of_the_thresholds(self) -> "Evaluation":
@@ -59,6 +69,29 @@ class Evaluation(BaseModel):
             raise ValueError(f"`evaluation.ks` should hold 5, on whose NDCG the thresholds lie, and no number twice. "
                              f"Received: {list(self.ks)}.")
         return self
+
+
+class InfraValidation(BaseModel):
+    """Settings of the stock InfraValidator, for where Docker or Kubernetes is at hand.
+
+    Attributes:
+        platform: what the TF Serving image runs on.
+        image: its name.
+        tags: its versions; each one must load the model and answer.
+        requests: of the test split, sent to it.
+        max_load_seconds: until it must have loaded the model.
+        tries: a failure must come so often to count.
+        service_account: of the pod, on Kubernetes.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    platform: Literal["docker", "kubernetes"]
+    image: str = "tensorflow/serving"
+    tags: tuple[str, ...] = ("2.16.1",)
+    requests: PositiveInt = 16
+    max_load_seconds: PositiveInt = 300
+    tries: PositiveInt = 3
+    service_account: str = ""
 
 
 class Push(BaseModel):
@@ -92,6 +125,7 @@ class Settings(BaseSettings):
     warm_start: bool
     grpo: dict[str, Any]
     evaluation: Evaluation
+    infra_validation: InfraValidation | None = None
     push: Push
 
     @classmethod
@@ -145,9 +179,16 @@ class Settings(BaseSettings):
         """Settings of ServableCheck."""
         return _checked(ServableCheckSettings, **self.servable_check)
 
+    def ranking_check_settings(self) -> RankingCheckSettings:
+        """Settings of RankingCheck."""
+        given = self.evaluation
+        return RankingCheckSettings(
+            metrics=tuple(metric_names(given.ks)), thresholds=thresholds_of(given.thresholds),
+            min_slice_requests=given.min_slice_requests, full_catalogue_requests=given.full_catalogue_requests)
+
     def model_shape(self) -> ModelConfig:
         """The model's settings, with tables of the least size until the vocabularies are known."""
-        return _checked(ModelConfig, num_users=2, num_items=2, num_words=2, **self.model)
+        return _checked(ModelConfig, **_TABLES, **self.model)
 
     def supervised_config(self) -> SupervisedConfig:
         """Settings of the supervised stage."""
@@ -156,6 +197,19 @@ class Settings(BaseSettings):
     def grpo_config(self) -> GrpoConfig:
         """Settings of the reinforcement stage."""
         return _checked(GrpoConfig, **self.grpo)
+
+    def in_full(self) -> dict[str, Any]:
+        """Every setting of the run by section, defaults included, as plain values."""
+        shape = dataclasses.asdict(self.model_shape())
+        sections = {
+            "logs": dataclasses.asdict(self.log_settings()),
+            "data_check": dataclasses.asdict(self.data_check_settings()),
+            "servable_check": dataclasses.asdict(self.servable_check_settings()),
+            "model": {name: value for name, value in shape.items() if name not in _TABLES},
+            "supervised": dataclasses.asdict(self.supervised_config()),
+            "grpo": dataclasses.asdict(self.grpo_config()),
+        }
+        return {**self.model_dump(mode="json", exclude={"output_dir", "log_dir", *sections}), **sections}
 
 
 def load(profile: str | None = None) -> Settings:
@@ -177,8 +231,8 @@ def load(profile: str | None = None) -> Settings:
         raise ValueError(f"`profile` should be one of {', '.join(content['profiles'])} of {path}. "
                          f"Received: {profile!r}.")
     settings = Settings(**_overlaid(content["defaults"], content["profiles"][profile]))
-    for check in (settings.log_settings, settings.data_check_settings, settings.servable_check_settings,
-                  settings.supervised_config, settings.grpo_config):
+    for check in (settings.log_settings, settings.data_check_settings, settings.ranking_check_settings,
+                  settings.servable_check_settings, settings.supervised_config, settings.grpo_config):
         check()
     return settings
 

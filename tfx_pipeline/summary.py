@@ -1,20 +1,21 @@
 """The end of a run: metrics, pushed version, run page, next command."""
 
-import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from tfx.orchestration import metadata
 
+from components.evaluation.names import ALL
 from components.example_gen.log_report import format_counts
-from components.report.executor import FIGURES_FILE, PAGE_FILE, REQUEST_FILE
+from components.report.files import HTML_FILE
 from components.report.page import metric_names, why_not_pushed
 from tfx_pipeline.console import Executions, RunConsole
+from tfx_pipeline.run_folder import keep_run
 from tfx_pipeline.settings import Settings
 
+MAIN_METRIC = "NDCG@5"
 _ROLES = (("candidate", "LCR-SER"), ("baseline", "last pushed model"), ("popularity", "popularity"))
 
 
@@ -28,23 +29,22 @@ def show_summary(settings: Settings, store: Any, executions: Executions, console
         console: where to print.
     """
     [report] = _outputs(store, executions.ids["RunReport"])
-    page = Path(report.uri)
-    for name in (FIGURES_FILE, PAGE_FILE, REQUEST_FILE):
-        shutil.copy(page / name, settings.run_dir / name)
-    figures = json.loads((page / FIGURES_FILE).read_text())
+    seconds = {name: taken for name, number in executions.ids.items() if (taken := _seconds(store, number))}
+    figures = keep_run(Path(report.uri), settings.run_dir, seconds)
     console.line("")
     console.line(format_counts(figures["log"]))
     if settings.warm_start:
         console.line(f"warm start      {_started_from(store, executions.ids['WarmStartFinder'])}")
-    for note in figures["data_check"]["notes"]:
-        console.line(f"DataCheck: {note}")
+    if notes := [f"{gate['gate']}: {'; '.join(gate['notes'])}" for gate in figures["gates"] if gate["notes"]]:
+        console.line("; ".join(notes))
     console.console.print(_metrics_table(figures["metrics"]))
+    console.line(_how_sure(figures["evaluation"]))
     for reason in why_not_pushed(figures):
         console.line(f"{reason}; nothing was pushed")
     if figures["pushed"]:
         again = "" if "Pusher" in executions.executed and not figures["push_reason"] else " (unchanged)"
         console.line(f"pushed version  {figures['pushed']}{again}")
-    console.line(f"run page        {settings.run_dir / PAGE_FILE}")
+    console.line(f"run page        {settings.run_dir / HTML_FILE}")
     console.line(f"next            {_overrides() + 'make score' if figures['pushed'] else 'read the run page'}")
 
 
@@ -61,6 +61,31 @@ def _metrics_table(metrics: dict[str, dict[str, float]]) -> Table:
         if role in metrics:
             table.add_row(title, *(f"{metrics[role][name]:.4f}" for name in names))
     return table
+
+
+def _how_sure(evaluation: dict[str, Any]) -> str:
+    """The main metric with its interval, and how likely its distance to the others is chance."""
+    own = evaluation["models"]["candidate"][ALL][MAIN_METRIC]
+    parts = [f"{MAIN_METRIC} {own['value']:.4f} ({own['low']:.4f} to {own['high']:.4f})"]
+    for role, title in _ROLES[1:]:
+        if role in evaluation["differences"]:
+            change = evaluation["differences"][role][ALL][MAIN_METRIC]
+            against = f"the {title}" if role == "baseline" else title
+            parts.append(f"{change['value']:+.4f} against {against} (p {change['p_value']:.3f})")
+    return ", ".join(parts)
+
+
+def _seconds(store: Any, execution_id: int) -> float | None:
+    """What a component took when it ran; None where it was cached and left no artifact to find that run by."""
+    with metadata.Metadata(store) as handle:
+        outputs = [event.artifact_id for event in handle.store.get_events_by_execution_ids([execution_id])
+                   if event.type == event.OUTPUT]
+        makers = [event.execution_id for event in handle.store.get_events_by_artifact_ids(outputs)
+                  if event.type == event.OUTPUT]
+        # A cached execution points to the artifacts of the one that made them, which has the lowest number.
+        [made] = handle.store.get_executions_by_id([min(makers, default=execution_id)])
+    was_run = made.last_known_state == made.COMPLETE
+    return (made.last_update_time_since_epoch - made.create_time_since_epoch) / 1000 if was_run else None
 
 
 def _started_from(store: Any, execution_id: int) -> str:

@@ -10,6 +10,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from components.data_check.executor import Executor
 from components.data_check.settings import DataCheckSettings
+from components.example_gen.artifacts import LogReport
 from components.gates import GateVerdict
 
 
@@ -19,6 +20,7 @@ class DataCheckSpec(ComponentSpec):
     PARAMETERS = {name: ExecutionParameter(type=str)
                   for name in ("settings", "serving_dir", "statistics_dir", "requests_fingerprint", "code_hash")}
     INPUTS = {
+        "log_report": ChannelParameter(type=LogReport),
         "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics),
         "schema": ChannelParameter(type=standard_artifacts.Schema),
         "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies),
@@ -27,7 +29,7 @@ class DataCheckSpec(ComponentSpec):
 
 
 class DataCheck(base_beam_component.BaseBeamComponent):
-    """Stop the push where the data has anomalies, drifted since the last push, or is not what is served.
+    """Stop the push where too much cannot be read, or data has anomalies, drifted, or is not what is served.
 
     The last push is found in its directory and not by a Resolver, which open-source Kubeflow cannot run. As with
     BaselineFinder the verdict is cached with its inputs: the same data is judged once, against what was pushed then.
@@ -39,6 +41,7 @@ class DataCheck(base_beam_component.BaseBeamComponent):
     def __init__(
         self,
         *,
+        log_report: types.BaseChannel,
         statistics: types.BaseChannel,
         schema: types.BaseChannel,
         anomalies: types.BaseChannel,
@@ -48,8 +51,8 @@ class DataCheck(base_beam_component.BaseBeamComponent):
         code_hash: str,
     ) -> None:
         super().__init__(DataCheckSpec(
-            statistics=statistics, schema=schema, anomalies=anomalies, settings=settings.to_json(),
-            serving_dir=serving_dir, statistics_dir=statistics_dir,
+            log_report=log_report, statistics=statistics, schema=schema, anomalies=anomalies,
+            settings=settings.to_json(), serving_dir=serving_dir, statistics_dir=statistics_dir,
             requests_fingerprint=requests_fingerprint(settings.serving_requests), code_hash=code_hash,
             verdict=types.Channel(type=GateVerdict)))
 

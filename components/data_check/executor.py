@@ -1,5 +1,6 @@
 """What DataCheck does."""
 
+import json
 import os
 from typing import Any
 
@@ -16,6 +17,7 @@ from components.data_check.comparison import Measurement, Statistics, compare
 from components.data_check.judge import GATE, judge
 from components.data_check.pushed_statistics import find, split_statistics
 from components.data_check.settings import DataCheckSettings
+from components.example_gen.log_report import FILE_NAME, too_many_bad_rows
 from components.gates import write_verdict
 
 
@@ -23,6 +25,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     """Judges the data of a run: against the schema, the last pushed run, and the requests that were served.
 
     input_dict:
+        log_report: of ExampleGen, with the rows that it set aside.
         statistics: of StatisticsGen; its test split is compared.
         schema: what the served requests are validated against.
         anomalies: of ExampleValidator.
@@ -61,7 +64,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             schema = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(one["schema"].uri))
             anomalies["serving requests"] = tfdv.validate_statistics(served, schema)
             measurements += compare(current, served, settings.skew, "skew")
-        write_verdict(one["verdict"], judge(anomalies, measurements, notes))
+        write_verdict(one["verdict"], judge(
+            anomalies, measurements, notes, _bad_rows(one["log_report"], settings.max_bad_share)))
 
     def _served_statistics(self, pattern: str) -> Statistics:
         """Statistics of request Examples, as StatisticsGen makes them."""
@@ -74,6 +78,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                  | "MakeStatistics" >> tfdv.GenerateStatistics()
                  | "WriteStatistics" >> tfdv.WriteStatisticsToBinaryFile(path))
         return tfdv.load_stats_binary(path)
+
+
+def _bad_rows(artifact: types.Artifact, max_bad_share: float) -> list[str]:
+    report = json.loads(io_utils.read_string_file(os.path.join(artifact.uri, FILE_NAME)))
+    return [reason for file in report["files"] if (reason := too_many_bad_rows(file, max_bad_share))]
 
 
 def _schema_anomalies(artifact: types.Artifact) -> dict[str, anomalies_pb2.Anomalies]:

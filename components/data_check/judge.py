@@ -16,13 +16,15 @@ def judge(
     schema_anomalies: Mapping[str, anomalies_pb2.Anomalies],
     measurements: Sequence[Measurement],
     notes: Sequence[str] = (),
+    bad_rows: Sequence[str] = (),
 ) -> Verdict:
-    """Stop the push for every anomaly that TFDV calls an error, and every distance above its threshold.
+    """Stop the push for too many bad rows, every anomaly that TFDV calls an error, and every distance too far.
 
     Args:
         schema_anomalies: by the name of what was validated, such as a split.
         measurements: of drift and skew.
         notes: what was not checked, and why.
+        bad_rows: files with too many of them, a line each.
     """
     errors: list[str] = []
     warnings: list[str] = []
@@ -35,7 +37,7 @@ def judge(
             (errors if is_error else warnings).append(f"{name} in {place}: {info.description}")
     return Verdict(
         GATE,
-        reasons=(*errors, *(_reason(one) for one in measurements if one.exceeded)),
+        reasons=(*bad_rows, *errors, *(_reason(one) for one in measurements if one.exceeded)),
         notes=(*warnings, *notes),
         detail={"measurements": [dataclasses.asdict(one) for one in measurements]})
 

@@ -25,6 +25,8 @@ class DataCheckSettings:
         skew: thresholds between this run's test split and the requests that were served.
         serving_requests: pattern of TFRecord files, `.gz` or not, of request Examples as `serving_default` takes them;
             None checks no skew.
+        max_bad_share: of the rows of a file that could not be read. ExampleGen has a limit of that name too, above
+            which it does not go on.
 
     Raises:
         ValueError: for a feature that no request has, a measure that its kind does not have, or a threshold out of
@@ -34,8 +36,11 @@ class DataCheckSettings:
     drift: Comparators = dataclasses.field(default_factory=dict)
     skew: Comparators = dataclasses.field(default_factory=dict)
     serving_requests: str | None = None
+    max_bad_share: float = 0.01
 
     def __post_init__(self) -> None:
+        if not 0 <= self.max_bad_share <= 1:
+            raise ValueError(f"`data_check.max_bad_share` should be from 0 to 1. Received: {self.max_bad_share}.")
         for setting in ("drift", "skew"):
             for feature, thresholds in getattr(self, setting).items():
                 _require_comparable(f"data_check.{setting}", feature, thresholds)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from components.example_gen.errors import LogError
-from components.example_gen.log_report import format_reasons
+from components.example_gen.log_report import too_many_bad_rows
 
 _LATER = {"time": "Raise `{split}_share`.", "days": "Raise `{split}_days`.",
           "time_points": "Move `eval_from` and `test_from` into the period of the log."}
@@ -43,8 +43,5 @@ def require_usable(report: dict[str, Any]) -> None:
 def _require_readable(file: dict[str, Any], max_bad_share: float) -> None:
     if file["fatal"]:
         raise LogError(file["fatal"])
-    if file["bad_rows"] > max_bad_share * file["rows"]:
-        raise LogError(
-            f"{file['file']}: {file['bad_rows']:,} of {file['rows']:,} rows cannot be read "
-            f"({format_reasons(file['bad'])}), more than `max_bad_share` = {max_bad_share} allows. "
-            "Mend the file or raise `max_bad_share`.")
+    if reason := too_many_bad_rows(file, max_bad_share):
+        raise LogError(f"{reason}. Mend the file or raise `max_bad_share`.")

@@ -87,6 +87,19 @@ def format_counts(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def too_many_bad_rows(file: dict[str, Any], max_bad_share: float) -> str | None:
+    """Say which share of a file's rows was set aside and why; None where it is at most `max_bad_share`.
+
+    Args:
+        file: an entry of `files` of a report.
+        max_bad_share: of the file's rows.
+    """
+    if file["bad_rows"] <= max_bad_share * file["rows"]:
+        return None
+    return (f"{file['file']}: {file['bad_rows']:,} of {file['rows']:,} rows cannot be read "
+            f"({format_reasons(file['bad'])}), more than `max_bad_share` = {max_bad_share} allows")
+
+
 def format_reasons(entries: list[dict[str, Any]]) -> str:
     """Say why rows of a file were set aside or repaired, the most frequent reason first."""
     return "; ".join(f"{entry['reason']}: {entry['rows']:,}{_first(entry)}" for entry in entries)

@@ -21,7 +21,9 @@ class PusherSpec(ComponentSpec):
         "model": ChannelParameter(type=standard_artifacts.Model),
         "model_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "verdict": ChannelParameter(type=GateVerdict),
+        "ranking_verdict": ChannelParameter(type=GateVerdict, optional=True),
         "servable_verdict": ChannelParameter(type=GateVerdict, optional=True),
+        "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing, optional=True),
         "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
     }
@@ -49,9 +51,12 @@ class Pusher(base_component.BaseComponent):
         serving_dir: str,
         keep_versions: int,
         code_hash: str,
+        ranking_verdict: types.BaseChannel | None = None,
         servable_verdict: types.BaseChannel | None = None,
+        infra_blessing: types.BaseChannel | None = None,
     ) -> None:
         super().__init__(PusherSpec(
-            model=model, model_blessing=model_blessing, verdict=verdict, servable_verdict=servable_verdict,
+            model=model, model_blessing=model_blessing, verdict=verdict, ranking_verdict=ranking_verdict,
+            servable_verdict=servable_verdict, infra_blessing=infra_blessing,
             evaluation=evaluation, examples=examples, serving_dir=serving_dir, keep_versions=keep_versions,
             code_hash=code_hash, pushed_model=types.Channel(type=standard_artifacts.PushedModel)))

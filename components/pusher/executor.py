@@ -14,13 +14,13 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components.gates import read_verdict
+from components.evaluator_results import evaluator_verdict, model_metrics
+from components.gates import infra_verdict, read_verdict
 from components.pusher import local
 from components.pusher.local import Pushed
 from components.pusher.manifest import Facts
-from components.report.evaluation import model_metrics
 
-GATES = ("verdict", "servable_verdict")
+GATES = ("verdict", "ranking_verdict", "servable_verdict")
 _MODEL_NAME = "model"
 
 
@@ -30,7 +30,8 @@ class Executor(base_executor.BaseExecutor):
     input_dict:
         model: of the trainer.
         model_blessing: of the Evaluator.
-        verdict, servable_verdict: of the other gates; the second one is optional.
+        verdict, ranking_verdict, servable_verdict: of the other gates; the last two are optional.
+        infra_blessing: of an InfraValidator, where there is one.
         evaluation: of the Evaluator; the candidate's metrics go into the manifest.
         examples: whose fingerprint goes there too.
     output_dict:
@@ -66,14 +67,14 @@ def reasons_against(inputs: dict[str, types.Artifact]) -> list[str]:
     """Why a model may not be pushed, each with the name of the gate; none lets it pass.
 
     Args:
-        inputs: `model_blessing` and verdicts, by the names of the Pusher's inputs.
+        inputs: `model_blessing`, `evaluation` and verdicts, by the names of the Pusher's inputs.
     """
-    reasons = []
-    if not model_utils.is_model_blessed(inputs["model_blessing"]):
-        reasons.append("Evaluator: the model was not blessed")
-    for verdict in (read_verdict(inputs[gate]) for gate in GATES if gate in inputs):
-        reasons += [f"{verdict.gate}: {reason}" for reason in verdict.reasons]
-    return reasons
+    blessed = model_utils.is_model_blessed(inputs["model_blessing"])
+    verdicts = [evaluator_verdict(inputs["evaluation"].uri, blessed)]
+    verdicts += [read_verdict(inputs[gate]) for gate in GATES if gate in inputs]
+    if "infra_blessing" in inputs:
+        verdicts.append(infra_verdict(inputs["infra_blessing"]))
+    return [f"{verdict.gate}: {reason}" for verdict in verdicts for reason in verdict.reasons]
 
 
 def _push(inputs: dict[str, types.Artifact], parameters: dict[str, Any]) -> Pushed:

@@ -1,5 +1,6 @@
 """DataCheck stops the push: the components' own executors in turn, on statistics that TFDV made."""
 
+import json
 from pathlib import Path
 
 import apache_beam as beam
@@ -15,6 +16,7 @@ from components.data_check.component import requests_fingerprint
 from components.data_check.executor import Executor as DataCheck
 from components.data_check.pushed_statistics import find
 from components.data_check.settings import DataCheckSettings
+from components.example_gen.artifacts import LogReport
 from components.gates import GateVerdict, read_verdict
 from components.pusher.executor import Executor as Pusher
 from components.statistics_keeper.component import Executor as StatisticsKeeper
@@ -50,8 +52,8 @@ class Runs:
             artifact.set_int_custom_property(key, value)
         return artifact
 
-    def __call__(self, records, **settings):
-        """The verdict, and whether the model was pushed."""
+    def __call__(self, records, bad_rows=0, **settings):
+        """The verdict, and whether the model was pushed; `bad_rows` of 1,000 rows of the log could not be read."""
         self.number += 1
         statistics = self.artifact(standard_artifacts.ExampleStatistics, "statistics")
         statistics.split_names = artifact_utils.encode_split_names(["test"])
@@ -62,17 +64,22 @@ class Runs:
         CuratedSchema().Do({}, {"schema": [schema]}, {"text": SCHEMA_FILE.read_text()})
         anomalies = self.artifact(standard_artifacts.ExampleAnomalies, "anomalies")
         ExampleValidator().Do({"statistics": [statistics], "schema": [schema]}, {"anomalies": [anomalies]}, {})
-        return self._check_and_push(statistics, schema, anomalies, DataCheckSettings(**{**SETTINGS, **settings}))
+        log_report = self.artifact(LogReport, "log_report")
+        Path(log_report.uri).mkdir()
+        bad = [{"reason": "no number", "rows": bad_rows, "samples": [{"line": 7, "value": "x"}]}] if bad_rows else []
+        file = {"file": "rec_inter.csv", "rows": 1000, "bad_rows": bad_rows, "bad": bad}
+        Path(log_report.uri, "log_report.json").write_text(json.dumps({"files": [file]}))
+        inputs = {"log_report": [log_report], "statistics": [statistics], "schema": [schema], "anomalies": [anomalies]}
+        return self._check_and_push(inputs, DataCheckSettings(**{**SETTINGS, **settings}))
 
-    def _check_and_push(self, statistics, schema, anomalies, settings):
+    def _check_and_push(self, inputs, settings):
         verdict = self.artifact(GateVerdict, "verdict")
         context = DataCheck.Context(
             tmp_dir=str(self.folder), unique_id=str(self.number),
             make_beam_pipeline_fn=lambda: beam.Pipeline(argv=BEAM_ARGUMENTS))
         directories = {"serving_dir": str(self.folder / "serving"), "statistics_dir": str(self.folder / "statistics")}
         DataCheck(context).Do(
-            {"statistics": [statistics], "schema": [schema], "anomalies": [anomalies]},
-            {"verdict": [verdict]}, {"settings": settings.to_json(), **directories})
+            inputs, {"verdict": [verdict]}, {"settings": settings.to_json(), **directories})
         model = self.artifact(standard_artifacts.Model, "model")
         Path(model.uri, "Format-Serving").mkdir(parents=True)
         Path(model.uri, "Format-Serving", "saved_model.pb").write_text(f"model {self.number}")
@@ -83,7 +90,7 @@ class Runs:
              "evaluation": [self.artifact(standard_artifacts.ModelEvaluation, "evaluation")],
              "model_blessing": [self.artifact(standard_artifacts.ModelBlessing, "model_blessing", blessed=1)]},
             {"pushed_model": [pushed]}, {**directories, "keep_versions": 5, "code_hash": ""})
-        StatisticsKeeper().Do({"statistics": [statistics], "pushed_model": [pushed]},
+        StatisticsKeeper().Do({"statistics": inputs["statistics"], "pushed_model": [pushed]},
                               {"kept": [self.artifact(KeptStatistics, "kept")]}, directories)
         was_pushed = bool(pushed.get_string_custom_property("pushed_version"))
         assert bool(verdict.get_int_custom_property("passed")) == was_pushed
@@ -132,6 +139,15 @@ def test_requests_that_differ_from_the_served_ones_stop_the_push(runs, tmp_path)
     verdict, pushed = runs(requests(), serving_requests=pattern)
     assert pushed
     assert [one["kind"] for one in verdict.detail["measurements"]] == ["skew"]
+
+
+def test_too_many_bad_rows_stop_the_push(runs):
+    verdict, pushed = runs(requests(), bad_rows=11)
+    assert not pushed
+    assert verdict.reasons == ("rec_inter.csv: 11 of 1,000 rows cannot be read (no number: 11, first at line 7: 'x'), "
+                               "more than `max_bad_share` = 0.01 allows",)
+    assert runs(requests(), bad_rows=10)[1]
+    assert runs(requests(), bad_rows=11, max_bad_share=0.011)[1]
 
 
 def test_a_schema_anomaly_stops_the_push(runs):

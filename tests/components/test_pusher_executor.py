@@ -63,6 +63,8 @@ def bucket(tmp_path, monkeypatch):
 def run(tmp_path, monkeypatch):
     """Runs the executor on a model with the given content, and gives the properties of its output."""
     monkeypatch.setattr(pusher, "model_metrics", lambda uri: {"candidate": {"NDCG@5": 0.25}, "baseline": {}})
+    monkeypatch.setattr(pusher, "evaluator_verdict", lambda uri, blessed: Verdict(
+        "Evaluator", () if blessed else ("the model was not blessed",)))
 
     def artifact(kind, name):
         made = kind()

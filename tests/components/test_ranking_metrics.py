@@ -5,12 +5,14 @@ import math
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorflow_model_analysis.metrics import metric_types
 
 from components import ranking_metrics
-from components.judgement import eval_config, metric_names
+from components.evaluation.names import metric_names
+from components.judgement import eval_config
 from components.ranking_metrics import RankHitRate, RankMRR, RankNDCG
 from model.metrics import pessimistic_rank
 from model.training.evaluation import ranking_metrics as means
@@ -124,6 +126,13 @@ def test_a_sigmoid_that_saturates_gains_nothing():
     plain, squashed = (_by_name(pessimistic_rank(scores, labels).numpy(), (1, 5, 10)) for scores in (logits, saturated))
     assert all(squashed[name] <= plain[name] for name in plain)
     assert squashed["MRR"] < plain["MRR"]
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_in_a_graph_too_scores_that_are_no_numbers_rank_last(jit_compile):
+    rank = tf.function(pessimistic_rank, autograph=False, jit_compile=jit_compile)
+    scores = tf.constant([[np.nan, 1.0, 2.0], [np.nan] * 3, [1.0, np.nan, 0.0], [0.0, 1.0, np.nan], [2.0, 1.0, 0.0]])
+    assert rank(scores, tf.constant([1, 0, 1, 1, 1])).numpy().tolist() == [3, 3, 3, 2, 2]
 
 
 def test_scores_that_are_no_numbers_rank_last():

@@ -1,5 +1,6 @@
 """The main job: raw log in, pushed model out, by the literal command."""
 
+import html
 import json
 from pathlib import Path
 
@@ -79,7 +80,9 @@ def test_it_ends_with_metrics_version_page_and_the_next_command(first_run, works
     for metric in ("HR@1", "HR@5", "HR@10", "NDCG@5", "NDCG@10"):
         assert metric in first_run.stdout
     assert f"pushed version  {first_run.version}" in first_run.stdout
-    assert (workspace.run_dir / "run.md").read_text().startswith("# Run e2e")
+    assert f"run page        {workspace.run_dir / 'run.html'}" in first_run.stdout
+    assert "<title>" in (workspace.run_dir / "run.html").read_text()
+    assert "e2e" in (workspace.run_dir / "run.md").read_text().splitlines()[0]
     assert first_run.stdout.splitlines()[-1].endswith("make score")
 
 
@@ -175,12 +178,14 @@ def test_popularity_agrees_with_clicks_counted_from_the_raw_examples(test_exampl
 
 
 def test_requests_and_ranks_of_the_raw_split_stand_in_one_order(first_run, workspace):
-    from components.evaluation.ranks import raw_requests, saved_model_ranks
+    from components.evaluation.ranks import rank_requests
     from model.training.evaluation import ranking_metrics
     from model.training.requests import read_requests
 
     files = _glob(workspace, "LogExampleGen/examples/*/Split-test/*")
-    requests = raw_requests(_glob(workspace, "Transform/transform_graph/*")[0], files, batch_size=100)
+    graph = _glob(workspace, "Transform/transform_graph/*")[0]
+    ranked = rank_requests({"candidate": str(first_run.version)}, graph, files, batch_size=100)
+    requests = ranked.requests
     transformed = read_requests(_glob(workspace, "Transform/transformed_examples/*/Split-test/*"))
     by_user, by_user_transformed = np.argsort(requests.users), np.argsort(transformed.users)
     for name in ("users", "candidates", "label"):
@@ -192,9 +197,10 @@ def test_requests_and_ranks_of_the_raw_split_stand_in_one_order(first_run, works
     raw = list(tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator())
     labels = [_integers(tf.train.Example.FromString(one), contract.LABEL)[0] for one in raw]
     np.testing.assert_array_equal(requests.label, labels)
-    ranks = saved_model_ranks(str(first_run.version), files, batch_size=100)
     reported = first_run.figures["metrics"]["candidate"]
-    assert ranking_metrics(ranks, list(reported)) == pytest.approx(reported, abs=1e-6)
+    assert ranking_metrics(ranked.ranks["candidate"], list(reported)) == pytest.approx(reported, abs=1e-6)
+    ours = first_run.figures["evaluation"]["models"]["candidate"]["all"]
+    assert {name: one["value"] for name, one in ours.items()} == pytest.approx(reported, abs=1e-6)
 
 
 def test_a_second_run_takes_everything_from_the_cache_and_pushes_nothing(first_run, workspace):
@@ -205,6 +211,30 @@ def test_a_second_run_takes_everything_from_the_cache_and_pushes_nothing(first_r
     assert workspace.versions == pushed
     assert "(unchanged)" in result.stdout
     assert "HR@1" in result.stdout
+
+
+def test_each_gate_stops_a_push_with_its_reason_on_the_console_and_on_the_page(first_run, workspace):
+    pushed = workspace.versions
+    result = workspace.command(
+        "run", "create", "--pipeline_path", str(ROOT / "tfx_pipeline"), LCR_SER_EVALUATION__MIN_NDCG_5="0.99",
+        LCR_SER_EVALUATION__THRESHOLDS='{"searches: some": {"HR@1": {"min": 0.98}}}',
+        LCR_SER_SERVABLE_CHECK__MAX_MEGABYTES="0.5", LCR_SER_DATA_CHECK__DRIFT='{"rec_items": {"infinity_norm": 0}}',
+        LCR_SER_DATA_CHECK__SERVING_REQUESTS=_glob(workspace, "LogExampleGen/examples/*/Split-eval/*")[0],
+        LCR_SER_DATA_CHECK__SKEW='{"candidates": {"infinity_norm": 0}}')
+    assert result.returncode == 0, result.stdout + result.stderr
+    figures = json.loads((workspace.run_dir / "run.json").read_text())
+    reasons = {gate["gate"]: gate["reasons"] for gate in figures["gates"]}
+    assert [len(of_gate) for of_gate in reasons.values()] == [1, 1, 1, 1], reasons
+    assert list(reasons) == ["DataCheck", "Evaluator", "RankingCheck", "ServableCheck"]
+    assert reasons["DataCheck"][0].startswith("candidates is skewed against serving")
+    markdown = (workspace.run_dir / "run.md").read_text()
+    page = html.unescape((workspace.run_dir / "run.html").read_text())
+    for gate, [reason] in reasons.items():
+        assert f"{gate}: {reason}; nothing was pushed" in result.stdout
+        assert reason in markdown.replace("\\", "").replace("`", "")
+        assert reason in page.replace("<code>", "").replace("</code>", "")
+    assert workspace.versions == pushed
+    assert (figures["pushed"], figures["blessed"]) == (None, False)
 
 
 def test_the_stock_pair_of_commands_works_too(first_run, workspace):

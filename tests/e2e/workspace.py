@@ -8,8 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPONENTS = ("LogExampleGen", "StatisticsGen", "CuratedSchema", "ExampleValidator", "DataCheck", "Transform",
-              "SupervisedTrainer", "GrpoTrainer", "BaselineFinder", "Evaluator", "ServableCheck", "Pusher",
-              "StatisticsKeeper", "RunReport")
+              "SupervisedTrainer", "GrpoTrainer", "BaselineFinder", "Evaluator", "RankingCheck",
+              "ServableCheck", "Pusher", "StatisticsKeeper", "RunReport")
 SMALL = {
     "LCR_SER_MODEL__DIM": "16",
     "LCR_SER_MODEL__REC_LENGTH": "10",

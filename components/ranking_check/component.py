@@ -1,0 +1,73 @@
+"""The RankingCheck component."""
+
+import json
+from typing import Any
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from components.gates import GateVerdict
+from components.ranking_check.executor import Executor
+from components.ranking_check.settings import RankingCheckSettings
+
+
+class Ranks(types.Artifact):
+    """`ranks.parquet`, as `components.evaluation.request_ranks.RequestRanks` reads it."""
+
+    TYPE_NAME = "Ranks"
+
+
+class RankingCheckSpec(ComponentSpec):
+    """Inputs, outputs and parameters of RankingCheck."""
+
+    PARAMETERS = {name: ExecutionParameter(type=str)
+                  for name in ("settings", "model_shape", "vocabulary", "code_hash")}
+    INPUTS = {
+        "model": ChannelParameter(type=standard_artifacts.Model),
+        "baseline_model": ChannelParameter(type=standard_artifacts.Model, optional=True),
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
+        "transformed_examples": ChannelParameter(type=standard_artifacts.Examples),
+        "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
+    }
+    OUTPUTS = {"verdict": ChannelParameter(type=GateVerdict), "ranks": ChannelParameter(type=Ranks)}
+
+
+class RankingCheck(base_component.BaseComponent):
+    """Stop the push of a model that misses a threshold on a slice, or is significantly worse than the last pushed one.
+
+    The TFX Evaluator beside it gives a model its blessing by means over all requests. This one keeps each request's
+    rank, which intervals, paired tests and comparisons of runs need and the Evaluator does not write.
+
+    Args:
+        model, baseline_model: the candidate and the last pushed one.
+        examples: raw.
+        transformed_examples, transform_graph: of the same run.
+        settings: what is measured and asked.
+        model_shape: fields of `ModelConfig`, without the sizes of tables.
+        vocabulary: settings of `components.preprocessing`.
+        code_hash: changes when the code of the check does.
+    """
+
+    SPEC_CLASS = RankingCheckSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        *,
+        model: types.BaseChannel,
+        baseline_model: types.BaseChannel,
+        examples: types.BaseChannel,
+        transformed_examples: types.BaseChannel,
+        transform_graph: types.BaseChannel,
+        settings: RankingCheckSettings,
+        model_shape: dict[str, Any],
+        vocabulary: dict[str, Any],
+        code_hash: str,
+    ) -> None:
+        super().__init__(RankingCheckSpec(
+            model=model, baseline_model=baseline_model, examples=examples, transformed_examples=transformed_examples,
+            transform_graph=transform_graph, settings=settings.to_json(),
+            model_shape=json.dumps(model_shape, sort_keys=True), vocabulary=json.dumps(vocabulary, sort_keys=True),
+            code_hash=code_hash, verdict=types.Channel(type=GateVerdict), ranks=types.Channel(type=Ranks)))

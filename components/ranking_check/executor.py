@@ -1,0 +1,92 @@
+"""What RankingCheck does."""
+
+import dataclasses
+import json
+import os
+import time
+from typing import Any
+
+import tensorflow_transform as tft
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import path_utils
+
+from components.evaluation.intervals import compare
+from components.evaluation.popularity import popularity_ranks
+from components.evaluation.ranks import rank_requests
+from components.evaluation.request_ranks import RequestRanks
+from components.evaluation.slices import slice_masks
+from components.evaluation.thresholds import judge
+from components.gates import write_verdict
+from components.ranking_check.figures import RESAMPLES, SEED, catalogue_figures, evaluation_figures
+from components.ranking_check.settings import RankingCheckSettings
+from components.report.files import RANKS_FILE
+from components.servable import restore
+from components.split_files import split_files
+from components.vocabularies import table_sizes
+from model.config import ModelConfig
+from model.lcr_ser import LcrSer
+from model.training.timelines import read_timelines
+
+GATE = "RankingCheck"
+CANDIDATE, BASELINE, POPULARITY = "candidate", "baseline", "popularity"
+
+
+class Executor(base_executor.BaseExecutor):
+    """Ranks the test split by the new model, the last pushed one and popularity, and judges the new one.
+
+    input_dict:
+        model: the candidate, with its SavedModel.
+        baseline_model: the last pushed one; none before the first push.
+        examples: raw; its test split is ranked.
+        transformed_examples: the train split says what is popular.
+        transform_graph: gives the ids of the requests.
+    output_dict:
+        verdict: a `GateVerdict` whose detail holds the figures.
+        ranks: `ranks.parquet`, every request's rank by every model.
+    exec_properties:
+        settings: JSON of `RankingCheckSettings`.
+        model_shape: JSON of the fields of `ModelConfig`; sizes of tables are those of the vocabularies.
+        vocabulary: JSON of the settings of `components.preprocessing`.
+        code_hash: only part of the cache key.
+    """
+
+    def Do(  # noqa: D102
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        one = {key: artifact_utils.get_single_instance(artifacts)
+               for key, artifacts in {**input_dict, **output_dict}.items() if artifacts}
+        settings = RankingCheckSettings.from_json(exec_properties["settings"])
+        models = {role: path_utils.serving_model_path(one[key].uri)
+                  for role, key in ((CANDIDATE, "model"), (BASELINE, "baseline_model")) if key in one}
+        started = time.perf_counter()
+        ranked = rank_requests(models, one["transform_graph"].uri, split_files(one["examples"], "test"))
+        seconds = time.perf_counter() - started
+        timelines = read_timelines(split_files(one["transformed_examples"], "train"))
+        masks = slice_masks(ranked.requests, timelines)
+        ranks = {**ranked.ranks, POPULARITY: popularity_ranks(ranked.requests, timelines)}
+        RequestRanks(ranked.fingerprints, ranks, masks).write(os.path.join(one["ranks"].uri, RANKS_FILE))
+        comparison = compare(ranks, masks, settings.metrics, resamples=RESAMPLES, seed=SEED)
+        figures = evaluation_figures(comparison, len(ranked.fingerprints), settings, seconds)
+        figures["non_finite"] = ranked.non_finite[CANDIDATE]
+        figures["full_catalogue"] = None
+        if settings.full_catalogue_requests:
+            model = restore(LcrSer(_shape(one["transform_graph"].uri, exec_properties)), models[CANDIDATE])
+            figures["full_catalogue"] = catalogue_figures(model, ranked, timelines, settings)
+        verdict = judge(comparison, settings.thresholds, settings.min_slice_requests)
+        write_verdict(one["verdict"], dataclasses.replace(
+            verdict, gate=GATE, reasons=(*_not_numbers(figures), *verdict.reasons), detail=figures))
+
+
+def _not_numbers(figures: dict[str, Any]) -> list[str]:
+    count = figures["non_finite"]
+    return [f"{count:,} of {figures['requests']:,} requests have a score that is not a finite number"] if count else []
+
+
+def _shape(transform_graph_uri: str, parameters: dict[str, Any]) -> ModelConfig:
+    sizes = table_sizes(tft.TFTransformOutput(transform_graph_uri), json.loads(parameters["vocabulary"]))
+    return ModelConfig(**{**json.loads(parameters["model_shape"]), **sizes})

@@ -1,0 +1,58 @@
+"""The figures of an evaluation, as a run page shows them."""
+
+import dataclasses
+from typing import Any
+
+from components.evaluation.intervals import LEVEL, Comparison, compare
+from components.evaluation.names import ALL
+from components.evaluation.ranks import Ranked
+from components.ranking_check.settings import RankingCheckSettings
+from model.inputs import FIRST_KNOWN_ID
+from model.lcr_ser import LcrSer
+from model.training.clicked import Avoid
+from model.training.full_catalogue import FullCatalogue
+from model.training.timelines import Timelines
+
+RESAMPLES = 1000
+SEED = 2025
+
+
+def evaluation_figures(
+    comparison: Comparison, requests: int, settings: RankingCheckSettings, seconds: float
+) -> dict[str, Any]:
+    """Put what was measured into plain values.
+
+    Args:
+        comparison: of the candidate and of whatever it is put beside.
+        requests: of the split.
+        settings: what was measured.
+        seconds: that ranking the split took, by all models.
+    """
+    return {"level": LEVEL, "resamples": RESAMPLES, "requests": requests, "metrics": list(settings.metrics),
+            "seconds": seconds, **dataclasses.asdict(comparison)}
+
+
+def catalogue_figures(
+    model: LcrSer, ranked: Ranked, timelines: Timelines, settings: RankingCheckSettings
+) -> dict[str, Any]:
+    """Rank some positives among all known items, beside what sampled candidates say of the same requests.
+
+    Args:
+        model: the candidate.
+        ranked: with the candidate's ranks among the stored candidates.
+        timelines: the training log, whose known items are the catalogue.
+        settings: how many requests, at least 1.
+
+    Returns:
+        `items`, `avoid`, `requests`, `known_targets`, and estimates by metric for `sampled` and `full`.
+    """
+    avoid: Avoid = "past"
+    full = FullCatalogue(model, ranked.requests, timelines, avoid=avoid, max_requests=settings.full_catalogue_requests)
+    ranks = {"sampled": ranked.ranks["candidate"][full.rows], "full": full.ranks()}
+    everything = {ALL: full.rows >= 0}
+    found = compare(ranks, everything, settings.metrics, resamples=RESAMPLES, seed=SEED)
+    estimates = {name: {metric: dataclasses.asdict(one) for metric, one in by_slice[ALL].items()}
+                 for name, by_slice in found.models.items()}
+    known = int((full.positives[full.rows] >= FIRST_KNOWN_ID).sum())
+    return {"items": len(full.catalogue), "avoid": avoid, "requests": len(full.rows), "known_targets": known,
+            **estimates}

@@ -1,0 +1,34 @@
+"""The stock InfraValidator, where Docker or Kubernetes is at hand: TF Serving itself loads the model and answers."""
+
+from tfx.components import InfraValidator
+from tfx.proto import infra_validator_pb2
+from tfx.types import BaseChannel
+
+from model import inputs as contract
+from tfx_pipeline.settings import InfraValidation
+
+
+def infra_validator(settings: InfraValidation, model: BaseChannel, examples: BaseChannel, name: str) -> InfraValidator:
+    """Make the component.
+
+    Args:
+        settings: of it.
+        model: with the SavedModel.
+        examples: raw, with a test split.
+        name: under which the model is served.
+    """
+    serving = infra_validator_pb2.ServingSpec(
+        tensorflow_serving=infra_validator_pb2.TensorFlowServing(image_name=settings.image, tags=settings.tags),
+        model_name=name)
+    if settings.platform == "docker":
+        serving.local_docker.SetInParent()
+    else:
+        serving.kubernetes.service_account_name = settings.service_account
+    signatures = infra_validator_pb2.TensorFlowServingRequestSpec(
+        signature_names=[contract.SIGNATURE_DEFAULT, contract.SIGNATURE_RANK_EVAL])
+    return InfraValidator(
+        model=model, examples=examples, serving_spec=serving,
+        validation_spec=infra_validator_pb2.ValidationSpec(
+            max_loading_time_seconds=settings.max_load_seconds, num_tries=settings.tries),
+        request_spec=infra_validator_pb2.RequestSpec(
+            tensorflow_serving=signatures, split_name="test", num_examples=settings.requests))
