@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from components.report.files import FIGURES_FILE, HTML_FILE, PAGE_FILE
-
 from components.report.page import render, render_html
 
 

@@ -75,6 +75,13 @@ def test_requests_are_stored_as_long_as_the_model_looks_back(monkeypatch):
     ("LCR_SER_EVALUATION__KS", "[1, 10]", "`evaluation.ks` should hold 5"),
     ("LCR_SER_EVALUATION__KS", "[5, 5]", "`evaluation.ks` should hold 5"),
     ("LCR_SER_EVALUATION__KS", "[0, 5]", "evaluation.ks"),
+    ("LCR_SER_EVALUATION__THRESHOLDS", '{"everywhere": {"HR@1": {"min": 0.1}}}', "should name slices: all, searches"),
+    ("LCR_SER_EVALUATION__THRESHOLDS", '{"all": {"HR@3": {"min": 0.1}}}', "that are measured: HR@1, .* Received: HR@3"),
+    ("LCR_SER_EVALUATION__THRESHOLDS", '{"all": {"HR@1": {"mini": 0.1}}}', "Received: mini of HR@1 of all"),
+    ("LCR_SER_EVALUATION__THRESHOLDS", '{"all": {"HR@1": {"significance": 2}}}', "`significance` should lie between"),
+    ("LCR_SER_EVALUATION__FULL_CATALOGUE_REQUESTS", "-1", "`evaluation.full_catalogue_requests` should be at least 0"),
+    ("LCR_SER_DATA_CHECK__MAX_BAD_SHARE", "2", "`data_check.max_bad_share` should be from 0 to 1"),
+    ("LCR_SER_INFRA_VALIDATION__PLATFORM", "podman", "infra_validation.platform"),
     ("LCR_SER_PUSH__KEEP_VERSIONS", "0", "push.keep_versions"),
 ])
 def test_a_wrong_setting_is_named(monkeypatch, name, value, message):
@@ -89,6 +96,13 @@ def test_lists_and_mappings_from_the_environment(monkeypatch):
     settings = load()
     assert settings.grpo_config().reward == {"NDCG@5": 1.0, "HR@1": 0.5}
     assert settings.model_shape().mlp_units == (16, 8)
+
+
+def test_thresholds_from_the_environment_are_laid_over_those_of_the_file(monkeypatch):
+    monkeypatch.setenv("LCR_SER_EVALUATION__THRESHOLDS", '{"target: new": {"HR@10": {"min": 0.05}}}')
+    thresholds = load().ranking_check_settings().thresholds
+    assert thresholds["target: new"]["HR@10"].min == 0.05
+    assert thresholds["all"]["NDCG@5"].significance == 0.01
 
 
 def test_hashing_needs_a_number_of_buckets():
