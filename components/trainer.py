@@ -1,6 +1,5 @@
 """`run_fn` of both training stages: adapters between the TFX Trainer and the plain functions of `model.training`."""
 
-import dataclasses
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +10,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.servable import Servable, restore, save_weights
-from components.vocabularies import table_sizes
+from components.vocabularies import model_config
 from components.warm_start import start_from
 from model.config import GrpoConfig, ModelConfig, SupervisedConfig
 from model.lcr_ser import LcrSer
@@ -68,8 +67,7 @@ def _weights(model: LcrSer) -> Iterator[np.ndarray]:
 
 
 def _model_config(fn_args: Any, transform: tft.TFTransformOutput) -> ModelConfig:
-    config = fn_args.custom_config
-    return dataclasses.replace(ModelConfig(**config["model"]), **table_sizes(transform, config["vocabulary"]))
+    return model_config(transform, fn_args.custom_config["vocabulary"], fn_args.custom_config["model"])
 
 
 def _files(patterns: list[str]) -> list[str]:

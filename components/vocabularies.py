@@ -5,6 +5,7 @@ from typing import Any
 import tensorflow_transform as tft
 
 from model import inputs as contract
+from model.config import ModelConfig
 
 VOCABULARY = "vocabulary"
 """A row for each string of the train split, the most frequent first; every other string is unknown."""
@@ -26,3 +27,13 @@ def table_sizes(transform: tft.TFTransformOutput, settings: dict[str, Any]) -> d
         return settings[f"max_{name}"] if settings[name] == HASH else transform.vocabulary_size_by_name(name)
 
     return {f"num_{name}": entries(name) + contract.FIRST_KNOWN_ID for name in NAMES}
+
+
+def model_config(transform: tft.TFTransformOutput, settings: dict[str, Any], shape: dict[str, Any]) -> ModelConfig:
+    """The shape of a run's model.
+
+    Args:
+        transform, settings: as above.
+        shape: fields of `ModelConfig`; sizes of tables among them do not count.
+    """
+    return ModelConfig(**{**shape, **table_sizes(transform, settings)})

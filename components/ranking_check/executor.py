@@ -24,8 +24,7 @@ from components.ranking_check.settings import RankingCheckSettings
 from components.report.files import RANKS_FILE
 from components.servable import restore
 from components.split_files import split_files
-from components.vocabularies import table_sizes
-from model.config import ModelConfig
+from components.vocabularies import model_config
 from model.lcr_ser import LcrSer
 from model.training.timelines import read_timelines
 
@@ -75,7 +74,9 @@ class Executor(base_executor.BaseExecutor):
         figures["non_finite"] = ranked.non_finite[CANDIDATE]
         figures["full_catalogue"] = None
         if settings.full_catalogue_requests:
-            model = restore(LcrSer(_shape(one["transform_graph"].uri, exec_properties)), models[CANDIDATE])
+            shape = model_config(tft.TFTransformOutput(one["transform_graph"].uri), *(
+                json.loads(exec_properties[name]) for name in ("vocabulary", "model_shape")))
+            model = restore(LcrSer(shape), models[CANDIDATE])
             figures["full_catalogue"] = catalogue_figures(model, ranked, timelines, settings)
         verdict = judge(comparison, settings.thresholds, settings.min_slice_requests)
         write_verdict(one["verdict"], dataclasses.replace(
@@ -85,8 +86,3 @@ class Executor(base_executor.BaseExecutor):
 def _not_numbers(figures: dict[str, Any]) -> list[str]:
     count = figures["non_finite"]
     return [f"{count:,} of {figures['requests']:,} requests have a score that is not a finite number"] if count else []
-
-
-def _shape(transform_graph_uri: str, parameters: dict[str, Any]) -> ModelConfig:
-    sizes = table_sizes(tft.TFTransformOutput(transform_graph_uri), json.loads(parameters["vocabulary"]))
-    return ModelConfig(**{**json.loads(parameters["model_shape"]), **sizes})

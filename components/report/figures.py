@@ -20,8 +20,7 @@ from components.report.training_curves import training_curves
 from components.report.used_searches import used_searches
 from components.servable import restore
 from components.split_files import split_files
-from components.vocabularies import table_sizes
-from model.config import ModelConfig
+from components.vocabularies import model_config
 from model.lcr_ser import LcrSer
 from model.training.requests import read_requests
 
@@ -73,8 +72,8 @@ def _of_model(
 ) -> dict[str, Any]:
     """`cost`, `states` and `used_searches`: what only the model itself tells."""
     directory, graph = path_utils.serving_model_path(one["model"].uri), one["transform_graph"].uri
-    sizes = table_sizes(tft.TFTransformOutput(graph), settings["vocabulary"])
-    model = restore(LcrSer(ModelConfig(**{**settings["model"], **sizes})), directory)
+    shape = model_config(tft.TFTransformOutput(graph), settings["vocabulary"], settings["model"])
+    model = restore(LcrSer(shape), directory)
     requests = read_requests(split_files(one["transformed_examples"], "test"))
     rates = {stage: training_rate(one[f"{stage}_run"].uri, min(settings[stage]["batch_size"], targets), stage)
              for stage in STAGES}

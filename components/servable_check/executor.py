@@ -15,8 +15,7 @@ from components.servable_check.golden import golden_scores
 from components.servable_check.requests import golden_requests
 from components.servable_check.settings import ServableCheckSettings
 from components.split_files import split_files
-from components.vocabularies import table_sizes
-from model.config import ModelConfig
+from components.vocabularies import model_config
 
 
 class Executor(base_executor.BaseExecutor):
@@ -45,8 +44,7 @@ class Executor(base_executor.BaseExecutor):
                for key, artifacts in {**input_dict, **output_dict}.items()}
         settings = ServableCheckSettings.from_json(exec_properties["settings"])
         transform = tft.TFTransformOutput(one["transform_graph"].uri)
-        sizes = table_sizes(transform, json.loads(exec_properties["vocabulary"]))
-        shape = ModelConfig(**{**json.loads(exec_properties["model_shape"]), **sizes})
+        shape = model_config(transform, *(json.loads(exec_properties[name]) for name in ("vocabulary", "model_shape")))
         directory = path_utils.serving_model_path(one["model"].uri)
         records = golden_requests(split_files(one["examples"], "test"), settings.requests)
         verdict = check_servable(
