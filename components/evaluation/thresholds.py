@@ -7,7 +7,7 @@ from components.evaluation.intervals import Comparison, Estimate
 from components.evaluation.threshold import Threshold
 from components.gates import Verdict
 
-GATE = "SliceThresholds"
+GATE = "RankingCheck"
 MIN_REQUESTS = 100
 BASELINE = "baseline"
 """Name of the last pushed model in a comparison."""

@@ -28,7 +28,6 @@ from components.vocabularies import model_config
 from model.lcr_ser import LcrSer
 from model.training.timelines import read_timelines
 
-GATE = "RankingCheck"
 CANDIDATE, BASELINE, POPULARITY = "candidate", "baseline", "popularity"
 
 
@@ -80,7 +79,7 @@ class Executor(base_executor.BaseExecutor):
             figures["full_catalogue"] = catalogue_figures(model, ranked, timelines, settings)
         verdict = judge(comparison, settings.thresholds, settings.min_slice_requests)
         write_verdict(one["verdict"], dataclasses.replace(
-            verdict, gate=GATE, reasons=(*_not_numbers(figures), *verdict.reasons), detail=figures))
+            verdict, reasons=(*_not_numbers(figures), *verdict.reasons), detail=figures))
 
 
 def _not_numbers(figures: dict[str, Any]) -> list[str]:
