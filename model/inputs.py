@@ -62,3 +62,15 @@ SIGNATURE_RANK: Final = "rank"
 SIGNATURE_ENCODE: Final = "encode"
 SIGNATURE_SCORE: Final = "score"
 SIGNATURE_RANK_EVAL: Final = "rank_eval"
+
+MAX_REQUESTS: Final = 1_024
+"""B at the most in one call of a signature; a larger batch is refused."""
+MAX_CANDIDATES: Final = 10_000
+"""C at the most of one request."""
+MAX_PAIRS: Final = 2**18
+"""B times C at the most in one call: what is computed for each pair takes about 2 KB."""
+MAX_EVENTS: Final = 1_000
+"""Clicks, and searches, at the most of one request, before the newest are kept; words and clicked items of one search
+at the most too."""
+MAX_STRINGS: Final = 2**20
+"""Strings at the most in one tensor of a call, and in one feature of one Example."""
