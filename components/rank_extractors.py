@@ -14,6 +14,7 @@ from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.extractors import extractor, slice_key_extractor
 from tensorflow_model_analysis.utils import model_util
 
+from components.evaluation.raw_requests import rows_a_call
 from model.inputs import SIGNATURE_RANK_EVAL
 
 Extracts = dict[str, Any]
@@ -47,8 +48,10 @@ class _RankBatch(model_util.DoFnWithModels):
     def process(self, element: Extracts) -> Iterator[Extracts]:
         batch = element[constants.ARROW_RECORD_BATCH_KEY]
         column = batch.column(batch.schema.get_field_index(constants.ARROW_INPUT_COLUMN))
-        examples = tf.constant(np.asarray(column.flatten()))
+        examples = np.asarray(column.flatten())
+        size = rows_a_call(examples[0])
+        parts = [tf.constant(examples[begin:begin + size]) for begin in range(0, len(examples), size)]
         # By name: TensorFlow takes it by position too, after writing all examples into the text of an error.
-        ranks = {name: model.signatures[SIGNATURE_RANK_EVAL](examples=examples)["rank"].numpy()
+        ranks = {name: np.concatenate([model.signatures[SIGNATURE_RANK_EVAL](examples=part)["rank"] for part in parts])
                  for name, model in self._loaded_models.items()}
         yield {constants.PREDICTIONS_KEY: ranks if len(ranks) > 1 else ranks.popitem()[1], constants.FEATURES_KEY: {}}

@@ -1,15 +1,24 @@
-"""The SavedModel: Transform's graph and the model behind the signatures of `model.inputs`."""
+"""The SavedModel: Transform's graph and the model behind the signatures of `model.inputs`.
 
+Rows of a call are independent, whatever is in them. A call whose tensors do not fit together, or that asks for more
+than the limits of `model.inputs`, is refused as a whole: its client sent no request. A row that cannot be read, or does
+not agree with itself, gets scores of NaN and the last rank, and its neighbours never notice: TF Serving merges the
+calls of many clients, so that an error for one row's sake would be everybody's (docs/servable.md).
+"""
+
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any
 
+import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
 from model import inputs as contract
 from model.lcr_ser import LcrSer
-from model.metrics import pessimistic_rank
+from model.metrics import pessimistic_rank, pessimistic_ranks
 from model.training.timelines import Histories
 from model.training.windows import Windows
 
@@ -70,39 +79,51 @@ class Servable(tf.Module):
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
     def _score_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"scores": self._scores_of_examples(_parse(examples, contract.REQUEST_FEATURES))}
+        return {"scores": self._scores_of_examples(*_parse(examples, contract.REQUEST_FEATURES))}
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
     def _rank_eval(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        raw = _parse(examples, (*contract.REQUEST_FEATURES, contract.LABEL))
+        raw, readable = _parse(examples, (*contract.REQUEST_FEATURES, contract.LABEL))
         label = tf.cast(raw.pop(contract.LABEL).to_tensor(shape=[None, 1])[:, 0], tf.int32)
-        return {"rank": pessimistic_rank(self._scores_of_examples(raw), label)[:, None]}
+        return {"rank": pessimistic_rank(self._scores_of_examples(raw, readable), label)[:, None]}
 
     @tf.function(autograph=False)
     def _rank(self, user: tf.Tensor, rec_items: tf.Tensor, search_words: tf.Tensor, search_items: tf.Tensor,
               candidates: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._score(candidates, **self._encode(user, rec_items, search_words, search_items))
+        checks = [*_checks_of_candidates(candidates), _equal(contract.CANDIDATES, contract.USER, candidates, user)]
+        with tf.control_dependencies(checks):
+            candidates = tf.identity(candidates)
+        return self._ranked(candidates, self._encode(user, rec_items, search_words, search_items))
 
     @tf.function(autograph=False)
     def _encode(self, user: tf.Tensor, rec_items: tf.Tensor, search_words: tf.Tensor,
                 search_items: tf.Tensor) -> dict[str, tf.Tensor]:
-        raw = _history_of_tensors(user, rec_items, search_words, search_items)
+        history = {contract.USER: user, contract.REC_ITEMS: rec_items, contract.SEARCH_WORDS: search_words,
+                   contract.SEARCH_ITEMS: search_items}
+        with tf.control_dependencies(_checks_of_history(history)):
+            raw = _history_of_tensors(*map(tf.identity, history.values()))
         raw[contract.CANDIDATES] = _no_values(tf.shape(user)[0], tf.string)
         return self._states(self._ids(raw))
 
     @tf.function(autograph=False)
     def _score(self, candidates: tf.Tensor, **state: tf.Tensor) -> dict[str, tf.Tensor]:
+        with tf.control_dependencies([*_checks_of_candidates(candidates), *_checks_of_state(state, candidates)]):
+            candidates, state = tf.identity(candidates), {name: tf.identity(part) for name, part in state.items()}
+        return self._ranked(candidates, state)
+
+    def _ranked(self, candidates: tf.Tensor, state: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         real = candidates != ""
         raw = {name: _no_values(tf.shape(candidates)[0], _RAW_DTYPES[name]) for name in contract.REQUEST_FEATURES}
         ids = self._ids({**raw, contract.CANDIDATES: tf.RaggedTensor.from_tensor(candidates)})[contract.CANDIDATES]
         scores = self._scores(tf.where(real, ids.to_tensor(shape=[None, None]), contract.PADDING_ID), state)
-        lower = tf.reduce_sum(tf.cast(scores[:, None, :] < scores[:, :, None], tf.int32), 2)
-        ranks = tf.shape(scores)[1] - lower  # as `model.metrics.pessimistic_rank` counts
-        return {"scores": scores, "ranks": ranks}
+        return {"scores": scores, "ranks": pessimistic_ranks(scores)}
 
-    def _scores_of_examples(self, raw: Raw) -> tf.Tensor:
+    def _scores_of_examples(self, raw: Raw, readable: tf.Tensor) -> tf.Tensor:
+        """Scores `[B, C]`, C at least 1, so that a row of NaN shows."""
         ids = self._ids(raw)
-        return self._scores(ids[contract.CANDIDATES].to_tensor(), self._states(ids))
+        columns = tf.maximum(tf.reduce_max(ids[contract.CANDIDATES].row_lengths(), keepdims=True), 1)
+        candidates = ids[contract.CANDIDATES].to_tensor(shape=tf.concat([[-1], columns], 0))
+        return tf.where(readable[:, None], self._scores(candidates, self._states(ids)), float("nan"))
 
     @tf.function(autograph=False, input_signature=[_RAW_SPECS])
     def _ids(self, raw: Raw) -> Raw:
@@ -123,11 +144,37 @@ class Servable(tf.Module):
         return tf.where(candidates == contract.PADDING_ID, _NO_RANK, self.model.score(state, candidates))
 
 
+def save(module: tf.Module, directory: str, signatures: dict[str, Any] | None = None) -> None:
+    """`tf.saved_model.save` of a module that holds a Keras model, for loaders of graphs such as TF Serving's too.
+
+    On export Keras makes a second variable of each of its own. The saver restores that one, while the functions read
+    the first: `tf.saved_model.load` does not mind, but who runs the graph in a session finds variables that were never
+    initialised. So each is mapped to the one that the functions read.
+    """
+    with _exported_once():
+        tf.saved_model.save(module, directory, signatures=signatures)
+
+
+@contextlib.contextmanager
+def _exported_once() -> Iterator[None]:
+    def export(variable: keras.Variable, object_map: Any, tensor_map: Any, options: Any, **kwargs: Any) -> Any:
+        resources = variable.value._export_to_saved_model_graph(object_map, tensor_map, options, **kwargs)
+        object_map[variable] = object_map[variable.value]
+        return resources
+
+    of_keras = keras.Variable._export_to_saved_model_graph
+    keras.Variable._export_to_saved_model_graph = export
+    try:
+        yield
+    finally:
+        keras.Variable._export_to_saved_model_graph = of_keras
+
+
 def save_weights(model: LcrSer, directory: str) -> None:
     """Save a SavedModel that holds the weights alone, for `restore`; a `Servable` costs many seconds of tracing."""
     module = tf.Module()
     module.model = model
-    tf.saved_model.save(module, directory)
+    save(module, directory)
 
 
 def restore(model: LcrSer, saved_model_dir: str) -> LcrSer:
@@ -137,9 +184,117 @@ def restore(model: LcrSer, saved_model_dir: str) -> LcrSer:
     return model
 
 
-def _parse(examples: tf.Tensor, features: tuple[str, ...]) -> Raw:
+def _parse(examples: tf.Tensor, features: tuple[str, ...]) -> tuple[Raw, tf.Tensor]:
+    """Features of serialized Examples, `[B]`, and which of these can be read and agree with themselves, bool `[B]`.
+
+    The others come as Examples without any feature. Whether they can be parsed is tried on the whole batch at first:
+    looking at each row takes far longer, and is seldom needed.
+    """
+    with tf.control_dependencies([_right_rows("examples", examples)]):
+        examples = tf.identity(examples)
     spec = {name: tf.io.RaggedFeature(_RAW_DTYPES[name], row_splits_dtype=tf.int64) for name in features}
-    return tf.io.parse_example(examples, spec)
+    good = tf.cond(_parsable(examples[None], spec)[0], lambda: tf.ones(tf.shape(examples), tf.bool),
+                   lambda: _parsable(examples[:, None], spec))
+    raw = tf.io.parse_example(tf.where(good, examples, ""), spec)
+    good &= _agree(raw)
+    raw = tf.cond(tf.reduce_all(good), lambda: raw, lambda: tf.io.parse_example(tf.where(good, examples, ""), spec))
+    return raw, good
+
+
+_NO_REWRITING = tf.data.Options()
+"""For datasets of a few elements: preparing one takes longer than it runs."""
+_NO_REWRITING.autotune.enabled = False
+_NO_REWRITING.experimental_optimization.apply_default_optimizations = False
+
+
+def _parsable(batches: tf.Tensor, spec: dict[str, Any]) -> tf.Tensor:
+    """Which batches of Examples `tf.io.parse_example` takes: `[N, n]` gives bool `[N]`.
+
+    It fails for a single bad one, and a dataset that ignores errors is the only place of a graph where an operation
+    may fail and the rest goes on.
+    """
+    @tf.autograph.experimental.do_not_convert
+    def parse(number: tf.Tensor, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        sizes = [tf.size(feature.flat_values) for feature in tf.io.parse_example(batch, spec).values()]
+        return number, tf.add_n(sizes)  # else it would not be parsed at all
+
+    @tf.autograph.experimental.do_not_convert
+    def note(found: tf.Tensor, parsed: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        return tf.tensor_scatter_nd_update(found, [[parsed[0]]], [True])
+
+    numbers = tf.range(tf.shape(batches)[0])
+    parsed = tf.data.Dataset.from_tensor_slices((numbers, batches)).map(parse).ignore_errors()
+    return parsed.with_options(_NO_REWRITING).reduce(tf.zeros_like(numbers, tf.bool), note)
+
+
+def _agree(raw: Raw) -> tf.Tensor:
+    """Which rows have one user, counts that fit what they count, a label that is a column, and keep the limits."""
+    lengths = {name: feature.row_lengths() for name, feature in raw.items()}
+    rows = tf.size(lengths[contract.USER], tf.int64)
+    columns = tf.minimum(contract.MAX_PAIRS // tf.maximum(rows, 1), contract.MAX_CANDIDATES)
+    good = (lengths[contract.USER] == 1) & (lengths[contract.REC_ITEMS] <= contract.MAX_EVENTS)
+    good &= lengths[contract.CANDIDATES] <= columns
+    good &= lengths[contract.SEARCH_WORD_COUNTS] == lengths[contract.SEARCH_ITEM_COUNTS]
+    for name, counted in ((contract.SEARCH_WORD_COUNTS, contract.SEARCH_WORDS),
+                          (contract.SEARCH_ITEM_COUNTS, contract.SEARCH_ITEMS)):
+        counts = raw[name]
+        good &= (lengths[name] <= contract.MAX_EVENTS) & (lengths[counted] <= contract.MAX_STRINGS)
+        # With every count in its range their sum cannot wrap around.
+        in_range = (counts.values >= 0) & (counts.values <= contract.MAX_EVENTS)
+        good &= tf.reduce_all(counts.with_values(in_range), 1) & (tf.reduce_sum(counts, 1) == lengths[counted])
+    if contract.LABEL in raw:
+        label = raw[contract.LABEL].to_tensor(default_value=-1, shape=[None, 1])[:, 0]
+        good &= (lengths[contract.LABEL] == 1) & (label >= 0) & (label < lengths[contract.CANDIDATES])
+    return good
+
+
+def _at_most(name: str, what: str, received: tf.Tensor, limit: int) -> tf.Operation:
+    return tf.debugging.Assert(received <= limit, [f"`{name}` should hold at most {limit} {what}. Received:", received])
+
+
+def _right_rows(name: str, tensor: tf.Tensor) -> tf.Operation:
+    rows = tf.shape(tensor)[0]
+    return tf.debugging.Assert(
+        (rows >= 1) & (rows <= contract.MAX_REQUESTS),
+        [f"`{name}` should hold from 1 to {contract.MAX_REQUESTS} rows. Received:", rows])
+
+
+def _equal(name: str, other: str, tensor: tf.Tensor, of_other: tf.Tensor, axis: int = 0) -> tf.Operation:
+    size, wanted = tf.shape(tensor)[axis], tf.shape(of_other)[axis]
+    what = ("rows", "searches")[axis]
+    return tf.debugging.Assert(
+        size == wanted, [f"`{name}` should hold as many {what} as `{other}`. Received:", size, "and", wanted])
+
+
+def _checks_of_history(history: dict[str, tf.Tensor]) -> list[tf.Operation]:
+    user = history[contract.USER]
+    checks = [_right_rows(contract.USER, user),
+              _equal(contract.SEARCH_ITEMS, contract.SEARCH_WORDS, history[contract.SEARCH_ITEMS],
+                     history[contract.SEARCH_WORDS], axis=1)]
+    for name, tensor in history.items():
+        if name != contract.USER:
+            checks += [_equal(name, contract.USER, tensor, user),
+                       _at_most(name, "strings", tf.size(tensor, tf.int64), contract.MAX_STRINGS),
+                       *(_at_most(name, f"columns on axis {axis}", tf.shape(tensor)[axis], contract.MAX_EVENTS)
+                         for axis in range(1, tensor.shape.rank))]
+    return checks
+
+
+def _checks_of_candidates(candidates: tf.Tensor) -> list[tf.Operation]:
+    return [_right_rows(contract.CANDIDATES, candidates),
+            _at_most(contract.CANDIDATES, "columns", tf.shape(candidates)[1], contract.MAX_CANDIDATES),
+            _at_most(contract.CANDIDATES, "strings", tf.size(candidates, tf.int64), contract.MAX_PAIRS)]
+
+
+def _checks_of_state(state: dict[str, tf.Tensor], candidates: tf.Tensor) -> list[tf.Operation]:
+    checks = []
+    for name, part in state.items():
+        wanted = tf.concat([tf.shape(candidates)[:1], part.shape[1:]], 0)
+        checks.append(tf.debugging.Assert(
+            tf.reduce_all(tf.shape(part) == wanted),
+            [f"`{name}` should be what `{contract.SIGNATURE_ENCODE}` gave, one row for each of "
+             f"`{contract.CANDIDATES}`, of shape", wanted, "Received:", tf.shape(part)]))
+    return checks
 
 
 def _history_of_tensors(user: tf.Tensor, rec_items: tf.Tensor, search_words: tf.Tensor,
@@ -173,7 +328,7 @@ def _histories(ids: Raw) -> Histories:
         return integers(tf.concat([[0], tf.cumsum(counts.values)], 0))
 
     return Histories(
-        users=integers(ids[contract.USER].values),
+        users=integers(ids[contract.USER].to_tensor(contract.PADDING_ID, shape=[None, 1])[:, 0]),
         rec_items=integers(ids[contract.REC_ITEMS].values),
         rec_offsets=integers(ids[contract.REC_ITEMS].row_splits),
         search_offsets=integers(ids[contract.SEARCH_WORD_COUNTS].row_splits),

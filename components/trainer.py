@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.servable import Servable, restore, save_weights
+from components.servable import Servable, restore, save, save_weights
 from components.vocabularies import model_config
 from components.warm_start import start_from
 from model.config import GrpoConfig, ModelConfig, SupervisedConfig
@@ -99,4 +99,4 @@ def _finish(folder: str, run_dir: str) -> None:
 
 def _export(model: LcrSer, transform: tft.TFTransformOutput, directory: str) -> None:
     servable = Servable(model, transform)
-    tf.saved_model.save(servable, directory, signatures=servable.signatures())
+    save(servable, directory, servable.signatures())

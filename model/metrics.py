@@ -26,6 +26,24 @@ def pessimistic_rank(scores: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
     return tf.shape(scores)[-1] - tf.reduce_sum(tf.cast(scores < positive[..., None], tf.int32), -1)
 
 
+def pessimistic_ranks(scores: tf.Tensor) -> tf.Tensor:
+    """Rank of every candidate among all of its row, by the rule of `pessimistic_rank`.
+
+    By sorting: comparing each with each would take memory in the square of the candidates.
+
+    Args:
+        scores: `[B, C]`.
+
+    Returns:
+        int32 `[B, C]`, from 1 to C.
+    """
+    # A NaN is no lower than anything, and nothing is lower than a NaN.
+    unknown = tf.math.is_nan(scores)
+    ascending = tf.sort(tf.where(unknown, float("inf"), scores), axis=1)
+    lower = tf.searchsorted(ascending, tf.where(unknown, -float("inf"), scores), side="left")
+    return tf.shape(scores)[1] - lower
+
+
 def hit_ratio(ranks: tf.Tensor, k: int) -> tf.Tensor:
     """HR@k of each rank: 1 if it is at most k, else 0."""
     return tf.cast(ranks <= k, tf.float32)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from components.evaluation.raw_requests import requests_of_parts, transform_function
+from components.evaluation.raw_requests import requests_of_parts, rows_a_call, transform_function
 from components.evaluation.request_ranks import fingerprints
 from model import inputs as contract
 from model.metrics import pessimistic_rank
@@ -41,7 +41,7 @@ def rank_requests(
         models: SavedModel directory by name; each has the vocabularies that it was trained with.
         transform_graph_dir: artifact of Transform.
         files: gzipped TFRecord files of raw request Examples with labels, all with equally many candidates.
-        batch_size: requests a call.
+        batch_size: requests a call, at the most.
 
     Raises:
         ValueError: if requests differ in their number of candidates.
@@ -49,7 +49,10 @@ def rank_requests(
     loaded = {name: tf.saved_model.load(directory) for name, directory in models.items()}
     rankers = {name: _ranker(model.signatures[contract.SIGNATURE_DEFAULT]) for name, model in loaded.items()}
     transform = transform_function(transform_graph_dir)
-    batches = tf.data.TFRecordDataset(list(files), compression_type="GZIP").batch(batch_size).prefetch(1)
+    records = tf.data.TFRecordDataset(list(files), compression_type="GZIP")
+    for first in records.take(1):
+        batch_size = min(batch_size, rows_a_call(first.numpy()))
+    batches = records.batch(batch_size).prefetch(1)
     columns, marks = [], []
     found: dict[str, list[tuple[tf.Tensor, tf.Tensor]]] = {name: [] for name in models}
     for examples in batches:

@@ -52,6 +52,16 @@ def transform_function(transform_graph_dir: str) -> Callable[[tf.Tensor], Part]:
     return transform
 
 
+def rows_a_call(record: bytes) -> int:
+    """How many requests with as many candidates as this one a signature takes in one call.
+
+    Args:
+        record: a serialized request Example.
+    """
+    feature = tf.train.Example.FromString(record).features.feature[contract.CANDIDATES]
+    return min(contract.MAX_REQUESTS, contract.MAX_PAIRS // max(1, len(feature.bytes_list.value)))
+
+
 def requests_of_parts(parts: Sequence[Part]) -> Requests:
     """Requests from what `transform_function` gave for each batch.
 

@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from components.gates import Verdict
 from components.servable_check.ask import ask
 from components.servable_check.compare import compare
-from components.servable_check.operations import forbidden_operations, signature_names
+from components.servable_check.operations import WARM_UP_FILE, forbidden_operations, signature_names
 from components.servable_check.requests import labels
 from components.servable_check.settings import ServableCheckSettings
 from model import inputs as contract
@@ -18,7 +18,6 @@ from model import inputs as contract
 GATE = "ServableCheck"
 SIGNATURES = (contract.SIGNATURE_DEFAULT, contract.SIGNATURE_RANK, contract.SIGNATURE_ENCODE,
               contract.SIGNATURE_SCORE, contract.SIGNATURE_RANK_EVAL)
-WARM_UP_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 MAX_WARM_UP_RECORDS = 1000
 """TF Serving refuses a version with more."""
 

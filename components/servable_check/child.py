@@ -1,6 +1,7 @@
-"""The process that loads a SavedModel and asks it: whatever happens to it, the pipeline goes on."""
+"""The process that loads a SavedModel as TF Serving does and asks it: whatever happens, the pipeline goes on."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,8 +10,11 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
 
+from components.servable_check.operations import WARM_UP_FILE
 from components.servable_check.requests import rank_inputs
+from components.servable_check.session import SessionModel, Signature
 from model import inputs as contract
 
 REQUESTS_FILE = "requests.tfrecord"
@@ -21,7 +25,7 @@ _Answers = Mapping[str, np.ndarray]
 
 
 def ask(saved_model_dir: str, folder: Path) -> None:
-    """Load a SavedModel, send it the requests of `folder`, and write there what it answers.
+    """Load a SavedModel, replay its warm-up requests, send it those of `folder`, and write there what it answers.
 
     Writes:
         `report.json`: `load_seconds`, or `load_error`; and `errors`, by what was asked.
@@ -32,23 +36,26 @@ def ask(saved_model_dir: str, folder: Path) -> None:
     answers: dict[str, np.ndarray] = {}
     begin = time.monotonic()
     try:
-        model = tf.saved_model.load(saved_model_dir)
-        report["load_seconds"] = time.monotonic() - begin
+        model = SessionModel(saved_model_dir)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what the check is for
         report["load_error"] = _line(error)
     else:
-        for name, call in _calls(model.signatures, records).items():
-            try:
-                answers |= {f"{name}/{output}": value for output, value in call().items()}
-            except Exception as error:  # noqa: BLE001
-                report["errors"][name] = _line(error)
+        report["load_seconds"] = time.monotonic() - begin
+        with model:
+            for name, call in _calls(model.signatures, saved_model_dir, records).items():
+                try:
+                    answers |= {f"{name}/{output}": value for output, value in call().items()}
+                except Exception as error:  # noqa: BLE001
+                    report["errors"][name] = _line(error)
     np.savez(folder / ANSWERS_FILE, **answers)  # type: ignore[arg-type]
     (folder / REPORT_FILE).write_text(json.dumps(report))
 
 
-def _calls(signatures: Mapping[str, Any], records: Sequence[bytes]) -> dict[str, Callable[[], _Answers]]:
+def _calls(
+    signatures: Mapping[str, Signature], saved_model_dir: str, records: Sequence[bytes]
+) -> dict[str, Callable[[], _Answers]]:
     """What to ask the signatures that are there; `encode` and `score` are asked one after the other."""
-    plain = {name: tf.constant(values.tolist(), tf.string) for name, values in rank_inputs(records).items()}
+    plain = rank_inputs(records)
     candidates = plain[contract.CANDIDATES]
     history = {name: values for name, values in plain.items() if name != contract.CANDIDATES}
 
@@ -56,20 +63,28 @@ def _calls(signatures: Mapping[str, Any], records: Sequence[bytes]) -> dict[str,
         state = signatures[contract.SIGNATURE_ENCODE](**history)
         scored = signatures[contract.SIGNATURE_SCORE](candidates=candidates, **state)
         finite = all(np.isfinite(values).all() for values in state.values())
-        return {**_numpy(scored), "states_are_finite": np.array(finite)}
+        return {**scored, "states_are_finite": np.array(finite)}
 
-    examples = tf.constant(list(records))
+    examples = np.array(records, object)
     calls: dict[tuple[str, ...], Callable[[], _Answers]] = {
-        (contract.SIGNATURE_DEFAULT,): lambda: _numpy(signatures[contract.SIGNATURE_DEFAULT](examples)),
-        (contract.SIGNATURE_RANK,): lambda: _numpy(signatures[contract.SIGNATURE_RANK](**plain)),
+        (contract.SIGNATURE_DEFAULT,): lambda: signatures[contract.SIGNATURE_DEFAULT](examples=examples),
+        (contract.SIGNATURE_RANK,): lambda: signatures[contract.SIGNATURE_RANK](**plain),
         (contract.SIGNATURE_ENCODE, contract.SIGNATURE_SCORE): encode_and_score,
-        (contract.SIGNATURE_RANK_EVAL,): lambda: _numpy(signatures[contract.SIGNATURE_RANK_EVAL](examples)),
+        (contract.SIGNATURE_RANK_EVAL,): lambda: signatures[contract.SIGNATURE_RANK_EVAL](examples=examples),
     }
-    return {" and ".join(names): call for names, call in calls.items() if set(names) <= set(signatures)}
+    asked = {" and ".join(names): call for names, call in calls.items() if set(names) <= set(signatures)}
+    return {"replaying the warm-up requests": lambda: _warm_up(signatures, saved_model_dir), **asked}
 
 
-def _numpy(outputs: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
-    return {name: value.numpy() for name, value in outputs.items()}
+def _warm_up(signatures: Mapping[str, Signature], saved_model_dir: str) -> _Answers:
+    """Send the requests that TF Serving sends before a version is available; one that fails keeps it from being so."""
+    path = os.path.join(saved_model_dir, WARM_UP_FILE)
+    records = tf.data.TFRecordDataset(path).as_numpy_iterator() if tf.io.gfile.exists(path) else ()
+    for record in records:
+        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        signature = signatures[request.model_spec.signature_name or contract.SIGNATURE_DEFAULT]
+        signature(**{name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()})
+    return {}
 
 
 def _line(error: Exception) -> str:

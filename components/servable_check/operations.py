@@ -1,10 +1,13 @@
-"""The operations of a SavedModel, and those that it must not have."""
+"""What is in the files of a SavedModel, and the operations that it must not have."""
 
+import os
 from collections.abc import Iterable, Mapping
 
 import tensorflow as tf
 from tensorflow.core.framework import node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+WARM_UP_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 
 _PYTHON = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
 _FILES = frozenset({

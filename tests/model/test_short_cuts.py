@@ -116,7 +116,7 @@ def test_states_may_be_projected_first(trajectories, steps, candidates):
     ]
     kernels, constant = [normal(4, 10, seed=4), normal(4, 10, seed=5)], normal(2, 10, seed=6)
     expected = constant[:, None, None] + sum(
-        side.total() @ kernel for side, kernel in zip(sides, kernels, strict=True))
+        np.matmul(side.total(), kernel) for side, kernel in zip(sides, kernels, strict=True))
     np.testing.assert_allclose(project(sides, kernels, constant), expected, rtol=1e-4, atol=1e-5)
 
 

@@ -1,0 +1,52 @@
+"""A SavedModel as TF Serving loads and runs it."""
+
+import functools
+from collections.abc import Callable
+from types import TracebackType
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2
+
+Signature = Callable[..., dict[str, np.ndarray]]
+
+
+class SessionModel:
+    """Signatures of a SavedModel, run in a session; use it as a context manager.
+
+    TF Serving restores the variables that the saver of the graph names and runs the graph, in C++.
+    `tf.saved_model.load` builds objects from another part of the same file, so that a model may load there, not here.
+
+    Args:
+        saved_model_dir: a local directory or a URI.
+
+    Attributes:
+        signatures: by name. Each takes arrays by the names of its inputs and gives arrays by those of its outputs.
+
+    Raises:
+        Exception: whatever TensorFlow raises of a SavedModel that cannot be loaded.
+    """
+
+    def __init__(self, saved_model_dir: str) -> None:
+        graph = tf.Graph()
+        with graph.as_default():
+            self._session = tf.compat.v1.Session()
+            meta_graph = tf.compat.v1.saved_model.loader.load(self._session, [tf.saved_model.SERVING], saved_model_dir)
+        self.signatures: dict[str, Signature] = {
+            name: functools.partial(self._run, definition) for name, definition in meta_graph.signature_def.items()
+            if not name.startswith("__")}
+
+    def __enter__(self) -> "SessionModel":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session.close()
+
+    def _run(self, definition: meta_graph_pb2.SignatureDef, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        known = dict(definition.inputs)
+        feeds = {known[name].name: values for name, values in inputs.items()}
+        outputs = {name: tensor.name for name, tensor in definition.outputs.items()}
+        found: dict[str, np.ndarray] = self._session.run(outputs, feeds)
+        return found
