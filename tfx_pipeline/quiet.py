@@ -17,7 +17,6 @@ from model.memory import keep_memory
 _ENVIRONMENT = {
     "TF_USE_LEGACY_KERAS": "1",  # tft, tfma and tfrs need Keras 2 behind `tf.keras`; the model imports Keras 3
     "TF_CPP_MIN_LOG_LEVEL": "1",
-    "TF_ENABLE_ONEDNN_OPTS": "0",
     "GRPC_VERBOSITY": "ERROR",
 }
 

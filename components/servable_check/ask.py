@@ -57,7 +57,7 @@ def _run(saved_model_dir: str, folder: Path, max_seconds: float) -> str | None:
     """Why the process did not come to its end, None where it did."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
                    "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2",
-                   "TF_ENABLE_ONEDNN_OPTS": "1"}  # as TF Serving has it
+                   "TF_ENABLE_ONEDNN_OPTS": "1"}  # whatever is set here: TF Serving has it on
     command = [sys.executable, "-m", child.__name__, saved_model_dir, str(folder)]
     log = folder / "log"
     try:
