@@ -42,8 +42,8 @@ _CHECKOUT = "/lcr-ser"
 _BUNDLE = mirror.CERTIFICATES[0]
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\n.*?-----END CERTIFICATE-----\n", re.DOTALL)
 _PIP_FILES = ("/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf")
-_PASSED_ON = re.compile(r"(PIP|UV|PYTEST)_\w+|\w+_proxy|LCR_\w+", re.IGNORECASE)
-_NOT_PASSED_ON = re.compile(r"\w*CERT\w*|LCR_PYTHON")
+_PASSED_ON = re.compile(r"(PIP|UV|PYTEST)_\w+|\w+_proxy", re.IGNORECASE)
+_NOT_PASSED_ON = re.compile(r"\w*CERT\w*")
 _IN_NAMESPACE = """
 for part in dev proc sys; do mount --rbind "/$part" "$0/$part" || exit; done
 exec chroot "$0" /bin/sh -c "$1"
@@ -69,7 +69,7 @@ def debian_mirror(targets: str) -> list[str]:
 
 
 def passed_on(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables of pip, uv, pytest, of this project and of proxies; none that names a file with certificates."""
+    """The variables of pip, uv, pytest and proxies; none that names a file with certificates."""
     return {
         name: value for name, value in environment.items()
         if _PASSED_ON.fullmatch(name) and not _NOT_PASSED_ON.fullmatch(name)

@@ -36,9 +36,9 @@ def test_mirror_is_the_one_that_apt_has_for_debian_itself():
 def test_network_settings_are_handed_on_but_no_path_of_this_machine():
     given = {
         "PIP_INDEX_URL": "https://mirror.example/simple", "UV_HTTP_TIMEOUT": "9", "https_proxy": "http://proxy.example",
-        "NO_PROXY": "localhost", "PYTEST_ADDOPTS": "-x", "LCR_SER_NAME": "n",
+        "NO_PROXY": "localhost", "PYTEST_ADDOPTS": "-x",
     }  # fmt: skip
-    not_given = {"PIP_CERT": "/ca.pem", "SSL_CERT_FILE": "/ca.pem", "LCR_PYTHON": "/python", "PATH": "/bin", "HOME": "/me"}
+    not_given = {"PIP_CERT": "/ca.pem", "SSL_CERT_FILE": "/ca.pem", "LCR_SER_LOG_DIR": "/log", "PATH": "/bin"}
     assert line_b.passed_on({**given, **not_given}) == given
 
 
