@@ -24,7 +24,7 @@ from scripts.errors import SetupError, apt_install
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SUITE = "trixie"
-PACKAGES = ("ca-certificates", "g++", "make", "python3", "python3-dev", "python3-venv")
+PACKAGES = ("ca-certificates", "g++", "git", "make", "python3", "python3-dev", "python3-venv")
 NEEDED_GIB = 10.0
 """The root (0.6 GiB), the environment and uv's cache (3.5 GiB together), runs and tests."""
 
