@@ -6,15 +6,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 PACKAGES := model components tfx_pipeline serving
 BENCHMARKS := training evaluation reasoning grpo table input scale
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # Set-up needs this one as an environment variable.
 export LCR_PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fmt score bench profile lock clean
+.PHONY: help setup run test unit test-real test-line-b lint fmt score bench profile lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## Make .venv from the lock (once; a changed lock is installed at the next call)
 
@@ -24,8 +25,17 @@ $(STAMP): pyproject.toml $(wildcard requirements/*.txt) $(wildcard scripts/*.py)
 run: $(STAMP) ## Run the pipeline: raw logs in, pushed model out
 	$(BIN)/tfx run create --pipeline_path tfx_pipeline/
 
-test: lint ## Check the code, then run all tests
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+test: lint ## Check the code, then run all tests but those on real sets
+	$(PYTEST) -m "not real_data"
+
+unit: $(STAMP) ## The same without lint and without the tests that run the whole pipeline
+	$(PYTEST) -m "not real_data" --ignore tests/e2e
+
+test-real: $(STAMP) ## The tests on real sets, where they are there (../shared/data)
+	$(PYTEST) -m real_data
+
+test-line-b: ## Set-up, lint, unit tests and demo run in a Debian 13 made by debootstrap (as root; FOLDER=build/debian)
+	@scripts/any-python -m scripts.line_b $(or $(FOLDER),build/debian)
 
 lint: $(STAMP) ## Ruff, mypy and the import contracts
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ import platform
 import subprocess
 from dataclasses import dataclass
 
-from scripts.errors import SetupError
+from scripts.errors import SetupError, apt_install
 
 LINE_B_GLIBC = (2, 39)
 LINE_A_PYTHON = (3, 10)
@@ -105,7 +105,8 @@ def _checked(wanted: str, glibc: tuple[int, int]) -> Interpreter:
 
 def _nothing_found(glibc: tuple[int, int]) -> str:
     if glibc >= LINE_B_GLIBC:
-        return "No Python 3.10 to 3.13 found. Install one (apt install python3 python3-venv python3-dev)."
+        packages = ("python3", "python3-venv", "python3-dev", "g++")
+        return f"No Python 3.10 to 3.13 found. Install one, with what set-up needs besides; {apt_install(packages)}"
     return (
         f"No Python 3.10 found, and newer ones need glibc 2.39 (this is {glibc[0]}.{glibc[1]}). "
         "Install it (pyenv install 3.10, or your distribution's python3.10), or name one: make setup LCR_PYTHON=/path."

@@ -1,10 +1,10 @@
-"""Hands pip's configuration on to uv, which does not read it, so that a company mirror works."""
+"""What uv is told: pip's configuration, which it does not read, so that a company mirror works, and our own wishes."""
 
 from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import unquote, urlparse
 
 _PLAIN = {
@@ -19,6 +19,17 @@ EXTRA_SOURCES = ("extra-index-url", "find-links")
 _SCOPES = ("global", "install", ":env:")
 """pip's own precedence, weakest first."""
 
+CERTIFICATES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, Red Hat
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+    "/etc/ssl/cert.pem",  # Alpine
+)
+"""Where systems keep the certificates that they trust."""
+
+_COMPILE_SECONDS = "600"
+"""uv gives a file 60 s to be compiled in, and a loaded machine needs more."""
+
 
 def pip_settings(listing: str) -> dict[str, str]:
     """Reads the output of `pip config list`: lines `scope.key='value'`."""
@@ -31,9 +42,18 @@ def pip_settings(listing: str) -> dict[str, str]:
     return settings
 
 
-def uv_environment(settings: Mapping[str, str], present: Mapping[str, str]) -> dict[str, str]:
-    """The variables to add for uv; what is set already (`present`) wins, local paths that do not exist are dropped."""
+def uv_environment(
+    settings: Mapping[str, str], present: Mapping[str, str], certificates: Sequence[str] = CERTIFICATES
+) -> dict[str, str]:
+    """The variables to add for uv; what is set already (`present`) wins, local paths that do not exist are dropped.
+
+    As pip does, uv trusts what the system trusts: a company's own certificate is often there alone. A system without
+    any certificates (a bare container) keeps uv's own, since uv refuses to start with none.
+    """
     found = {variable: settings[key] for key, variable in _PLAIN.items() if settings.get(key)}
+    found["UV_COMPILE_BYTECODE_TIMEOUT"] = _COMPILE_SECONDS
+    if "UV_NATIVE_TLS" not in present and any(os.path.exists(path) for path in certificates):
+        found["UV_SYSTEM_CERTS"] = "1"
     extra = _existing(settings.get("extra-index-url", ""))
     if extra:
         found["UV_INDEX"] = " ".join(extra)

@@ -133,8 +133,7 @@ def main(root: str = ROOT) -> None:
     setup = Setup(root, python, Stages(os.path.join(root, "build", "setup.log")))
     fresh = not setup.has_packages()
     if fresh:
-        requisites.check_venv_module(python)
-        requisites.check_compiler(python)
+        requisites.check_packages(python)
         if not os.path.exists(setup.venv):
             requisites.check_disk(root)
     version = ".".join(map(str, python.version))

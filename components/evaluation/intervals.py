@@ -119,7 +119,8 @@ def rank_values(ranks: np.ndarray, metric: str) -> np.ndarray:
     if metric == "MRR":
         return 1 / ranks
     kind, k = metric.split("@")
-    return np.where(ranks <= int(k), {"HR": 1.0, "NDCG": 1 / np.log2(1.0 + ranks)}[kind], 0.0)
+    gains = {"HR": np.ones(ranks.shape), "NDCG": 1 / np.log2(1.0 + ranks)}[kind]
+    return np.where(ranks <= int(k), gains, 0.0)
 
 
 def over_seeds(runs: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:

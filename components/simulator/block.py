@@ -49,7 +49,7 @@ def make_block(catalogue: Catalogue, first: int, count: int) -> Block:
     batches, searches, lasting = interests(catalogue, active)
     clock = times(catalogue, active, batches, searches)
     by_time = np.lexsort((clock.searches, searches.row))
-    searches = Searches(*(column[by_time] for column in searches))
+    searches = Searches._make(column[by_time] for column in searches)
     clock = Times(clock.batches, clock.searches[by_time])
     shown = feed(catalogue, active, batches, lasting)
     found = disorder(catalogue, active, searches, results(catalogue, active, searches))

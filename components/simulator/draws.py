@@ -35,8 +35,7 @@ class Draws:
         with np.errstate(over="ignore"):
             for key in keys:
                 state = _mixed(state + (key.astype(np.uint64) + np.uint64(1)) * _GAMMA)
-        unit: Floats = (state >> np.uint64(11)) * 2.0**-53
-        return unit
+        return (state >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
     def integers(self, what: str, top: int | Ints, *keys: Ints) -> Ints:
         """Whole numbers from 0 to `top`, `top` left out."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -22,7 +23,10 @@ def test_losses_of_200_steps_are_equal():
     """With the contrastive loss and L2; without dropout, as each has random numbers of its own.
 
     The same Adam for both, with an epsilon above the rounding errors of gradients: it would blow them up otherwise.
+    The first weights are seeded: of eight drawings three put a ReLU so near its kink that rounding alone made the
+    first 20 losses differ by up to 4e-5. These keep 2e-6.
     """
+    keras.utils.set_random_seed(3)
     shape = dataclasses.replace(SHAPE, num_users=40, num_items=200, num_words=50, dim=16, dropout=0.0)
     config = dataclasses.replace(SUPERVISED, learning_rate=1e-3, l2_weight=1e-3, batch_size=32)
     timelines = random_timelines(shape, users=32, targets_per_user=4)

@@ -1,4 +1,7 @@
-"""A pusher that is killed at any moment leaves no version that could be loaded and is not whole."""
+"""A pusher that is killed at any moment leaves no version that could be loaded and is not whole.
+
+Moments are those in the middle of a copy, by the number of the copy, and others, by the clock.
+"""
 
 import os
 import random
@@ -20,15 +23,17 @@ ROOT = Path(__file__).resolve().parents[2]
 KILLS = int(os.environ.get("PUSHER_KILLS", "6"))
 
 PUSHER = """
-import itertools, sys, time
+import itertools, os, signal, sys, time
 from pathlib import Path
 from components.pusher import local
 from components.pusher.manifest import Facts
 
-fast = local.copy_file
+fast, copies, last = local.copy_file, itertools.count(1), int(sys.argv[3])
 def slow(source, target):
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(source.read_bytes()[:10])  # the beginning is there for a while
+    if next(copies) == last:
+        os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(0.02)
     target.unlink()
     return fast(source, target)
@@ -59,20 +64,29 @@ def model(tmp_path):
     return tmp_path / "model"
 
 
-def _push_until_killed(model, serving, seconds):
-    process = subprocess.Popen([sys.executable, "-c", PUSHER, str(model), str(serving)], cwd=ROOT,
+def _start(model, serving, last=0):
+    process = subprocess.Popen([sys.executable, "-c", PUSHER, str(model), str(serving), str(last)], cwd=ROOT,
                                stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def _kill_after(process, seconds):
     time.sleep(seconds)
     assert process.poll() is None
     process.send_signal(signal.SIGKILL)
-    process.wait()
 
 
 def test_a_killed_pusher_leaves_whole_versions_only(model, tmp_path):
     serving, seeded, in_the_middle = tmp_path / "serving", random.Random(2025), 0
-    for _ in range(KILLS):
-        _push_until_killed(model, serving, seeded.uniform(0.05, 0.6))
+    files = sum(path.is_file() for path in model.rglob("*")) + 1  # the pusher adds one
+    for number in range(KILLS):
+        if number % 2:
+            process = _start(model, serving)
+            _kill_after(process, seeded.uniform(0.05, 0.6))
+        else:
+            process = _start(model, serving, last=seeded.randint(files + 1, 3 * files))
+        assert process.wait(120) == -signal.SIGKILL
         in_the_middle += any((serving / ".push" / "staging").glob("[0-9]*"))
         numeric = [path for path in serving.iterdir() if path.name.isdigit()]
         assert [find_damage(path) for path in numeric] == [[]] * len(numeric)

@@ -12,8 +12,11 @@ from model.lcr_ser import LcrSer
 from model.ties import tie_unknown
 from model.training.evaluation import Evaluator
 
+# No subnormal numbers: TensorFlow's kernels take them for zero, on some threads and in some versions.
+LOGITS = st.floats(-5, 5, width=32, allow_subnormal=False)
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.floats(-5, 5, width=32)), max_size=9))
+
+@given(st.lists(st.tuples(st.integers(0, 3), LOGITS), max_size=9))
 def test_unknown_candidates_share_the_largest_of_their_logits(pairs):
     ids, logits = ([pair[part] for pair in pairs] for part in (0, 1))
     ties = tie_unknown(tf.constant([logits], tf.float32), tf.constant([ids], tf.int32))[0].numpy()

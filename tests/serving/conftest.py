@@ -45,7 +45,7 @@ def push(exported, model_dir, tmp_path):
 
 @pytest.fixture(scope="session")
 def until():
-    def wait(condition, seconds=20):
+    def wait(condition, seconds=120):
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "the awaited state was not reached"

@@ -45,7 +45,7 @@ def _predict(channel, signature="rank", inputs=INPUTS, model="lcr_ser", **spec):
         request.model_spec.version_label = spec["label"]
     for name, proto in inputs.items():
         request.inputs[name].CopyFrom(proto)
-    return prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=10)
+    return prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=60)
 
 
 def _without(name):
@@ -107,13 +107,13 @@ def test_metadata_describes_the_signatures(channel):
     stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
     request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
     request.model_spec.name = "lcr_ser"
-    response = stub.GetModelMetadata(request, timeout=10)
+    response = stub.GetModelMetadata(request, timeout=60)
     signatures = get_model_metadata_pb2.SignatureDefMap()
     assert response.metadata["signature_def"].Unpack(signatures)
     assert set(signatures.signature_def["rank"].outputs) == {"scores", "ranks"}
     del request.metadata_field[:]
     with pytest.raises(grpc.RpcError) as caught:
-        stub.GetModelMetadata(request, timeout=10)
+        stub.GetModelMetadata(request, timeout=60)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
@@ -124,7 +124,7 @@ def test_status_of_the_unknown_is_not_found(channel, name, version):
     if version:
         request.model_spec.version.value = version
     with pytest.raises(grpc.RpcError) as caught:
-        model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request, timeout=10)
+        model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request, timeout=60)
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 

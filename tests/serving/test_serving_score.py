@@ -45,6 +45,6 @@ def test_server_command_says_when_it_is_ready_and_ends_on_sigterm(push, model_di
             ready = next(line for line in process.stdout if line.startswith("ready"))
             assert ready.startswith("ready: lcr_ser version 1 on 127.0.0.1:")
             process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=20) == 0
+            assert process.wait(timeout=120) == 0
         finally:
             process.kill()

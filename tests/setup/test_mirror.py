@@ -1,4 +1,8 @@
+import pytest
+
 from scripts.mirror import pip_settings, uv_environment
+
+ALWAYS = {"UV_COMPILE_BYTECODE_TIMEOUT": "600"}
 
 
 def test_scopes_override_each_other_as_in_pip():
@@ -17,7 +21,8 @@ def test_company_mirror_reaches_uv(tmp_path):
         "trusted-host": "mirror.example\nmore.example",
         "cert": str(certificates),
     }
-    assert uv_environment(settings, {}) == {
+    assert uv_environment(settings, {}, ()) == {
+        **ALWAYS,
         "UV_DEFAULT_INDEX": "https://mirror.example/simple",
         "UV_INDEX": f"https://more.example/simple file://{tmp_path}",
         "UV_INDEX_STRATEGY": "unsafe-best-match",
@@ -27,11 +32,21 @@ def test_company_mirror_reaches_uv(tmp_path):
     }
 
 
-def test_nothing_configured_changes_nothing():
-    assert uv_environment({}, {}) == {}
-    assert uv_environment({"find-links": "/no/such/folder", "cert": "/no/such/file"}, {}) == {}
+def test_nothing_configured_adds_our_own_wishes_alone():
+    assert uv_environment({}, {}, ()) == ALWAYS
+    assert uv_environment({"find-links": "/no/such/folder", "cert": "/no/such/file"}, {}, ()) == ALWAYS
+
+
+@pytest.mark.parametrize("present", [{"UV_SYSTEM_CERTS": "0"}, {"UV_NATIVE_TLS": "0"}, {}])
+def test_uv_trusts_what_the_system_trusts_unless_the_user_has_decided(tmp_path, present):
+    (tmp_path / "ca.pem").write_text("")
+    trusted = [str(tmp_path / "none.pem"), str(tmp_path / "ca.pem")]
+    assert uv_environment({}, present, trusted) == {**ALWAYS, **({} if present else {"UV_SYSTEM_CERTS": "1"})}
+    # uv ends with "No CA certificates were loaded from the system".
+    assert "UV_SYSTEM_CERTS" not in uv_environment({}, present, trusted[:1])
 
 
 def test_what_the_user_set_for_uv_wins():
     settings = {"index-url": "https://mirror.example/simple"}
-    assert uv_environment(settings, {"UV_DEFAULT_INDEX": "https://mine.example/simple"}) == {}
+    mine = {"UV_DEFAULT_INDEX": "https://mine.example/simple", "UV_COMPILE_BYTECODE_TIMEOUT": "5"}
+    assert uv_environment(settings, mine, ()) == {}

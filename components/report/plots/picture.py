@@ -19,7 +19,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 WIDTH = 4.2
 """Inches of every picture: two stand side by side on a desk, and one on a phone can be read."""
 _PIXELS = 96
-_STYLE: Final[dict[str, Any]] = {
+_STYLE: Final[dict[Any, Any]] = {  # its keys are literals of their own type from matplotlib 3.11 on
     # Outlines instead of text: the picture looks alike whatever fonts there are, and DejaVu comes with matplotlib.
     "font.family": "DejaVu Sans", "svg.fonttype": "path", "svg.hashsalt": "run page",
     "font.size": 9, "axes.titlesize": 10, "axes.titleweight": "bold", "axes.titlelocation": "left",

@@ -1,0 +1,205 @@
+"""Tries line B where this machine is too old for it: `python3 -m scripts.line_b FOLDER` (or `make test-line-b`).
+
+A Debian 13 root is made in the folder by debootstrap, once; every call copies the checkout into it and runs set-up,
+lint, the tests without those of tests/e2e, and the demo run there. What reaches the network on this machine (Debian's
+mirror, proxies, pip's configuration, certificates, name servers) is handed on as it is configured here.
+
+Every command runs in a mount namespace of its own, so that /dev, /proc and /sys are unmounted whenever it ends, killed
+or not, and the folder may be deleted whenever nothing runs in it.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+
+from scripts import mirror, requisites
+from scripts.errors import SetupError, apt_install
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SUITE = "trixie"
+PACKAGES = ("ca-certificates", "g++", "git", "make", "python3", "python3-dev", "python3-venv")
+NEEDED_GIB = 10.0
+"""The root (0.6 GiB), the environment and uv's cache (3.5 GiB together), runs and tests."""
+
+STEPS = {
+    "set-up": "make setup",
+    "lint": "make lint",
+    "unit tests": "make unit",
+    "demo run": "make run",
+}
+_NEEDED_COMMANDS = {"debootstrap": "debootstrap", "unshare": "util-linux", "mount": "mount", "chroot": "coreutils"}
+_KEPT = (".venv", ".venv-bootstrap", "build")
+"""What a call leaves in the root's copy of the checkout for the next one."""
+
+_CHECKOUT = "/lcr-ser"
+_BUNDLE = mirror.CERTIFICATES[0]
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\n.*?-----END CERTIFICATE-----\n", re.DOTALL)
+_PIP_FILES = ("/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf")
+_PASSED_ON = re.compile(r"(PIP|UV|PYTEST)_\w+|\w+_proxy", re.IGNORECASE)
+_NOT_PASSED_ON = re.compile(r"\w*CERT\w*")
+_IN_NAMESPACE = """
+for part in dev proc sys; do mount --rbind "/$part" "$0/$part" || exit; done
+exec chroot "$0" /bin/sh -c "$1"
+"""
+
+
+def lacking(user: int, found: Iterable[str], namespaces: bool) -> str | None:
+    """What this machine lacks to make a root and run in it, as one line; None if it has everything."""
+    packages = [package for command, package in _NEEDED_COMMANDS.items() if command not in set(found)]
+    if user:
+        return "A root of Debian 13 can be made by root only. Call it again as root (sudo make test-line-b)."
+    if packages:
+        return f"A root of Debian 13 needs {' and '.join(packages)}; {apt_install(packages)}"
+    if not namespaces:
+        return "This machine allows no mounts (unshare --mount fails), as in most containers. Use another one."
+    return None
+
+
+def debian_mirror(targets: str) -> list[str]:
+    """The mirror in a list of apt's sources (`label URI` a line), as debootstrap takes it: nothing is its default."""
+    uris = [line.split(" ", 1)[1] for line in targets.splitlines() if line.startswith("Debian ")]
+    return uris[:1]
+
+
+def passed_on(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables of pip, uv, pytest and proxies; none that names a file with certificates."""
+    return {
+        name: value for name, value in environment.items()
+        if _PASSED_ON.fullmatch(name) and not _NOT_PASSED_ON.fullmatch(name)
+    }  # fmt: skip
+
+
+def new_certificates(bundle: str, known: str) -> list[str]:
+    """The certificates of a PEM bundle that another does not hold."""
+    return [one for one in dict.fromkeys(_CERTIFICATE.findall(bundle)) if one not in known]
+
+
+def copy_checkout(source: str, target: str) -> None:
+    """Copies what git tracks, or would, into a folder; what else lies there goes, but for `_KEPT`."""
+    os.makedirs(target, exist_ok=True)
+    for name in set(os.listdir(target)) - set(_KEPT):
+        path = os.path.join(target, name)
+        if os.path.isdir(path):
+            shutil.rmtree(path)
+        else:
+            os.remove(path)
+    listing = subprocess.run(
+        ["git", "-C", source, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        stdout=subprocess.PIPE, text=True, check=True,
+    ).stdout  # fmt: skip
+    for name in filter(None, listing.split("\0")):
+        path = os.path.join(target, name)
+        if os.path.isfile(os.path.join(source, name)):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            shutil.copy2(os.path.join(source, name), path)
+
+
+class DebianRoot:
+    """A Debian 13 in a folder: `root/` is its tree, `made` says with what it was finished."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder, self.tree = folder, os.path.join(folder, "root")
+        self.made = os.path.join(folder, "made")
+
+    def make(self) -> None:
+        """Makes the tree, unless a finished one of the same packages is there."""
+        wanted = " ".join((SUITE, *PACKAGES))
+        if os.path.exists(self.made) and _text(self.made) == wanted:
+            return
+        os.makedirs(self.folder, exist_ok=True)
+        if os.listdir(self.folder) and not os.path.exists(self.made):
+            raise SetupError(f"{self.folder} holds other things. Name a folder that is empty or not there yet.")
+        _write(self.made, "unfinished")
+        if os.path.exists(self.tree):
+            shutil.rmtree(self.tree)
+        requisites.check_disk(self.folder, NEEDED_GIB)
+        command = ["debootstrap", "--variant=minbase", "--include=" + ",".join(PACKAGES), SUITE, self.tree]
+        subprocess.run(["unshare", "--mount", *command, *debian_mirror(_apt_sources())], check=True)
+        _write(self.made, wanted)
+
+    def connect(self) -> None:
+        """Hands on what reaches the network: name servers, certificates, pip's files."""
+        shutil.copyfile("/etc/resolv.conf", os.path.join(self.tree, "etc/resolv.conf"))
+        shutil.copyfile("/etc/hosts", os.path.join(self.tree, "etc/hosts"))
+        trusted = "".join(_text(path) for path in _own_certificates() if os.path.isfile(path))
+        for number, one in enumerate(new_certificates(trusted, _text(self.tree + _BUNDLE))):
+            _write(os.path.join(self.tree, f"usr/local/share/ca-certificates/handed-on-{number}.crt"), one)
+        self.run("update-ca-certificates")
+        for name in _PIP_FILES:
+            pip = configparser.RawConfigParser()
+            if pip.read(os.path.expanduser(name)):
+                for section in pip.sections():
+                    pip.remove_option(section, "cert")
+                path = self.tree + name.replace("~", "/root")
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with open(path, "w", encoding="utf-8") as file:
+                    pip.write(file)
+
+    def run(self, command: str) -> bool:
+        """Runs a line of shell in the root, with its output on the console; whether it succeeded."""
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
+        code = subprocess.run(
+            ["unshare", "--mount", "/bin/sh", "-c", _IN_NAMESPACE, self.tree, command],
+            env={**passed_on(os.environ), **environment}, check=False,
+        ).returncode  # fmt: skip
+        return not code
+
+
+def main(folder: str) -> int:
+    """Makes the root, runs all steps in it and prints how each ended; the exit status."""
+    found = [command for command in _NEEDED_COMMANDS if shutil.which(command)]
+    may_mount = "unshare" in found and not subprocess.run(
+        ["unshare", "--mount", "true"], capture_output=True, check=False
+    ).returncode
+    problem = lacking(os.geteuid(), found, may_mount)
+    if problem:
+        raise SetupError(problem)
+    root = DebianRoot(os.path.abspath(folder))
+    root.make()
+    copy_checkout(ROOT, root.tree + _CHECKOUT)
+    root.connect()
+    lines = []
+    for title, command in STEPS.items():
+        print(f"--- {title} in Debian 13: {command}", flush=True)
+        start = time.monotonic()
+        succeeded = root.run(f"cd {_CHECKOUT} && {command}")
+        lines.append(f"{title:12} {'passed' if succeeded else 'FAILED'} {time.monotonic() - start:6.0f} s")
+        if title == "set-up" and not succeeded:
+            break
+    print("--- line B in Debian 13", *lines, sep="\n", flush=True)
+    return int(len(lines) < len(STEPS) or any("FAILED" in line for line in lines))
+
+
+def _own_certificates() -> list[str]:
+    return list(filter(None, (os.environ.get("SSL_CERT_FILE"), *mirror.CERTIFICATES)))
+
+
+def _apt_sources() -> str:
+    if not shutil.which("apt-get"):
+        return ""
+    command = ["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages"]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1]))
+    except (SetupError, OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"line B: {error}")
