@@ -26,7 +26,7 @@ _COUNT_FEATURES = (
 def preprocessing_fn(inputs: dict[str, tf.RaggedTensor], custom_config: dict[str, Any]) -> dict[str, tf.SparseTensor]:
     """Map strings to ids: 0 is kept for padding, 1 is unknown, entry i of a vocabulary (or bucket i) is i + 2.
 
-    An item has one id, in whatever role it occurs: recommended, clicked in a search, or candidate. The
+    Ids and words are those that stand between `model.inputs.BLANKS`. An item has one id, in whatever role it occurs: recommended, clicked in a search, or candidate. The
     candidates themselves are not counted, for they exist only in the eval and test splits.
 
     Args:
@@ -38,15 +38,16 @@ def preprocessing_fn(inputs: dict[str, tf.RaggedTensor], custom_config: dict[str
     Returns:
         The same features as sparse int64 tensors `[B, (n)]`.
     """
-    items = tf.concat([inputs[contract.REC_ITEMS].values, inputs[contract.SEARCH_ITEMS].values], axis=0)
+    strings = {feature: tf.strings.strip(inputs[feature].values)  # `contract.BLANKS`
+               for feature in (*_ITEM_FEATURES, contract.USER, contract.SEARCH_WORDS)}
+    items = tf.concat([strings[contract.REC_ITEMS], strings[contract.SEARCH_ITEMS]], axis=0)
     item_ids = _id_maker(contract.ITEM_VOCABULARY, items, custom_config)
     makers = {
         **dict.fromkeys(_ITEM_FEATURES, item_ids),
-        contract.USER: _id_maker(contract.USER_VOCABULARY, inputs[contract.USER].values, custom_config),
-        contract.SEARCH_WORDS: _id_maker(
-            contract.WORD_VOCABULARY, inputs[contract.SEARCH_WORDS].values, custom_config),
+        contract.USER: _id_maker(contract.USER_VOCABULARY, strings[contract.USER], custom_config),
+        contract.SEARCH_WORDS: _id_maker(contract.WORD_VOCABULARY, strings[contract.SEARCH_WORDS], custom_config),
     }
-    outputs = {feature: inputs[feature].with_values(ids(inputs[feature].values)).to_sparse()
+    outputs = {feature: inputs[feature].with_values(ids(strings[feature])).to_sparse()
                for feature, ids in makers.items()}
     outputs.update({feature: inputs[feature].to_sparse() for feature in _COUNT_FEATURES})
     return outputs
@@ -59,11 +60,22 @@ def _id_maker(
     limit = custom_config[f"max_{vocabulary}"]
     if custom_config[vocabulary] == HASH:
         return lambda strings: tft.hash_strings(strings, limit) + contract.FIRST_KNOWN_ID
-    entries = tft.vocabulary(counted, top_k=limit, vocab_filename=vocabulary)
+    entries = tft.vocabulary(_as_line(counted), top_k=limit, vocab_filename=vocabulary)
 
     def look_up(strings: tf.Tensor) -> tf.Tensor:
-        indices = tft.apply_vocabulary(strings, entries, default_value=-1)
+        indices = tft.apply_vocabulary(_as_line(strings), entries, default_value=-1)
         unknown = tf.constant(contract.UNKNOWN_ID, tf.int64)
         return tf.where(indices < 0, unknown, indices + contract.FIRST_KNOWN_ID)
 
     return look_up
+
+
+def _as_line(strings: tf.Tensor) -> tf.Tensor:
+    """Strings as they stand in a vocabulary file, one a line: what would end the line is escaped, and the escape.
+
+    tft leaves strings with a line feed or a carriage return out of a text file. Its `tfrecord_gzip` keeps them, but is
+    read by a data set in the servable's graph, which no other operation there needs, and ServableCheck refuses.
+    """
+    for pattern, escaped in ((r"\\", r"\\\\"), (r"\n", r"\\n"), (r"\r", r"\\r")):
+        strings = tf.strings.regex_replace(strings, pattern, escaped)
+    return strings

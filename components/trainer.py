@@ -71,7 +71,9 @@ def _model_config(fn_args: Any, transform: tft.TFTransformOutput) -> ModelConfig
 
 
 def _files(patterns: list[str]) -> list[str]:
-    return sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
+    """The files of splits. TFX gives them as `DIRECTORY/*`, in which `[` in the name of a directory would be a pattern."""
+    directories = map(os.path.dirname, patterns)
+    return sorted(os.path.join(directory, name) for directory in directories for name in tf.io.gfile.listdir(directory))
 
 
 def _work_dir(fn_args: Any, fingerprint: str) -> str:

@@ -24,9 +24,16 @@ Examples (raw: ids and words as strings; transformed: the same names with int64 
 A model batch holds dense int32 tensors, padded on the LEFT with 0 so that the newest event is the last
 column: `user [B]`, `rec_items [B, Lr]`, `search_words [B, Ls, W]`, `search_items [B, Ls, M]`,
 `candidates [B, C]`. The words and the clicked items inside one search are padded on the right.
+
+Ids and words, in a log as in a request, are read without the `BLANKS` around them: " 7" and "7\n" are the id "7". What
+is nothing but blanks is no id: a log's row without one is set aside, and in a request it is an unknown one, while the
+empty string in a request's tensor is padding.
 """
 
 from typing import Final
+
+BLANKS: Final = " \t\n\v\f\r"
+"""What does not count around an id or a word: ASCII's blanks, which `tf.strings.strip` takes away."""
 
 PADDING_ID: Final = 0
 UNKNOWN_ID: Final = 1

@@ -11,6 +11,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from components.data_check.executor import Executor
 from components.data_check.settings import DataCheckSettings
 from components.example_gen.artifacts import LogReport
+from components.file_patterns import beam_pattern
 from components.gates import GateVerdict
 
 
@@ -59,6 +60,6 @@ class DataCheck(base_beam_component.BaseBeamComponent):
 
 def requests_fingerprint(pattern: str | None) -> str:
     """Changes when files of served requests come, go or change, by their names, sizes and times; "" without any."""
-    files = FileSystems.match([pattern])[0].metadata_list if pattern else []
+    files = FileSystems.match([beam_pattern(pattern)])[0].metadata_list if pattern else []
     known = sorted((file.path, file.size_in_bytes, file.last_updated_in_seconds) for file in files)
     return hashlib.sha256(repr(known).encode()).hexdigest()[:16] if known else ""

@@ -18,6 +18,7 @@ from components.data_check.judge import GATE, judge
 from components.data_check.pushed_statistics import find, split_statistics
 from components.data_check.settings import DataCheckSettings
 from components.example_gen.log_report import FILE_NAME, too_many_bad_rows
+from components.file_patterns import beam_pattern
 from components.gates import write_verdict
 
 
@@ -69,12 +70,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
     def _served_statistics(self, pattern: str) -> Statistics:
         """Statistics of request Examples, as StatisticsGen makes them."""
-        if not FileSystems.match([pattern])[0].metadata_list:
+        files = beam_pattern(pattern)
+        if not FileSystems.match([files])[0].metadata_list:
             raise ValueError(f"`data_check.serving_requests` should match files. Received: {pattern}, without a match.")
         path = os.path.join(self._get_tmp_dir(), "served_statistics")
         with self._make_beam_pipeline() as pipeline:
             _ = (pipeline
-                 | "ReadRequests" >> tfxio.TFExampleRecord(pattern, telemetry_descriptors=[GATE]).BeamSource()
+                 | "ReadRequests" >> tfxio.TFExampleRecord(files, telemetry_descriptors=[GATE]).BeamSource()
                  | "MakeStatistics" >> tfdv.GenerateStatistics()
                  | "WriteStatistics" >> tfdv.WriteStatisticsToBinaryFile(path))
         return tfdv.load_stats_binary(path)

@@ -21,7 +21,7 @@ from components.example_gen.log_report import FILE_NAME, format_counts
 from components.example_gen.read_cache import ReadCache
 from components.example_gen.settings import LogSettings
 from components.example_gen.shard_files import PARTIAL, ShardFiles
-from components.example_gen.spans import find_logs
+from components.example_gen.spans import find_beside, find_logs
 from components.example_gen.splits import SPLITS
 
 
@@ -62,9 +62,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         for directory in (*output.split_uris.values(), output.partial_uri, output.candidates_uri or examples.uri):
             fileio.makedirs(directory)
         cache = ReadCache(settings.read_cache, exec_properties["code_hash"])
+        found = find_logs(settings)
         with self._make_beam_pipeline() as pipeline:
-            report = flow.build(pipeline, find_logs(settings), settings, output, cache)
-            _ = report | "WriteReport" >> beam.io.WriteToText(report_path, num_shards=1, shard_name_template="")
+            report = flow.build(pipeline, found, settings, output, cache, find_beside(settings, found))
+            # Not `WriteToText`, which takes the path for a pattern when it moves the file into place.
+            _ = report | "WriteReport" >> beam.Map(lambda text: io_utils.write_string_file(report_path, text))
         fileio.rmtree(output.partial_uri)
         report = json.loads(io_utils.read_string_file(report_path))
         require_usable(report)

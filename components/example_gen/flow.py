@@ -20,7 +20,7 @@ from components.example_gen import candidates
 from components.example_gen.events import CLICKS_SCHEMA, SHOWN_SCHEMA
 from components.example_gen.file_report import FileReport
 from components.example_gen.item_pool import COUNTS_SCHEMA, ItemPool, count_items, merge_counts, sample_items
-from components.example_gen.log_file import LogFile
+from components.example_gen.log_file import Beside, LogFile
 from components.example_gen.log_report import make_report
 from components.example_gen.read_cache import ReadCache
 from components.example_gen.readers import READERS
@@ -29,6 +29,7 @@ from components.example_gen.shard_examples import ShardRows, make_examples
 from components.example_gen.shard_files import ShardFiles
 from components.example_gen.shards import deal, number_of_shards, pack, place_in_log, unpack
 from components.example_gen.splits import Cuts, time_cuts
+from components.file_patterns import beam_pattern
 
 _ROWS, _ITEMS, _FILES, _COUNTS = "rows", "items", "files", "counts"
 _CLICKS, _SHOWN, _CANDIDATES = range(3)
@@ -45,7 +46,7 @@ class NumberedFile(NamedTuple):
 
 def build(
     pipeline: beam.Pipeline, spans: list[tuple[str, list[LogFile]]], settings: LogSettings, output: ShardFiles,
-    cache: ReadCache,
+    cache: ReadCache, beside: Beside,
 ) -> PCollection:
     """Lay out the steps: read, gather each user's events, split, write Examples, count.
 
@@ -55,6 +56,7 @@ def build(
         settings: of the run.
         output: where shards write.
         cache: of the events of spans.
+        beside: what `find_beside` found, for the report.
 
     Returns:
         The report, as one JSON text.
@@ -72,7 +74,8 @@ def build(
                        | "Period" >> beam.CombineGlobally(_widest) | "Cuts" >> beam.Map(_cuts, settings))
     rows = [read[_ROWS]]
     if settings.candidates_file:
-        paths = [file.path for match in FileSystems.match([settings.candidates_file]) for file in match.metadata_list]
+        matches = FileSystems.match([beam_pattern(settings.candidates_file)])
+        paths = [file.path for match in matches for file in match.metadata_list]
         rows.append(pipeline | "CandidateFiles" >> beam.Create(paths)
                     | "ReadCandidates" >> beam.FlatMap(_read_candidates, shards))
     counts = (rows | "AllRows" >> beam.Flatten() | "ByUser" >> beam.GroupByKey()
@@ -80,7 +83,7 @@ def build(
     total = [part | name >> beam.CombineGlobally(_add)
              for name, part in (("CountUsers", counts), ("CountAllItems", items[_COUNTS]))]
     return (pipeline | "One" >> beam.Create([settings])
-            | "Report" >> beam.Map(_report, AsList(read[_FILES]), *map(AsSingleton, total), cuts))
+            | "Report" >> beam.Map(_report, AsList(read[_FILES]), *map(AsSingleton, total), cuts, beside))
 
 
 class _ReadFile(beam.DoFn):

@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from components.example_gen.errors import name_some
 from components.example_gen.file_report import FileReport
+from components.example_gen.log_file import Beside
 from components.example_gen.settings import LogSettings
 from components.example_gen.splits import Cuts
 
@@ -31,7 +33,7 @@ RULES = {
 
 def make_report(
     settings: LogSettings, files: Iterable[FileReport], users: dict[str, int], items: dict[str, int],
-    cuts: Cuts | None,
+    cuts: Cuts | None, beside: Beside,
 ) -> dict[str, Any]:
     """Put a report together.
 
@@ -41,15 +43,17 @@ def make_report(
         users: counts of timelines, searches and requests.
         items: counts of items.
         cuts: of a split in time.
+        beside: what the log holds beside its data.
 
     Returns:
-        Plain values for JSON, under `settings`, `files`, `log`, `rules`, `splits`, `negatives` and `cuts`.
+        Plain values for JSON, under `settings`, `files`, `beside`, `log`, `rules`, `splits`, `negatives` and `cuts`.
     """
     users, items = Counter(users), Counter(items)
     files = sorted(files, key=lambda file: (file.file, file.table))
     return {
         "settings": dataclasses.asdict(settings),
         "files": [_file(file) for file in files],
+        "beside": beside._asdict(),
         "log": {
             **{name: users[name] for name in _LOG},
             "clicks": sum(file.clicks for file in files),
@@ -81,6 +85,7 @@ def format_counts(report: dict[str, Any]) -> str:
     ]
     if before := sum(file["read_before"] for file in report["files"]):
         lines.append(f"{before} of {len(report['files'])} files as an earlier run read them")
+    lines += _beside(**report["beside"])
     lines += [_rows(file) for file in report["files"] if file["bad_rows"] or file["repaired"]]
     if applied := [f"{count:,} {RULES[name]}" for name, count in report["rules"].items() if count]:
         lines.append("; ".join(applied))
@@ -113,6 +118,11 @@ def _rows(file: dict[str, Any]) -> str:
         repaired = sum(entry["rows"] for entry in file["repaired"])
         parts.append(f"{repaired:,} rows repaired ({format_reasons(file['repaired'])})")
     return f"{file['file']}: {'; '.join(parts)}"
+
+
+def _beside(left_out: list[str], missing: list[str]) -> list[str]:
+    lines = [f"{len(left_out):,} files left out, for they are no data: {name_some(left_out)}"] if left_out else []
+    return lines + ([f"spans that lack a table: {name_some(missing)}"] if missing else [])
 
 
 def _first(entry: dict[str, Any]) -> str:

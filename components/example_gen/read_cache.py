@@ -14,6 +14,7 @@ from components.example_gen.events import CLICKS_SCHEMA, SHOWN_SCHEMA, Events
 from components.example_gen.file_report import FileReport
 from components.example_gen.log_file import LogFile
 from components.example_gen.readers import READERS
+from components.example_gen.readers.tables import folder_columns
 from components.example_gen.settings import LogSettings
 from components.example_gen.shards import pack, unpack
 
@@ -57,7 +58,7 @@ class ReadCache:
 
     def key(self, file: LogFile, settings: LogSettings) -> str:
         """What names the events of a file."""
-        rules = json.dumps([self.code_hash, file.table, *(getattr(settings, name) for name in _RULES)], sort_keys=True)
+        rules = json.dumps([self.code_hash, file.table, folder_columns(file.path), *(getattr(settings, name) for name in _RULES)], sort_keys=True)
         digest = hashlib.blake2b(rules.encode(), digest_size=16)
         with FileSystems.open(file.path, compression_type=CompressionTypes.UNCOMPRESSED) as content:
             while chunk := content.read(_CHUNK):

@@ -48,7 +48,10 @@ def training_rate(model_run_dir: str, batch_size: int, stage: str) -> float | No
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     steps, seconds = 0, 0.0
-    for path in tf.io.gfile.glob(os.path.join(model_run_dir, "*.tfevents.*")):
+    for name in tf.io.gfile.listdir(model_run_dir):
+        if ".tfevents." not in name:
+            continue
+        path = os.path.join(model_run_dir, name)
         # 0 keeps all; the default is a random ten of them.
         events = EventAccumulator(path, size_guidance={"tensors": 0}).Reload()
         tag = f"{stage}/loss"

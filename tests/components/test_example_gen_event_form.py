@@ -55,10 +55,11 @@ def _write(path, rows):
 
 def _read(log_dir, **values):
     from components.example_gen.readers import events
+    from components.example_gen.spans import find_logs
 
     log_settings = LogSettings(log_dir=str(log_dir), source="events", **values)
     clicks, shown, reports = [], [], []
-    for file in events.find(str(log_dir), log_settings):
+    for file in [file for _, found in find_logs(log_settings) for file in found]:
         report = FileReport(file.table, file.name)
         for batch in events.read(file, log_settings, report):
             clicks += batch.clicks.rows()

@@ -82,10 +82,11 @@ def log(request, tmp_path):
 def _read(log_dir, **values):
     """Rows of both frames and the reports, by table."""
     from components.example_gen.readers import qilin
+    from components.example_gen.spans import find_logs
 
     settings = LogSettings(log_dir=str(log_dir), source="qilin", **values)
     clicks, shown, reports = {}, {}, {}
-    for file in qilin.find(str(log_dir), settings):
+    for file in [file for _, found in find_logs(settings) for file in found]:
         report = reports.setdefault(file.table, FileReport(file.table, file.name))
         for batch in qilin.read(file, settings, report):
             clicks.setdefault(file.table, []).extend(batch.clicks.rows())

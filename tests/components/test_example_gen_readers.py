@@ -188,8 +188,8 @@ def test_find_gives_plain_and_gzip_files_in_a_fixed_order(kuaisar, log):
     (log / SEARCH).unlink()
     (log / "user_features.csv.gz").write_bytes(gzip.compress(b"user_id,rec_active_level\n"))
     assert kuaisar.find(str(log), _settings(log)) == [
-        (REC, str(log / REC), (log / REC).stat().st_size),
-        (SEARCH, str(log / f"{SEARCH}.gz"), (log / f"{SEARCH}.gz").stat().st_size)]
+        (REC, str(log / REC), (log / REC).stat().st_size, "", True),
+        (SEARCH, str(log / f"{SEARCH}.gz"), (log / f"{SEARCH}.gz").stat().st_size, "", True)]
 
 
 @pytest.mark.parametrize("name", ["rec_active_level", "reco_active_level"])
@@ -201,19 +201,21 @@ def test_both_spellings_of_the_activity_level(kuaisar, log, name):
 @pytest.mark.parametrize("table", [REC, SEARCH])
 @pytest.mark.parametrize(("content", "message"), [
     (None, "holds no {table} and no {table}.gz"),
-    ("", "{table} is empty"),
+    ("", "{table}: no row. Bring a log with events"),
     ("user_id,item_id,search_session_timestamp,keyword,search_session_id,search_source,time\n1,1,1,1,1,1,1\n",
      "{table} has no column"),
-    ("HEADER", "{table} has a header but no row"),
+    ("HEADER", "{table}: no row. Bring a log with events"),
 ])
-def test_required_files_that_cannot_be_used(kuaisar, log, table, content, message):
+def test_required_files_that_cannot_be_used(log, table, content, message):
+    from components.example_gen.spans import find_logs
+
     if content is None:
         (log / table).unlink()
     else:
         header = REC_HEADER if table == REC else SEARCH_HEADER
         (log / table).write_text(content.replace("HEADER", f"{header}\n"))
     with pytest.raises(LogError, match=message.format(table=table)):
-        kuaisar.find(str(log), _settings(log))
+        find_logs(_settings(log))
 
 
 def test_missing_columns_are_named(kuaisar, log):

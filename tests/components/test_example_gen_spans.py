@@ -74,10 +74,24 @@ def test_no_log(spans, tmp_path, source, wanted):
             _found(spans, directory, source=source)
 
 
-def test_a_span_that_lacks_a_file_is_an_error(spans, tmp_path):
+def test_a_span_may_lack_a_table_but_not_all_of_them(spans, tmp_path):
     _write(tmp_path / "1")
     (_write(tmp_path / "2") / "src_inter.csv").unlink()
-    with pytest.raises(LogError, match="2 holds no src_inter.csv and no src_inter.csv.gz"):
+    assert [(span, [table for table, _ in files]) for span, files in _found(spans, tmp_path)] == [
+        ("1", ["rec_inter.csv", "src_inter.csv"]), ("2", ["rec_inter.csv"])]
+    settings = LogSettings(log_dir=str(tmp_path))
+    assert spans.find_beside(settings, spans.find_logs(settings)).missing == ["2: src_inter.csv"]
+    (tmp_path / "1" / "src_inter.csv").unlink()
+    with pytest.raises(LogError, match="holds no src_inter.csv and no src_inter.csv.gz. Set `log_dir`"):
+        _found(spans, tmp_path)
+
+
+def test_a_span_may_have_no_row_of_a_table(spans, tmp_path):
+    _write(tmp_path / "1")
+    _write(tmp_path / "2", SEARCH.splitlines(keepends=True)[0])
+    assert [len(files) for _, files in _found(spans, tmp_path)] == [2, 2]
+    (tmp_path / "1" / "src_inter.csv").write_text("")
+    with pytest.raises(LogError, match=r"1/src_inter.csv, .*2/src_inter.csv: no row. Bring a log with events"):
         _found(spans, tmp_path)
 
 

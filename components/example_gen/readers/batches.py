@@ -22,11 +22,11 @@ def click_events(rows: pl.DataFrame, report: FileReport) -> Events:
     return Events(clicks, no_shown())
 
 
-def search_events(rows: pl.DataFrame, settings: LogSettings, report: FileReport) -> Events:
+def cut_queries(rows: pl.DataFrame, settings: LogSettings, report: FileReport) -> pl.DataFrame:
     """Keep the first `words_per_search` words of each query.
 
     Args:
-        rows: columns of `SHOWN_SCHEMA`.
+        rows: `line`, by its number in the file, and `words`, among others.
         settings: of the run.
         report: counts the rows of longer queries.
     """
@@ -34,8 +34,16 @@ def search_events(rows: pl.DataFrame, settings: LogSettings, report: FileReport)
     long = rows.filter(pl.col("words").list.len() > limit)
     count(report.repair, f"more than {limit} words", long.select("line", pl.col("words").list.join(" ")),
           settings.max_samples)
-    if long.height:
-        rows = rows.with_columns(pl.col("words").list.head(limit))
+    return rows.with_columns(pl.col("words").list.head(limit)) if long.height else rows
+
+
+def search_events(rows: pl.DataFrame, report: FileReport) -> Events:
+    """Keep results of searches.
+
+    Args:
+        rows: columns of `SHOWN_SCHEMA`, the queries cut.
+        report: its period is widened by the clicks.
+    """
     _add_times(rows.filter("clicked"), report)
     return Events(no_clicks(), rows.select(*SHOWN_SCHEMA))
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from components.example_gen.readers import fields
 from components.example_gen.readers.fields import BadField
+from model.inputs import BLANKS
 
 
 class Rule(NamedTuple):
@@ -29,12 +30,14 @@ class Rule(NamedTuple):
 def identifier(column: str) -> Rule:
     """An id: text without surrounding blanks, not empty."""
     text = _stripped(column)
-    return Rule(column, pl.when(text != "").then(text), fields.identifier, pl.String)
+    return Rule(column, pl.when((text != "") & ~text.str.contains(fields.LARGE_FLOAT)).then(text), fields.identifier,
+                pl.String)
 
 
 def optional(column: str) -> Rule:
-    """Text that may be empty."""
-    return Rule(column, _stripped(column), fields.optional, pl.String)
+    """An id that may be empty."""
+    text = _stripped(column)
+    return Rule(column, pl.when(~text.str.contains(fields.LARGE_FLOAT)).then(text), fields.optional, pl.String)
 
 
 def number(column: str) -> Rule:
@@ -89,12 +92,22 @@ def words(column: str, one: Callable[[str, str], Sequence[str]] = fields.words) 
 
 def item_list(column: str) -> Rule:
     """A list of ids, or one printed as text; empty text is an empty list."""
-    return words(column, fields.id_list)
+    rule = words(column, fields.id_list)
+
+    def whole(values: pl.Series) -> pl.Series:
+        items = _lists(values, column, fields.id_list)
+        lost = items.list.eval(pl.element().str.contains(fields.LARGE_FLOAT)).list.any()
+        return pl.select(pl.when(~lost).then(items)).to_series()
+
+    def one(value: Any, name: str) -> Sequence[str]:
+        return [fields.identifier(item, name) for item in rule.one(value, name)]
+
+    return rule._replace(whole=pl.col(column).map_batches(whole, return_dtype=rule.dtype), one=one)
 
 
 def _lists(text: pl.Series, column: str, one: Callable[[str, str], Sequence[str]]) -> pl.Series:
     if isinstance(text.dtype, pl.List):
-        words = pl.element().str.strip_chars(fields.BLANKS)
+        words = pl.element().str.strip_chars(BLANKS)
         return text.list.eval(words.filter(words != ""))
     distinct = text.unique()
     # Through Arrow: polars takes fifty times as long over lists of Python's.
@@ -104,7 +117,7 @@ def _lists(text: pl.Series, column: str, one: Callable[[str, str], Sequence[str]
 
 
 def _words(values: list[str]) -> list[str]:
-    return [word for value in values if (word := value.strip())]
+    return [word for value in values if (word := value.strip(BLANKS))]
 
 
 def _or_none(one: Callable[[str, str], Sequence[str]], text: str, column: str) -> Sequence[str] | None:
@@ -115,7 +128,7 @@ def _or_none(one: Callable[[str, str], Sequence[str]], text: str, column: str) -
 
 
 def _stripped(column: str) -> pl.Expr:
-    return pl.col(column).str.strip_chars(fields.BLANKS)
+    return pl.col(column).str.strip_chars(BLANKS)
 
 
 def _finite(column: str) -> pl.Expr:

@@ -24,10 +24,10 @@ LINE = "line"
 
 
 def read_header(path: str) -> tuple[list[str], bool]:
-    """Return the names of a file's columns, and whether a row follows.
+    """Return the names of a file's columns, none where it is empty, and whether a row follows.
 
     Raises:
-        LogError: for a file that is empty or cannot be read so far.
+        LogError: for a file that cannot be read so far.
     """
     blocks = TextBlocks(path)
     header = _header(blocks)
@@ -50,6 +50,8 @@ def read_rows(path: str, columns: Sequence[str], report: FileReport) -> Iterator
     """
     blocks = TextBlocks(path)
     header = _header(blocks)
+    if not header:
+        return
     places = [header.index(name) for name in columns]
     while block := blocks.take():
         layout = find_layout(block, blocks.ended)
@@ -100,8 +102,6 @@ def _joined(block: bytes, layout: Layout, kept: np.ndarray) -> bytes:
 
 def _header(blocks: TextBlocks) -> list[str]:
     row = _first_row(blocks)
-    if row is None:
-        raise LogError(f"{blocks.path} is empty. Bring a file with a header and rows.")
     return [name.strip() for name in row] if isinstance(row, list) else []
 
 

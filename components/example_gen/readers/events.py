@@ -14,7 +14,7 @@ from components.example_gen.events import Events
 from components.example_gen.file_report import FileReport
 from components.example_gen.log_file import LogFile
 from components.example_gen.readers import columns, query_text, tables
-from components.example_gen.readers.batches import click_events, count_units, search_events
+from components.example_gen.readers.batches import click_events, count_units, cut_queries, search_events
 from components.example_gen.readers.csv_rows import LINE
 from components.example_gen.readers.rows import read_file
 from components.example_gen.settings import LogSettings
@@ -23,6 +23,8 @@ REC: Final = "recommendations"
 SEARCH: Final = "searches"
 WANTED: Final = f"{REC} and {SEARCH}, as {', '.join(tables.ENDINGS)}"
 """What a directory must hold, for an error."""
+KINDS: Final = {f"{table} ({', '.join(tables.ENDINGS)})": (table,) for table in (REC, SEARCH)}
+"""What must be there, for an error, and its tables."""
 _REC_COLUMNS: Final = ("user_id", "item_id", "timestamp_ms", "clicked")
 _SEARCH_COLUMNS: Final = ("user_id", "timestamp_ms", "query_words")
 _RESULT_COLUMNS: Final = ("item_id", "clicked")
@@ -37,12 +39,17 @@ def is_log(directory: str) -> bool:
     return any(tables.find(directory, table) for table in (REC, SEARCH))
 
 
+def left_out(directory: str) -> list[str]:
+    """Files that lie or are named as those of a table and are no data."""
+    return [name for table in (REC, SEARCH) for name in tables.left_out(directory, table)]
+
+
 def find(directory: str, settings: LogSettings) -> list[LogFile]:
-    """Find the files of both tables, recommendations first, and check each: opens, has its columns, has a row.
+    """Find the files of both tables, recommendations first, and check each: opens, has its columns.
 
     Raises:
-        LogError: for a missing, empty or unreadable file, a missing column, an unknown name in `columns`, or where
-            jieba is asked for and missing.
+        LogError: for an unreadable file, a missing column, an unknown name in `columns`, or where jieba is asked for
+            and missing.
     """
     unknown = sorted(name for name in settings.columns if name.removeprefix(f"{REC}.").removeprefix(f"{SEARCH}.")
                      not in _OURS)
@@ -50,16 +57,12 @@ def find(directory: str, settings: LogSettings) -> list[LogFile]:
         raise LogError(f"`columns` has the names of a log's columns by ours, which are {', '.join(sorted(_OURS))}, "
                        f"alone or after `{REC}.` or `{SEARCH}.`. Received: {', '.join(unknown)}.")
     query_text.cutter(settings, "list or split")
-    found = {table: tables.find(directory, table) for table in (REC, SEARCH)}
-    for table, parts in found.items():
-        if not parts:
-            raise LogError(f"{directory} holds no {table} ({', '.join(tables.ENDINGS)}). "
-                           "Set `log_dir` to the directory of the log.")
-        for file in parts:
-            needed = _theirs(settings, table, _needed(file, settings))
-            tables.require(file.path, needed)
-            tables.require_flat(file.path, needed)
-    return [file for parts in found.values() for file in parts]
+    found = []
+    for table in (REC, SEARCH):
+        for part in tables.find(directory, table):
+            found.append(tables.require(part, _theirs(settings, table, _needed(part, settings))))
+            tables.require_flat(part.path, _used(part, settings))
+    return found
 
 
 def read(file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[Events]:
@@ -106,11 +109,11 @@ def _read_searches(file: LogFile, settings: LogSettings, report: FileReport) -> 
     place = 1
     for rows in read_file(file.path, rules, report):
         count_units(rows, time, settings, report)
-        shown = rows.with_columns(absent)
+        shown = cut_queries(rows, settings, report).with_columns(absent)
         if lists:
             shown = _unfold(shown, place)
             place += shown.height
-        yield search_events(shown, settings, report)
+        yield search_events(shown, report)
 
 
 def _unfold(rows: pl.DataFrame, place: int) -> pl.DataFrame:
@@ -127,6 +130,13 @@ def _needed(file: LogFile, settings: LogSettings) -> tuple[str, ...]:
         return _REC_COLUMNS
     header, _ = tables.read_header(file.path)
     return _SEARCH_COLUMNS + ((_CLICKED_LIST,) if _has_lists(header, settings) else _RESULT_COLUMNS)
+
+
+def _used(file: LogFile, settings: LogSettings) -> list[str]:
+    """The columns of a file that are read."""
+    ours = _REC_COLUMNS if file.table == REC else _OURS
+    header, _ = tables.read_header(file.path)
+    return [name for name in _theirs(settings, file.table, tuple(ours)) if name in header]
 
 
 def _has_lists(header: list[str], settings: LogSettings) -> bool:

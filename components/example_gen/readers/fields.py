@@ -8,10 +8,15 @@ import re
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-BLANKS = "".join(chr(code) for code in (*range(9, 14), *range(28, 33), 133, 160, 5760, *range(8192, 8203), 8232, 8233,
-                                        8239, 8287, 12288))
-"""What `str.strip` takes away."""
+from model.inputs import BLANKS
 
+LARGE_FLOAT = (r"^[+-]?(?:\d+\.\d*[eE]\+?\d+|\d+[eE]\+\d+|\d{16,}\.0*)$"
+               r"|^-?[\d.e+]+ \(float\d\d\)$")
+"""Text that may be a float too large to be one whole number: as Python, Spark and others print it, or as
+`parquet_rows.as_text` marks one of less than 64 bits. "1e5" and "5e10" may be ids that are words of a kind.
+"""
+EXACT_BITS = 53
+"""Whole numbers from 2^53 on share their 64-bit float with others."""
 
 UNITS = {"s": (1e11, 1e3), "ms": (1e14, 1.0), "us": (1e17, 1e-3), "ns": (1e20, 1e-6)}
 """Unit of a time to the largest number in it, and the milliseconds that it has; 1e11 seconds is the year 5138."""
@@ -29,17 +34,33 @@ class BadField(ValueError):
         self.value = value
 
 
+class LostIds(ValueError):
+    """A column whose ids are floats too large to be told apart."""
+
+    def __init__(self, column: str, text: str) -> None:
+        super().__init__(f"{column} holds whole numbers as floats that are too large for it, so that different ids are "
+                         f"one: {text}. Store the column as integers or as text.")
+
+
 def identifier(text: str, column: str) -> str:
-    """Return the text of an id without surrounding blanks."""
-    text = text.strip()
+    """Return the text of an id without surrounding blanks.
+
+    Raises:
+        BadField: where nothing is left.
+        LostIds: for a float that several whole numbers share.
+    """
+    text = optional(text, column)
     if not text:
         raise BadField(f"{column} is empty", text)
     return text
 
 
 def optional(text: str, column: str) -> str:
-    """Return text without surrounding blanks; it may be empty."""
-    return text.strip()
+    """Return the text of an id as above, but it may be empty."""
+    text = text.strip(BLANKS)
+    if re.search(LARGE_FLOAT, text) and ("(" in text or abs(float(text)) >= 1 << EXACT_BITS):
+        raise LostIds(column, text)
+    return text
 
 
 def timestamp(text: str, column: str) -> int:
@@ -65,7 +86,7 @@ def number(text: str, column: str) -> float:
 
 def flag(text: str, column: str) -> bool:
     """Return whether text is "true" or a number above 0."""
-    lower = text.strip().lower()
+    lower = text.strip(BLANKS).lower()
     return lower == "true" if lower in ("true", "false") else number(text, column) > 0
 
 
@@ -112,13 +133,27 @@ def words(text: str, column: str) -> tuple[str, ...]:
         values = None
     if not isinstance(values, list) or not all(type(value) in (int, str) for value in values):
         raise BadField(f"{column} is no list of integers or strings", text)
-    stripped = (str(value).strip() for value in values)
+    stripped = [str(value).strip(BLANKS) for value in values]
+    if not is_unicode("".join(stripped)):
+        raise BadField(f"{column} holds {HALF_A_PAIR}", text)
     return tuple(word for word in stripped if word)
+
+
+HALF_A_PAIR = "half of a surrogate pair, which is no character"
+
+
+def is_unicode(text: str) -> bool:
+    """Whether text has no half of a surrogate pair, which an escape may stand for."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def id_list(text: str, column: str) -> tuple[str, ...]:
     """Return the ids of a printed list; there is none in empty text."""
-    return words(text, column) if text.strip() else ()
+    return words(text, column) if text.strip(BLANKS) else ()
 
 
 def _parsed(text: str) -> Any:

@@ -1,4 +1,7 @@
-"""Finds and opens the files of a log on any filesystem that Beam knows."""
+"""Finds and opens the files of a log on any filesystem that Beam knows.
+
+A path is a path: nothing in it is a pattern, `[2024]` and `?` in the name of a directory are parts of the name.
+"""
 
 import gzip
 from typing import IO
@@ -12,10 +15,17 @@ from components.example_gen.log_file import LogFile
 GZIP = ".gz"
 
 
-def match(pattern: str) -> list[tuple[str, int]]:
-    """Return path and bytes of what matches, sorted by path; none where the directory does not exist."""
-    found = FileSystems.match([pattern])[0].metadata_list
-    return sorted((metadata.path, metadata.size_in_bytes) for metadata in found)
+def listing(directory: str) -> dict[str, int]:
+    """Return the files in and below a directory: path from there to bytes, sorted; none where it does not exist."""
+    below = directory.rstrip("/") + "/"
+    # What `FileSystems.match` lists with, before it takes the path for a pattern.
+    found = FileSystems.get_filesystem(below)._list(below)
+    return dict(sorted((metadata.path.removeprefix(below), metadata.size_in_bytes) for metadata in found))
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a name begins as those of files do that are no data: of systems, and of writers that are not done."""
+    return name.startswith((".", "_"))
 
 
 def join(directory: str, *names: str) -> str:
@@ -27,12 +37,16 @@ def find_table(directory: str, table: str) -> LogFile | None:
     """Return the file of a table, plain or `.gz`; None where there is neither.
 
     Raises:
-        LogError: where there are both.
+        LogError: where there are both, or one is a directory.
     """
     paths = [path for name in (table, table + GZIP) if FileSystems.exists(path := join(directory, name))]
     if len(paths) > 1:
         raise LogError(f"{directory} holds both {table} and {table}{GZIP}. Keep one of them.")
-    return LogFile(table, paths[0], match(paths[0])[0][1]) if paths else None
+    for path in paths:
+        if listing(path):
+            raise LogError(f"{path} is a directory. Put its parts into one file, or choose `source` = events, which "
+                           "reads parts.")
+    return LogFile(table, paths[0], FileSystems.get_filesystem(paths[0]).size(paths[0])) if paths else None
 
 
 def open_bytes(path: str) -> IO[bytes]:
@@ -45,7 +59,5 @@ def open_bytes(path: str) -> IO[bytes]:
 
 
 def directories(directory: str) -> list[str]:
-    """Return the sorted names of the directories in a directory that hold a file, directly or one level down."""
-    below = directory.rstrip("/") + "/"
-    found = match(join(directory, "*", "*")) + match(join(directory, "*", "*", "*"))
-    return sorted({path.removeprefix(below).split("/")[0] for path, _ in found})
+    """Return the sorted names of the directories in a directory that hold a file, at any depth."""
+    return sorted({name.split("/")[0] for name in listing(directory) if "/" in name})

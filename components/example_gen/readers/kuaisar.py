@@ -14,7 +14,7 @@ from components.example_gen.events import Events
 from components.example_gen.file_report import FileReport
 from components.example_gen.log_file import LogFile
 from components.example_gen.readers import columns, csv_rows, files, query_text, tables
-from components.example_gen.readers.batches import click_events, search_events
+from components.example_gen.readers.batches import click_events, cut_queries, search_events
 from components.example_gen.readers.rows import read_file
 from components.example_gen.settings import LogSettings
 
@@ -32,6 +32,8 @@ COLUMNS: Final = {
 """
 WANTED: Final = f"{REC} and {SEARCH}, plain or .gz"
 """What a directory must hold, for an error."""
+KINDS: Final = {f"{table} and no {table}{files.GZIP}": (table,) for table in (REC, SEARCH)}
+"""What must be there, for an error, and its tables."""
 _SOURCE: Final = "search_source"
 
 
@@ -40,21 +42,26 @@ def is_log(directory: str) -> bool:
     return any(files.find_table(directory, table) for table in (REC, SEARCH))
 
 
+def left_out(directory: str) -> list[str]:
+    """Files that are named as those of a table and are no data."""
+    found = [name for name in files.listing(directory) if "/" not in name]
+    stems = tuple(table.removesuffix(".csv") for table in (REC, SEARCH))
+    data = {table + ending for table in (REC, SEARCH) for ending in ("", files.GZIP)}
+    return [name for name in found if name.lstrip("._~").startswith(stems) and name not in data]
+
+
 def find(directory: str, settings: LogSettings) -> list[LogFile]:
-    """Find the recommendation and the search file, and check every table: opens, has its columns, has a row.
+    """Find the recommendation and the search file, and check every table: opens, has its columns.
 
     Raises:
-        LogError: for a missing, empty or unreadable file or a missing column.
+        LogError: for an unreadable file or a missing column.
     """
-    found = {table: file for table in COLUMNS if (file := files.find_table(directory, table))}
-    for table in (REC, SEARCH):
-        if table not in found:
-            raise LogError(f"{directory} holds no {table} and no {table}.gz. "
-                           "Set `log_dir` to the directory of the log.")
-    for table, file in found.items():
-        clicks = settings.click_columns if table == REC else ()
-        tables.require(file.path, (*COLUMNS[table], *clicks), needs_row=table in (REC, SEARCH))
-    return [found[REC], found[SEARCH]]
+    found = {}
+    for table in COLUMNS:
+        if file := files.find_table(directory, table):
+            clicks = settings.click_columns if table == REC else ()
+            found[table] = tables.require(file, (*COLUMNS[table], *clicks))
+    return [found[table] for table in (REC, SEARCH) if table in found]
 
 
 def read(file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[Events]:
@@ -90,4 +97,5 @@ def _read_searches(file: LogFile, settings: LogSettings, report: FileReport) -> 
         rules["source"] = columns.optional(_SOURCE)
     for rows in read_file(file.path, rules, report):
         source = pl.col("source") if has_source else pl.lit("").alias("source")
-        yield search_events(rows.with_columns(source, clicked=pl.col("clicks") > 0), settings, report)
+        rows = cut_queries(rows, settings, report)
+        yield search_events(rows.with_columns(source, clicked=pl.col("clicks") > 0), report)

@@ -8,10 +8,11 @@ import pyarrow.parquet as pq
 
 from components.example_gen.errors import LogError
 from components.example_gen.file_report import FileReport
-from components.example_gen.readers import files
+from components.example_gen.readers import fields, files
 from components.example_gen.readers.csv_rows import LINE
 
 BATCH_ROWS = 1 << 16
+_EXACT_BITS = {pl.Float64(): fields.EXACT_BITS, pl.Float32(): 24, pl.Float16(): 11}
 _Schema = dict[str, pl.DataType]
 
 
@@ -44,21 +45,24 @@ def read_rows(
     Raises:
         LogError: for a file that breaks off, when all before that has been yielded.
     """
-    file = _open(path)
+    file, line = _open(path), 1
     try:
         for batch in file.iter_batches(batch_size=batch_rows, columns=list(columns)):
             frame = pl.DataFrame(pl.from_arrow(pa.Table.from_batches([batch])))
             texts = frame.select(as_text(pl.col(name), frame.schema[name]) for name in columns)
-            yield texts.insert_column(0, pl.Series(LINE, range(report.rows + 1, report.rows + frame.height + 1)))
             report.rows += frame.height
+            yield texts.insert_column(0, pl.Series(LINE, range(line, line + frame.height), pl.Int64))
+            line += frame.height
     except (pa.ArrowException, OSError) as error:
         raise _broken(path, error) from error
 
 
 def as_text(values: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """Turn scalars into text, and lists of scalars into lists of text; others stay.
+    """Turn scalars into text, and lists of scalars into lists of text; others stay. Null and NaN are "".
 
-    Whole numbers kept as floats, as a column with gaps is, lose their ".0": the ids of another file have none.
+    Whole numbers kept as floats, as a column with gaps is, or as decimals lose their ".0": the ids of another file have
+    none. Of those that share their float with others the exponent stays, or the kind of the float, see
+    `fields.LARGE_FLOAT`.
     """
     if isinstance(dtype, pl.List | pl.Array):
         values = values if isinstance(dtype, pl.List) else values.arr.to_list()
@@ -66,8 +70,15 @@ def as_text(values: pl.Expr, dtype: pl.DataType) -> pl.Expr:
             return values
         return values.list.eval(as_text(pl.element(), dtype.inner)).fill_null([])  # type: ignore[arg-type]
     if dtype.is_float():
+        values = values.fill_nan(None)
         whole = values.cast(pl.Int64, strict=False)
-        return pl.when(whole == values).then(whole.cast(pl.String)).otherwise(values.cast(pl.String)).fill_null("")
+        exact = values.abs() < 1 << _EXACT_BITS[dtype]
+        text = values.cast(pl.String)
+        large = text if dtype == pl.Float64 else text + f" ({str(dtype).lower()})"
+        return (pl.when(~exact).then(large).when(whole == values).then(whole.cast(pl.String)).otherwise(text)
+                .fill_null(""))
+    if dtype.is_decimal():
+        return values.cast(pl.String).str.replace(r"\.0+$", "").fill_null("")
     if dtype.is_temporal():
         return values.cast(pl.Datetime("ms")).dt.epoch("ms").cast(pl.String).fill_null("")
     return values if isinstance(dtype, pl.Struct) else values.cast(pl.String).fill_null("")

@@ -13,8 +13,8 @@ from components.example_gen.errors import LogError
 from components.example_gen.events import Events
 from components.example_gen.file_report import FileReport
 from components.example_gen.log_file import LogFile
-from components.example_gen.readers import columns, csv_rows, parquet_rows, qilin_results, query_text, tables
-from components.example_gen.readers.batches import click_events, count_units, search_events
+from components.example_gen.readers import columns, qilin_results, query_text, tables
+from components.example_gen.readers.batches import click_events, count_units, cut_queries, search_events
 from components.example_gen.readers.csv_rows import LINE
 from components.example_gen.readers.qilin_results import PLACE
 from components.example_gen.readers.rows import apply_rules, count
@@ -24,6 +24,9 @@ RECOMMENDATIONS: Final = ("recommendation_train", "recommendation_test")
 SEARCHES: Final = ("search_train", "search_test", "dqa")
 WANTED: Final = f"{' or '.join(RECOMMENDATIONS)}, and {' or '.join(SEARCHES)}, as .parquet, .csv or .csv.gz"
 """What a directory must hold, for an error."""
+KINDS: Final = {" and no ".join(kind): kind for kind in (RECOMMENDATIONS, SEARCHES)}
+"""What must be there, for an error, and its tables."""
+_ENDINGS: Final = (".parquet", ".csv", ".csv.gz")
 _REC_DETAILS: Final = "rec_result_details_with_idx"
 _SEARCH_DETAILS: Final = "search_result_details_with_idx"
 _TIMES: Final = {_REC_DETAILS: "request_timestamp", _SEARCH_DETAILS: "search_timestamp"}
@@ -34,24 +37,29 @@ _BATCH_REQUESTS: Final = 1 << 12
 
 def is_log(directory: str) -> bool:
     """Whether a directory holds one of the tables that are read."""
-    return any(tables.find(directory, table) for table in RECOMMENDATIONS + SEARCHES)
+    return any(tables.find(directory, table, _ENDINGS) for table in RECOMMENDATIONS + SEARCHES)
+
+
+def left_out(directory: str) -> list[str]:
+    """Files that lie or are named as those of a table and are no data."""
+    return [name for table in RECOMMENDATIONS + SEARCHES for name in tables.left_out(directory, table, _ENDINGS)]
 
 
 def find(directory: str, settings: LogSettings) -> list[LogFile]:
-    """Find the files of all tables, recommendations first, and check each: opens, has its columns, has a row.
+    """Find the files of all tables, recommendations first, and check each: opens, has its columns.
 
     Raises:
-        LogError: where there is no table of either kind, a file cannot be used, or jieba is missing.
+        LogError: where a file cannot be used, or jieba is missing.
     """
-    found = {table: tables.find(directory, table) for table in RECOMMENDATIONS + SEARCHES}
-    for kind in (RECOMMENDATIONS, SEARCHES):
-        if not any(found[table] for table in kind):
-            raise LogError(f"{directory} holds no {' and no '.join(kind)}. Set `log_dir` to the directory of the log.")
-    for table, parts in found.items():
-        for file in parts:
-            tables.require(file.path, _REC_COLUMNS if table in RECOMMENDATIONS else _SEARCH_COLUMNS)
     query_text.cutter(settings, "jieba")
-    return [file for parts in found.values() for file in parts]
+    found = []
+    for table in RECOMMENDATIONS + SEARCHES:
+        for part in tables.find(directory, table, _ENDINGS):
+            *names, details = _REC_COLUMNS if table in RECOMMENDATIONS else _SEARCH_COLUMNS
+            found.append(tables.require(part, (*names, details)))
+            tables.require_flat(part.path, names)
+            qilin_results.require_fields(part.path, details, _fields(details, settings))
+    return found
 
 
 def read(file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[Events]:
@@ -84,9 +92,9 @@ def _read_searches(file: LogFile, settings: LogSettings, report: FileReport) -> 
     first = pl.coalesce(pl.col("timestamp").filter("clicked").first(), pl.col("timestamp").first()).over(LINE)
     requests = _requests(file, _SEARCH_COLUMNS, report)
     for rows in _results(requests, _SEARCH_DETAILS, rules, settings, report):
-        yield search_events(rows.with_columns(
+        yield search_events(cut_queries(rows, settings, report).with_columns(
             line=PLACE, timestamp=first, source=pl.lit(file.table), session=file.table + " " + pl.col("search"),
-        ), settings, report)
+        ), report)
 
 
 def _results(
@@ -98,10 +106,9 @@ def _results(
     clicks = {f"click {name}": columns.number(name) for name in dict.fromkeys(settings.click_columns)}
     rules = {**rules, "item": columns.identifier("note_idx"), "timestamp": columns.moment(time),
              "unit": columns.unit(time), **clicks}
-    wanted = list(dict.fromkeys(["note_idx", "position", time, *settings.click_columns]))
     place = 1
     for frame in requests:
-        results = qilin_results.unfold(frame, details, wanted, place, report)
+        results = qilin_results.unfold(frame, details, _fields(details, settings), place, report)
         place += results.height
         rows = apply_rules(results, rules, report, keep=(PLACE,))
         count_units(rows, time, settings, report)
@@ -109,6 +116,9 @@ def _results(
 
 
 def _requests(file: LogFile, names: tuple[str, ...], report: FileReport) -> Iterator[pl.DataFrame]:
-    if file.path.endswith(".parquet"):
-        return parquet_rows.read_rows(file.path, names, report, _BATCH_REQUESTS)
-    return csv_rows.read_rows(file.path, names, report)
+    return tables.read_rows(file.path, names, report, _BATCH_REQUESTS)
+
+
+def _fields(details: str, settings: LogSettings) -> list[str]:
+    """What is read of a result."""
+    return list(dict.fromkeys(["note_idx", "position", _TIMES[details], *settings.click_columns]))

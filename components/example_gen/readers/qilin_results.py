@@ -6,7 +6,7 @@ from typing import Final
 import polars as pl
 
 from components.example_gen.file_report import FileReport
-from components.example_gen.readers import parquet_rows
+from components.example_gen.readers import parquet_rows, tables
 from components.example_gen.readers.csv_rows import LINE
 from components.example_gen.readers.rows import count
 
@@ -14,6 +14,22 @@ PLACE: Final = "place"
 """Running number of a result in its file."""
 
 _STRUCT: Final = r"\{[^{}]*\}"
+
+
+def require_fields(path: str, details: str, fields: Sequence[str]) -> None:
+    """Check the types of the results of a Parquet file, as `tables.require_flat` does for columns.
+
+    Raises:
+        LogError: for a field that is neither text, a number nor a time.
+    """
+    if not path.endswith(".parquet"):
+        return
+    dtype = parquet_rows.read_schema(path)[0][details]
+    if not (isinstance(dtype, pl.List) and isinstance(dtype.inner, pl.Struct)):
+        return
+    for field in dtype.inner.fields:
+        if field.name in fields:
+            tables.require_type(path, f"{details}.{field.name}", field.dtype)  # type: ignore[arg-type]
 
 
 def unfold(

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from components.example_gen.errors import LogError
 from components.example_gen.readers import fields
+from components.example_gen.readers.fields import BadField
 from components.example_gen.settings import LogSettings
 
 Cutter = Callable[[str, str], Sequence[str]]
@@ -32,8 +33,13 @@ def split(text: str, column: str) -> Sequence[str]:
 
 
 def list_or_split(text: str, column: str) -> Sequence[str]:
-    """Return the words of a printed list, or what stands between blanks."""
-    return fields.words(text, column) if text.lstrip().startswith("[") else split(text, column)
+    """Return the words of a printed list, or what stands between blanks, as of "[4k] monitor"."""
+    if text.lstrip().startswith("["):
+        try:
+            return fields.words(text, column)
+        except BadField:
+            pass
+    return split(text, column)
 
 
 def cut_chinese(text: str, column: str) -> Sequence[str]:

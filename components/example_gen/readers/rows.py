@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import polars as pl
 
+from components.example_gen.errors import LogError
 from components.example_gen.file_report import FileReport
 from components.example_gen.readers import tables
 from components.example_gen.readers.columns import Rule
 from components.example_gen.readers.csv_rows import LINE
-from components.example_gen.readers.fields import BadField
+from components.example_gen.readers.fields import BadField, LostIds
 
 
 def apply_rules(
@@ -28,6 +29,9 @@ def apply_rules(
 
     Returns:
         `line`, `keep` and the values of the rows that can be read, in the order of the frame.
+
+    Raises:
+        LogError: for ids that are floats too large to be told apart.
     """
     values = frame.select(LINE, *keep, **{name: rule.whole for name, rule in rules.items()})
     unread = values.select(pl.any_horizontal(pl.col(*rules).is_null())).to_series()
@@ -68,5 +72,7 @@ def _row_by_row(
             good.append((*(row[name] for name in keep), *values))
         except BadField as error:
             report.set_aside(row[LINE], error.reason, error.value)
+        except LostIds as error:
+            raise LogError(f"{report.file}, line {row[LINE]}: {error}") from error
     schema = {**{name: frame.schema[name] for name in keep}, **{name: rule.dtype for name, rule in rules.items()}}
     return pl.DataFrame(good, schema, orient="row")
