@@ -15,6 +15,7 @@ MIN_SEEN = 0.01
 """Of the test requests, those that have a search before them."""
 MAX_REPEATED = 0.1
 """Of the clicks."""
+NAME_LENGTH = 40
 _DAY = 86_400_000
 
 
@@ -69,8 +70,8 @@ def find_warnings(report: dict[str, Any]) -> list[str]:
 
 
 def name_users(users: list[str]) -> str:
-    """A few users in a sentence."""
-    return ", ".join(f"`{user}`" for user in users)
+    """A few users in a sentence: on one line and not too long, whatever their ids are."""
+    return ", ".join(repr(user[:NAME_LENGTH]) for user in users)
 
 
 def moment(milliseconds: int) -> str:

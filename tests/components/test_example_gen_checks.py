@@ -13,7 +13,8 @@ def _report(split="leave_one_out", settings=None, log=None, tables=None, rules=N
     return {
         "settings": {"split": split, "num_negatives": 99, "max_bad_share": 0.01, "candidates_file": "",
                      "source": "events", "columns": {}, "click_columns": ["click", "like"], "min_clicks": 0,
-                     "max_pool_items": 1000, "negatives_avoid": "whole_log", "negatives_existing": False, **(settings or {})},
+                     "max_pool_items": 1000, "negatives_avoid": "whole_log", "negatives_existing": False,
+                     **(settings or {})},
         "files": [],
         "log": {"items": 140, "clicks": 12, "users_with_clicks": 3, "recommended_without_click": 7, **(log or {})},
         "tables": {"click_times": [DAY, 5 * DAY], "clicks_of_a_user": [1, 4], "without_candidates": ["ann", "bob"],
@@ -47,7 +48,7 @@ ALONE = {"clicks_of_a_user": [1, 2]}
     (_report(log=NOBODY, rules={"clicks_left_out": 9, "users_left_out": 5}, settings={"min_clicks": 5}),
      "All 5 users have fewer clicks than `min_clicks` = 5: the most that one has is 4. Lower `min_clicks`"),
     # Too few items beside the user's own.
-    (_set_aside(10), r"^10 of 11 requests were set aside, those of 2 users \(such as `ann`, `bob`\): fewer than "
+    (_set_aside(10), r"^10 of 11 requests were set aside, those of 2 users \(such as 'ann', 'bob'\): fewer than "
                      r"`num_negatives` = 99 of 140 items are left that the user never clicked. Bring a log with more "
                      r"items, or lower `num_negatives`, or let in what the user clicked by `negatives_avoid` = past "
                      r"or none"),

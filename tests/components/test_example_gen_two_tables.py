@@ -44,8 +44,8 @@ def test_nobody_is_warned_at_the_thresholds(report):
 
 @pytest.mark.parametrize(("report", "message"), [
     (report_of(both=4, only_clicks=1000, only_searches=96, seen=3),
-     "4 users have both clicks and searches, 1,000 have clicks alone (such as `7`, `8`), 96 searches alone (such as "
-     "`7.0`): are the ids of users written alike in both tables? 3 of 200 test requests have a search before them."),
+     "4 users have both clicks and searches, 1,000 have clicks alone (such as '7', '8'), 96 searches alone (such as "
+     "'7.0'): are the ids of users written alike in both tables? 3 of 200 test requests have a search before them."),
     (report_of(click_days=(0, 10), search_days=(11.5, 20), seen=0),
      "Clicks are from 1970-01-01 00:00 to 1970-01-11 00:00, searches from 1970-01-12 12:00 to 1970-01-21 00:00: are "
      "both tables of one period, and their times in one unit? 0 of 200 test requests have a search before them."),
@@ -70,6 +70,13 @@ def test_beyond_a_threshold_the_likely_cause_is_named(report, message):
 
 def test_users_and_periods_apart_are_both_said():
     assert len(find_warnings(report_of(both=0, search_days=(40, 50), seen=0, repeated=500))) == 3
+
+
+def test_ids_of_any_kind_stay_on_one_line():
+    report = report_of(both=0, only_searches=3)
+    report["tables"]["only_searches"] = ["a\nb", "x" * 10_000]
+    [warning] = find_warnings(report)
+    assert "\n" not in warning and len(warning) < 400 and "'a\\nb', 'xxx" in warning
 
 
 def test_what_is_counted_of_the_tables():

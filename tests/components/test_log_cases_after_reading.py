@@ -119,7 +119,7 @@ def test_a_user_who_clicked_everything_is_set_aside_and_named(run_log, tmp_path,
     assert b"power0" in {timeline["user"][0] for timeline in run.parsed("train")}
     splits = run.report["splits"]
     assert (splits["without_candidates"], splits["users_without_candidates"], splits["test_requests"]) == (2, 1, 20)
-    warning = (f"2 of 42 requests were set aside, those of 1 users (such as `power0`): fewer than `num_negatives` = "
+    warning = (f"2 of 42 requests were set aside, those of 1 users (such as 'power0'): fewer than `num_negatives` = "
                f"{num_negatives} of 20 items are left that the user never clicked.")
     assert warning in run.report["warnings"]
     assert f"WARNING: {warning}" in format_counts(run.report).splitlines()
@@ -128,8 +128,8 @@ def test_a_user_who_clicked_everything_is_set_aside_and_named(run_log, tmp_path,
 def test_where_a_tenth_of_the_requests_is_not_left_the_run_stops_and_names_the_cause(run_log, tmp_path):
     """Of 18 users and one who clicked less, 2 of 38 requests are left."""
     log = power_log(tmp_path / "log", ordinary=1, powerful=18)
-    with pytest.raises(LogError, match=r"^36 of 38 requests were set aside, those of 18 users \(such as `power0`, "
-                                       r"`power1`, `power10`\): .* of 20 items are left that the user never clicked. "
+    with pytest.raises(LogError, match=r"^36 of 38 requests were set aside, those of 18 users \(such as 'power0', "
+                                       r"'power1', 'power10'\): .* of 20 items are left that the user never clicked. "
                                        r"Bring a log with more items, or let in what the user clicked by "
                                        r"`negatives_avoid`"):
         run_events(run_log, log, num_negatives=1)
@@ -162,7 +162,7 @@ def test_case_one_user_clicked_everything(run_log, num_negatives):
     splits = run.report["splits"]
     assert (splits["eval_requests"], splits["test_requests"], splits["without_candidates"]) == (30, 30, 2)
     assert b"power" not in targets(run, "test")
-    assert "(such as `power`)" in run.report["warnings"][0]
+    assert "(such as 'power')" in run.report["warnings"][0]
 
 
 # Nobody clicked
@@ -202,8 +202,8 @@ def test_users_that_are_written_differently_are_told_on_the_console(run_log, tmp
     log = write_log(tmp_path / "log", clicks, [(f"{user}.0", 5, ["i3"]) for user in range(6)])
     run = run_events(run_log, log)
     [warning] = run.report["warnings"]
-    assert warning.startswith("0 users have both clicks and searches, 6 have clicks alone (such as `0`, `1`, `2`), 6 "
-                              "searches alone (such as `0.0`, `1.0`, `2.0`): are the ids of users written alike")
+    assert warning.startswith("0 users have both clicks and searches, 6 have clicks alone (such as '0', '1', '2'), 6 "
+                              "searches alone (such as '0.0', '1.0', '2.0'): are the ids of users written alike")
     assert f"WARNING: {warning}" in format_counts(run.report)
 
 
