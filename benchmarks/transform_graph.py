@@ -27,7 +27,7 @@ def write_transform_graph(
 
     Args:
         directory: to be made.
-        settings: of `components.preprocessing`.
+        settings: of `components.preprocessing`; `items_per_search` is 5 where they do not say.
         examples: the raw train split.
     """
     schema = text_format.Parse(SCHEMA_FILE.read_text(), schema_pb2.Schema())
@@ -36,7 +36,7 @@ def write_transform_graph(
           tft_beam.Context(temp_dir=temporary)):
         table = pipeline | beam.Create(list(examples)) | source.BeamSource()
         graph = (table, source.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(
-            lambda inputs: preprocessing_fn(inputs, settings))
+            lambda inputs: preprocessing_fn(inputs, {"items_per_search": 5, **settings}))
         _ = graph | tft_beam.WriteTransformFn(directory)
     return tft.TFTransformOutput(directory)
 

@@ -26,21 +26,25 @@ _COUNT_FEATURES = (
 def preprocessing_fn(inputs: dict[str, tf.RaggedTensor], custom_config: dict[str, Any]) -> dict[str, tf.SparseTensor]:
     """Map strings to ids: 0 is kept for padding, 1 is unknown, entry i of a vocabulary (or bucket i) is i + 2.
 
-    Ids and words are those that stand between `model.inputs.BLANKS`. An item has one id, in whatever role it occurs: recommended, clicked in a search, or candidate. The
-    candidates themselves are not counted, for they exist only in the eval and test splits.
+    Ids and words are those that stand between `model.inputs.BLANKS`. An item has one id, in whatever role it occurs:
+    recommended, clicked in a search, or candidate. The candidates themselves are not counted, for they exist only in
+    the eval and test splits. Of a search, the items are counted that the model looks at: a row of its own that nothing
+    trains would be worse than being unknown.
 
     Args:
         inputs: raw features of `model.inputs`, ragged strings and integers `[B, (n)]`.
         custom_config: `items`, `users` and `words`: how ids are made, a value of
             `components.vocabularies.ID_KINDS`; `max_items`, `max_users`, `max_words`: entries kept of a vocabulary,
-            most frequent first (None: all), or the number of hash buckets.
+            most frequent first (None: all), or the number of hash buckets; `items_per_search`: M of the model.
 
     Returns:
         The same features as sparse int64 tensors `[B, (n)]`.
     """
     strings = {feature: tf.strings.strip(inputs[feature].values)  # `contract.BLANKS`
                for feature in (*_ITEM_FEATURES, contract.USER, contract.SEARCH_WORDS)}
-    items = tf.concat([strings[contract.REC_ITEMS], strings[contract.SEARCH_ITEMS]], axis=0)
+    place_in_search = tf.ragged.range(inputs[contract.SEARCH_ITEM_COUNTS].values).flat_values
+    found = tf.boolean_mask(strings[contract.SEARCH_ITEMS], place_in_search < custom_config["items_per_search"])
+    items = tf.concat([strings[contract.REC_ITEMS], found], axis=0)
     item_ids = _id_maker(contract.ITEM_VOCABULARY, items, custom_config)
     makers = {
         **dict.fromkeys(_ITEM_FEATURES, item_ids),

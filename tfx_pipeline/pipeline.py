@@ -83,7 +83,7 @@ def _components(settings: Settings) -> list[BaseComponent]:
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train", "eval", "test"]),
         disable_statistics=True,
         disable_analyzer_cache=True,  # it is for spans of growing logs, and costs a pass of its own
-        custom_config={**settings.vocabulary.model_dump(),
+        custom_config={**settings.vocabulary.model_dump(), "items_per_search": settings.model_shape().items_per_search,
                        "code": source_hash("components.preprocessing", "components.vocabularies", "model.inputs")},
     )
     finders = []

@@ -13,8 +13,11 @@ from components.example_gen.timeline import Ints, Timelines
 
 SCHEMA = pl.Schema({"split": pl.String(), "user": pl.String(), "timestamp": pl.Int64(), "item": pl.String(),
                     "candidates": pl.List(pl.String), "label": pl.Int64()})
-"""A request of a file of candidates: whose, of which click, what is ranked, and the column of the item clicked."""
-_EVER = np.iinfo(np.int64).max
+"""A request of a file of candidates: whose, of which click, what is ranked, and the column of the item clicked.
+
+A request that was set aside, for want of items to rank the click against, has no candidates and the label -1.
+"""
+_NEVER, _EVER = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 _REQUEST = ["split", "user", "timestamp", "item"]
 
 
@@ -24,12 +27,14 @@ class Asked(NamedTuple):
     Attributes:
         requests: `SCHEMA`, `[R]` rows.
         kept: which of the split's requests these are, `[R]`.
-        without: requests that got none: fewer items than wanted, or no line in the file.
+        set_aside: requests that got none, for want of items, `SCHEMA`.
+        missing: requests of which the file has no line.
     """
 
     requests: pl.DataFrame
     kept: Ints
-    without: int
+    set_aside: pl.DataFrame
+    missing: int = 0
 
 
 def draw_candidates(timelines: Timelines, split: Split, pool: ItemPool, settings: LogSettings) -> Asked:
@@ -41,9 +46,11 @@ def draw_candidates(timelines: Timelines, split: Split, pool: ItemPool, settings
     available = np.full(len(keys), pool.items.len())
     if settings.negatives_existing:
         available = np.searchsorted(pool.first, requests["timestamp"].to_numpy(), side="left")
-    until = requests["timestamp"].to_numpy() if settings.negatives_avoid == "past" else np.full(len(keys), _EVER)
+    until = {"whole_log": np.full(len(keys), _EVER), "past": requests["timestamp"].to_numpy(),
+             "none": np.full(len(keys), _NEVER)}[settings.negatives_avoid]
     wanted = negatives.Wanted(
-        keys, available, split.user[split.requests], until, _own_items(timelines, split, pool))
+        keys, available, split.user[split.requests], pool.places(requests["item"]), until,
+        _own_items(timelines, split, pool))
     drawn = negatives.draw(pool, wanted, settings.num_negatives, settings.negative_sampling == "popularity")
     kept = np.flatnonzero(drawn[:, 0] >= 0)
     label = (stable_hash.uniform(stable_hash.mix(keys[kept], -1)) * (settings.num_negatives + 1)).astype(np.int64)
@@ -57,7 +64,8 @@ def draw_candidates(timelines: Timelines, split: Split, pool: ItemPool, settings
         asked["item"].gather(np.arange(len(kept)).repeat(positive.shape[1]))).otherwise(
         pool.items.gather(places.reshape(-1)))).to_series()
     candidates = flat.reshape(places.shape).arr.to_list()
-    return Asked(asked.with_columns(candidates=candidates, label=label), kept, requests.height - len(kept))
+    return Asked(asked.with_columns(candidates=candidates, label=label), kept,
+                 _without_candidates(requests.filter(drawn[:, 0] < 0)))
 
 
 def take_candidates(timelines: Timelines, split: Split, imported: pl.DataFrame) -> Asked:
@@ -65,8 +73,10 @@ def take_candidates(timelines: Timelines, split: Split, imported: pl.DataFrame) 
     requests = describe(timelines, split).with_row_index("row")
     found = requests.join(imported.unique(_REQUEST, keep="first", maintain_order=True), on=_REQUEST,
                           maintain_order="left")
-    kept = found["row"].to_numpy().astype(np.int64)
-    return Asked(found.select(*SCHEMA), kept, requests.height - found.height)
+    asked = found.filter(pl.col("candidates").list.len() > 0)
+    set_aside = found.filter(pl.col("candidates").list.len() == 0)
+    return Asked(asked.select(*SCHEMA), asked["row"].to_numpy().astype(np.int64), set_aside.select(*SCHEMA),
+                 requests.height - found.height)
 
 
 def describe(timelines: Timelines, split: Split) -> pl.DataFrame:
@@ -75,6 +85,11 @@ def describe(timelines: Timelines, split: Split) -> pl.DataFrame:
     return targets.select(
         split=pl.Series(np.where(split.is_test, TEST, EVAL), dtype=pl.String),
         user=timelines.users.gather(split.user[split.requests]), timestamp="timestamp", item="item")
+
+
+def _without_candidates(requests: pl.DataFrame) -> pl.DataFrame:
+    return requests.with_columns(
+        candidates=pl.lit([], dtype=SCHEMA["candidates"]), label=pl.lit(-1, dtype=SCHEMA["label"]))
 
 
 def _own_items(timelines: Timelines, split: Split, pool: ItemPool) -> negatives.Own:

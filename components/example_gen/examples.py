@@ -6,6 +6,7 @@ import pyarrow as pa
 import tensorflow as tf
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
+from components.example_gen.settings import LogSettings
 from components.example_gen.splits import Split
 from components.example_gen.timeline import Ints, Timelines
 from model import inputs
@@ -16,14 +17,17 @@ class HistoryColumns:
 
     Args:
         timelines: of the users.
+        items_per_search: clicked items kept of a search, the first ones; None keeps all.
     """
 
-    def __init__(self, timelines: Timelines) -> None:
+    def __init__(self, timelines: Timelines, items_per_search: int | None = None) -> None:
         self._users = _binary(timelines.users)
         self._clicks = _binary(timelines.clicks["item"])
         self._values, self._begins = {}, {}
         for name, column in ((inputs.SEARCH_WORDS, "words"), (inputs.SEARCH_ITEMS, "items")):
             lists = timelines.searches[column]
+            if column == "items" and items_per_search is not None:
+                lists = lists.list.head(items_per_search)
             self._values[name] = _binary(lists.explode(empty_as_null=False))
             self._begins[name] = np.concatenate([[0], lists.list.len().to_numpy().astype(np.int64).cumsum()])
 
@@ -47,7 +51,10 @@ class HistoryColumns:
 
 
 def timeline_examples(timelines: Timelines, split: Split) -> list[bytes]:
-    """Serialize the training part of each user who has one; equal parts give equal bytes."""
+    """Serialize the training part of each user who has one; equal parts give equal bytes.
+
+    All clicked items of a search are there: the model looks at the first few, but none of them is a negative.
+    """
     users = np.flatnonzero((split.train_clicks > 0) | (split.train_searches > 0))
     clicks, searches = (
         (offsets[users], offsets[users] + count[users]) for offsets, count in (
@@ -61,7 +68,7 @@ def timeline_examples(timelines: Timelines, split: Split) -> list[bytes]:
 
 
 def request_examples(
-    timelines: Timelines, split: Split, requests: Ints, candidates: pl.DataFrame, lengths: tuple[int, int]
+    timelines: Timelines, split: Split, requests: Ints, candidates: pl.DataFrame, settings: LogSettings
 ) -> list[bytes]:
     """Serialize requests; equal requests give equal bytes.
 
@@ -69,16 +76,16 @@ def request_examples(
         timelines, split: where they come from.
         requests: which of the split's requests, `[R]`.
         candidates: their `candidates` and `label`, `[R]` rows.
-        lengths: Lr and Ls.
+        settings: `rec_length`, `search_length` and `items_per_search` count.
     """
     targets = split.requests[requests]
     users = split.user[targets]
     windows = []
-    for offsets, before, length in ((timelines.click_offsets, split.clicks_before, lengths[0]),
-                                    (timelines.search_offsets, split.searches_before, lengths[1])):
+    for offsets, before, length in ((timelines.click_offsets, split.clicks_before, settings.rec_length),
+                                    (timelines.search_offsets, split.searches_before, settings.search_length)):
         end = offsets[users] + before[targets]
         windows.append((np.maximum(offsets[users], end - length), end))
-    columns = HistoryColumns(timelines).cut(users, *windows)
+    columns = HistoryColumns(timelines, settings.items_per_search).cut(users, *windows)
     ends = np.concatenate([[0], candidates["candidates"].list.len().to_numpy().astype(np.int64).cumsum()])
     items = _binary(candidates["candidates"].explode(empty_as_null=False))
     columns[inputs.CANDIDATES] = _lists(items, ends[:-1], ends[1:])

@@ -17,23 +17,26 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import AsList, AsSingleton, PCollection, TaggedOutput
 
 from components.example_gen import candidates
+from components.example_gen.errors import LogError
 from components.example_gen.events import CLICKS_SCHEMA, SHOWN_SCHEMA
 from components.example_gen.file_report import FileReport
-from components.example_gen.item_pool import COUNTS_SCHEMA, ItemPool, count_items, merge_counts, sample_items
+from components.example_gen.item_pool import COUNTS_SCHEMA, ItemPool, merge_counts, sample_items
 from components.example_gen.log_file import Beside, LogFile
 from components.example_gen.log_report import make_report
 from components.example_gen.read_cache import ReadCache
 from components.example_gen.readers import READERS
 from components.example_gen.settings import LogSettings
-from components.example_gen.shard_examples import ShardRows, make_examples
+from components.example_gen.shard_examples import ShardRows, count_shard, make_examples
 from components.example_gen.shard_files import ShardFiles
 from components.example_gen.shards import deal, number_of_shards, pack, place_in_log, unpack
 from components.example_gen.splits import Cuts, time_cuts
+from components.example_gen.tally import Tally, add
 from components.file_patterns import beam_pattern
 
 _ROWS, _ITEMS, _FILES, _COUNTS = "rows", "items", "files", "counts"
 _CLICKS, _SHOWN, _CANDIDATES = range(3)
 Part = tuple[int, tuple[int, bytes]]
+Shard = tuple[int, Iterable[tuple[int, bytes]]]
 
 
 class NumberedFile(NamedTuple):
@@ -66,22 +69,21 @@ def build(
     shards = number_of_shards([file.file for file in files], settings.shard_bytes)
     read = (pipeline | "Files" >> beam.Create(files)
             | "OnePerWorker" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(_ReadFile(settings, shards, cache)).with_outputs(_ITEMS, _FILES, main=_ROWS))
-    items = (read[_ITEMS] | "ByItem" >> beam.GroupByKey()
+            | "Read" >> beam.ParDo(_ReadFile(settings, shards, cache)).with_outputs(_FILES, main=_ROWS))
+    rows = [read[_ROWS]]
+    if settings.candidates_file:
+        rows.append(pipeline | "CandidateFiles" >> beam.Create(_candidate_files(settings.candidates_file))
+                    | "ReadCandidates" >> beam.FlatMap(_read_candidates, shards))
+    users = rows | "AllRows" >> beam.Flatten() | "ByUser" >> beam.GroupByKey()
+    # Counted by shards of users, not by files: what one file repeats of another is known there alone.
+    items = (users | "CountShards" >> beam.FlatMap(_count_shard, settings, shards) | "ByItem" >> beam.GroupByKey()
              | "CountItems" >> beam.ParDo(_CountItems(settings)).with_outputs(_COUNTS, main=_ITEMS))
     pool = items[_ITEMS] | "Pool" >> beam.CombineGlobally(_Sample(settings))
     cuts = AsSingleton(read[_FILES] | "Periods" >> beam.Map(_period)
                        | "Period" >> beam.CombineGlobally(_widest) | "Cuts" >> beam.Map(_cuts, settings))
-    rows = [read[_ROWS]]
-    if settings.candidates_file:
-        matches = FileSystems.match([beam_pattern(settings.candidates_file)])
-        paths = [file.path for match in matches for file in match.metadata_list]
-        rows.append(pipeline | "CandidateFiles" >> beam.Create(paths)
-                    | "ReadCandidates" >> beam.FlatMap(_read_candidates, shards))
-    counts = (rows | "AllRows" >> beam.Flatten() | "ByUser" >> beam.GroupByKey()
-              | "ToExamples" >> beam.ParDo(_ToExamples(settings, shards, output), AsSingleton(pool), cuts))
-    total = [part | name >> beam.CombineGlobally(_add)
-             for name, part in (("CountUsers", counts), ("CountAllItems", items[_COUNTS]))]
+    tallies = users | "ToExamples" >> beam.ParDo(_ToExamples(settings, shards, output), AsSingleton(pool), cuts)
+    total = (tallies | "CountUsers" >> beam.CombineGlobally(add),
+             items[_COUNTS] | "CountAllItems" >> beam.CombineGlobally(_add))
     return (pipeline | "One" >> beam.Create([settings])
             | "Report" >> beam.Map(_report, AsList(read[_FILES]), *map(AsSingleton, total), cuts, beside))
 
@@ -100,8 +102,6 @@ class _ReadFile(beam.DoFn):
                 if events.height:
                     for shard, part in deal(place_in_log(events, number), "user", self._shards):
                         yield shard, (kind, part)
-            for shard, part in deal(count_items(clicks, shown), "item", self._shards):
-                yield TaggedOutput(_ITEMS, (shard, part))
         yield TaggedOutput(_FILES, report)
 
 
@@ -145,18 +145,34 @@ class _ToExamples(beam.DoFn):
         self._settings, self._shards, self._output = settings, shards, output
         self._pool: ItemPool | None = None
 
-    def process(self, element: tuple[int, Iterable[tuple[int, bytes]]], pool: bytes, cuts: Cuts | None) -> Any:
-        shard, parts = element
-        by_kind: dict[int, list[bytes]] = {_CLICKS: [], _SHOWN: [], _CANDIDATES: []}
-        for kind, part in parts:
-            by_kind[kind].append(part)
-        rows = ShardRows(*(unpack(by_kind[kind], schema) for kind, schema in (
-            (_CLICKS, CLICKS_SCHEMA), (_SHOWN, SHOWN_SCHEMA), (_CANDIDATES, candidates.SCHEMA))))
+    def process(self, element: Shard, pool: bytes, cuts: Cuts | None) -> Any:
+        shard, rows = element[0], _rows_of(element)
         if self._pool is None:  # the same for all shards of a run
             self._pool = ItemPool.of(unpack([pool], COUNTS_SCHEMA))
         made = make_examples(rows, self._pool, cuts, self._settings)
         bytes_written = self._output.write(shard, self._shards, made)
-        yield made.counts + Counter(example_bytes=bytes_written)
+        yield made.tally
+        yield Tally({"example_bytes": bytes_written}, {}, {})
+
+
+def _count_shard(element: Shard, settings: LogSettings, shards: int) -> Iterator[tuple[int, bytes]]:
+    return deal(count_shard(_rows_of(element), settings), "item", shards)
+
+
+def _rows_of(element: Shard) -> ShardRows:
+    by_kind: dict[int, list[bytes]] = {_CLICKS: [], _SHOWN: [], _CANDIDATES: []}
+    for kind, part in element[1]:
+        by_kind[kind].append(part)
+    return ShardRows(*(unpack(by_kind[kind], schema) for kind, schema in (
+        (_CLICKS, CLICKS_SCHEMA), (_SHOWN, SHOWN_SCHEMA), (_CANDIDATES, candidates.SCHEMA))))
+
+
+def _candidate_files(pattern: str) -> list[str]:
+    paths = [file.path for match in FileSystems.match([beam_pattern(pattern)]) for file in match.metadata_list]
+    if not paths:
+        raise LogError(f"`candidates_file` should name a file or a pattern of files. Received: {pattern}, without a "
+                       "match.")
+    return paths
 
 
 def _read_candidates(path: str, shards: int) -> Iterator[Part]:

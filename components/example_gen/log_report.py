@@ -10,21 +10,29 @@ from components.example_gen.file_report import FileReport
 from components.example_gen.log_file import Beside
 from components.example_gen.settings import LogSettings
 from components.example_gen.splits import Cuts
+from components.example_gen.tally import Tally
+from components.example_gen.two_tables import find_warnings, name_users
 
 FILE_NAME = "log_report.json"
 _LOG = ("users", "users_with_clicks", "users_with_searches", "searches", "searches_with_click",
-        "searches_without_click")
+        "searches_without_click", "clicks")
 _ITEMS = ("items", "items_found", "items_in_both")
-_SPLITS = ("train_users", "train_targets", "eval_requests", "test_requests", "without_history", "without_candidates",
+_SPLITS = ("train_users", "train_clicks", "train_targets", "clicks_after_another", "eval_clicks",
+           "eval_without_history", "eval_requests", "test_clicks", "test_without_history", "test_requests",
+           "test_requests_with_search", "without_candidates", "users_without_candidates", "missing_candidates",
            "example_bytes")
+_TABLES = ("users_of_clicks", "users_of_searches", "users_of_both")
+_RANGES = ("click_times", "search_times", "clicks_of_a_user")
+_USERS = ("only_clicks", "only_searches", "without_candidates")
 RULES = {
+    "repeated_clicks": "clicks repeated, of equal user, item and time: counted once (`repeated_clicks`)",
     "empty_searches": "searches left out: neither a word nor an item",
     "unclicked_dropped": "searches left out: no click (`unclicked_search`)",
     "users_left_out": "users left out: fewer clicks than `min_clicks`",
     "clicks_left_out": "clicks left out with them",
     "searches_left_out": "searches left out with them",
     "unclicked_first_shown": "searches without a click: their first result stands for one (`unclicked_search`)",
-    "searches_cut": "searches cut to `items_per_search` clicked items",
+    "searches_cut": "searches with more clicked items than `items_per_search`: requests show the first ones",
     "repeated_results": "result rows repeated in a search: counted once",
     "conflicting_clicks": "results both clicked and not clicked in a search: clicked",
 }
@@ -32,42 +40,54 @@ RULES = {
 
 
 def make_report(
-    settings: LogSettings, files: Iterable[FileReport], users: dict[str, int], items: dict[str, int],
-    cuts: Cuts | None, beside: Beside,
+    settings: LogSettings, files: Iterable[FileReport], users: Tally, items: dict[str, int], cuts: Cuts | None,
+    beside: Beside,
 ) -> dict[str, Any]:
     """Put a report together.
 
     Args:
         settings: of the run.
         files: one report a file read.
-        users: counts of timelines, searches and requests.
+        users: what became of the events of all users.
         items: counts of items.
         cuts: of a split in time.
         beside: what the log holds beside its data.
 
     Returns:
-        Plain values for JSON, under `settings`, `files`, `beside`, `log`, `rules`, `splits`, `negatives` and `cuts`.
+        Plain values for JSON, under `settings`, `files`, `beside`, `log`, `tables`, `rules`, `splits`, `negatives`,
+        `cuts` and `warnings`.
     """
-    users, items = Counter(users), Counter(items)
+    counts, items = Counter(users.counts), Counter(items)
     files = sorted(files, key=lambda file: (file.file, file.table))
-    return {
+    splits = {name: counts[name] for name in _SPLITS}
+    splits["without_history"] = splits["eval_without_history"] + splits["test_without_history"]
+    report = {
         "settings": dataclasses.asdict(settings),
         "files": [_file(file) for file in files],
         "beside": beside._asdict(),
         "log": {
-            **{name: users[name] for name in _LOG},
-            "clicks": sum(file.clicks for file in files),
+            **{name: counts[name] for name in _LOG},
             # Of the files that hold recommendations: a row is a click, bad, or recommended in vain.
             "recommended_without_click": sum(file.unclicked for file in files),
             **{name: items[name] for name in _ITEMS},
         },
-        "rules": {name: users[name] for name in RULES},
-        "splits": {name: users[name] for name in _SPLITS},
+        # What was read, before any rule left something out; unix milliseconds, and the first few users by id.
+        "tables": {**{name: counts[name] for name in _TABLES},
+                   **{name: list(users.ranges[name]) if name in users.ranges else None for name in _RANGES},
+                   **{name: users.users.get(name, []) for name in _USERS}},
+        "rules": {name: counts[name] for name in RULES},
+        "splits": splits,
         "negatives": {"number": settings.num_negatives, "sampling": settings.negative_sampling,
                       "avoid": settings.negatives_avoid, "existing": settings.negatives_existing,
                       "candidates_file": settings.candidates_file, "seed": settings.seed},
         "cuts": cuts._asdict() if cuts else None,
     }
+    return {**report, "warnings": log_warnings(report)}
+
+
+def log_warnings(report: dict[str, Any]) -> list[str]:
+    """Say what may be wrong with a log although it can be used, each with the likely cause; docs/data.md explains."""
+    return find_warnings(report) + ([text] if (text := set_aside_requests(report)) else [])
 
 
 def format_counts(report: dict[str, Any]) -> str:
@@ -89,6 +109,7 @@ def format_counts(report: dict[str, Any]) -> str:
     lines += [_rows(file) for file in report["files"] if file["bad_rows"] or file["repaired"]]
     if applied := [f"{count:,} {RULES[name]}" for name, count in report["rules"].items() if count]:
         lines.append("; ".join(applied))
+    lines += [f"WARNING: {warning}" for warning in report["warnings"]]
     return "\n".join(lines)
 
 
@@ -103,6 +124,25 @@ def too_many_bad_rows(file: dict[str, Any], max_bad_share: float) -> str | None:
         return None
     return (f"{file['file']}: {file['bad_rows']:,} of {file['rows']:,} rows cannot be read "
             f"({format_reasons(file['bad'])}), more than `max_bad_share` = {max_bad_share} allows")
+
+
+def set_aside_requests(report: dict[str, Any]) -> str | None:
+    """Say how many requests have no candidates, whose and why; None where all have some."""
+    settings, splits, log = report["settings"], report["splits"], report["log"]
+    count = splits["without_candidates"]
+    if not count:
+        return None
+    total = splits["eval_requests"] + splits["test_requests"] + count
+    text = (f"{count:,} of {total:,} requests were set aside, those of {splits['users_without_candidates']:,} users "
+            f"(such as {name_users(report['tables']['without_candidates'])}): ")
+    if settings["candidates_file"]:
+        return f"{text}{settings['candidates_file']} has no candidates for them."
+    left = {"whole_log": "that the user never clicked", "past": "that the user had not clicked by then",
+            "none": "beside the target"}[settings["negatives_avoid"]]
+    if settings["negatives_existing"]:
+        left += ", and that anybody had clicked by then (`negatives_existing`)"
+    return (f"{text}fewer than `num_negatives` = {settings['num_negatives']:,} of "
+            f"{min(log['items'], settings['max_pool_items']):,} items are left {left}.")
 
 
 def format_reasons(entries: list[dict[str, Any]]) -> str:

@@ -32,6 +32,7 @@ class Wanted(NamedTuple):
         keys: hashes that name each request, whoever meets it and when, `[R]`.
         available: how many of the pool's first items may be drawn, `[R]`.
         users: whose requests these are, `[R]`.
+        targets: place of the item that each asks for, which is not drawn; -1 where the pool lacks it, `[R]`.
         until: what a user clicked first up to this time is not drawn, `[R]`.
         own: of all users.
     """
@@ -39,6 +40,7 @@ class Wanted(NamedTuple):
     keys: Hashes
     available: Ints
     users: Ints
+    targets: Ints
     until: Ints
     own: Own
 
@@ -96,12 +98,13 @@ def _draw_with_rejection(
 
 def _is_excluded(pool: ItemPool, wanted: Wanted, rows: Ints, drawn: Ints) -> Bools:
     size, own = np.int64(pool.items.len()), wanted.own
+    is_target = drawn == wanted.targets[rows, None]
     if not len(own.users):
-        return np.zeros(drawn.shape, bool)
+        return is_target
     pairs = own.users * size + own.places
     asked = wanted.users[rows, None] * size + drawn
     at = np.minimum(np.searchsorted(pairs, asked), len(pairs) - 1)
-    return (pairs[at] == asked) & (own.first[at] <= wanted.until[rows, None])
+    return is_target | (pairs[at] == asked) & (own.first[at] <= wanted.until[rows, None])
 
 
 def _draw_exactly(pool: ItemPool, wanted: Wanted, rows: Ints, count: int, by_popularity: bool) -> Ints:

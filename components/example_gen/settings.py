@@ -8,10 +8,11 @@ Source = Literal["kuaisar", "qilin", "events"]
 Split = Literal["leave_one_out", "time", "days", "time_points"]
 Sampling = Literal["uniform", "popularity"]
 Unclicked = Literal["first_shown", "query", "drop"]
-Avoid = Literal["whole_log", "past"]
+Avoid = Literal["whole_log", "past", "none"]
+Repeated = Literal["one", "keep"]
 QueryWords = Literal["auto", "list", "split", "jieba"]
 _CHOICES = {"source": Source, "query_words": QueryWords, "split": Split, "negative_sampling": Sampling,
-            "unclicked_search": Unclicked, "negatives_avoid": Avoid}
+            "unclicked_search": Unclicked, "negatives_avoid": Avoid, "repeated_clicks": Repeated}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,9 +32,11 @@ class LogSettings:
             Qilin, a list or else blanks in the event form.
         unclicked_search: what stands for a search without a click: "first_shown", its first result, as if it had been
             clicked; "query", the query alone; "drop", nothing. Where no result is known the query stands alone.
+        repeated_clicks: what rows of equal user, item and time are: "one" click, or each a click of its own ("keep").
         min_clicks: users with fewer clicks on recommended items are left out.
         words_per_search: words kept of a query, the first ones.
-        items_per_search: clicked items kept of a search, the first ones.
+        items_per_search: clicked items that a request shows of a search, the first ones. Timelines hold all of them,
+            so that training knows what a user clicked.
         split: "leave_one_out": a user's last click is tested and the one before it evaluated; the others cut the log
             in time, for all users alike: "time" by shares of its period, "days" by its last days, "time_points" where
             `eval_from` and `test_from` say.
@@ -44,8 +47,8 @@ class LogSettings:
         search_length: Ls, the searches that a request looks back on.
         num_negatives: sampled items beside the positive of a request.
         negative_sampling: "uniform" over clicked items, or "popularity": proportional to their clicks.
-        negatives_avoid: items that are no negatives of a user: all that the user ever clicked ("whole_log"), or what
-            the user clicked up to the target's time ("past"); the target never is.
+        negatives_avoid: items that are no negatives of a user: all that the user ever clicked ("whole_log"), what the
+            user clicked up to the target's time ("past"), or the target alone ("none"); in searches too.
         negatives_existing: only items whose first click in the log is before the target's time.
         max_pool_items: items that negatives are drawn from at the most; of more, a sample that the seed fixes.
         candidates_file: candidates to use instead of drawing any: a file or pattern of what `candidates` of an earlier
@@ -69,6 +72,7 @@ class LogSettings:
     click_columns: tuple[str, ...] = ("click",)
     query_words: QueryWords = "auto"
     unclicked_search: Unclicked = "first_shown"
+    repeated_clicks: Repeated = "one"
     min_clicks: int = 0
     words_per_search: int = 50
     items_per_search: int = 5
@@ -102,8 +106,10 @@ class LogSettings:
             allowed = get_args(choices)
             _require(getattr(self, name) in allowed, name, f"one of {', '.join(allowed)}", getattr(self, name))
         for name in ("rec_length", "search_length", "num_negatives", "words_per_search", "items_per_search",
-                     "max_pool_items", "shard_bytes"):
+                     "shard_bytes"):
             _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+        _require(self.max_pool_items > self.num_negatives, "max_pool_items", "above `num_negatives`",
+                 self.max_pool_items)
         for name in ("min_clicks", "max_samples"):
             _require(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
         for name in ("eval_share", "test_share"):

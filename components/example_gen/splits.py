@@ -33,7 +33,8 @@ class Split(NamedTuple):
         train_clicks, train_searches: how many of a user's first events are trained on, `[U]`.
         requests: places among the clicks of the targets of eval and test, in order, `[R]`.
         is_test: which of these are of the test split, `[R]`.
-        without_history: targets of eval and test that nothing precedes, and that are not asked.
+        without_history: places of the targets of eval and test that nothing precedes, and that are not asked, `[N]`.
+        part: each click's place in `SPLITS`, `[E]`.
     """
 
     user: Ints
@@ -44,7 +45,8 @@ class Split(NamedTuple):
     train_searches: Ints
     requests: Ints
     is_test: Bools
-    without_history: int
+    without_history: Ints
+    part: Ints
 
 
 def time_cuts(first: int, last: int, settings: LogSettings) -> Cuts:
@@ -102,10 +104,11 @@ def split_timelines(timelines: Timelines, cuts: Cuts | None) -> Split:
         train_searches = _count(search_times < cuts.eval, timelines.search_offsets)
     place = np.arange(len(user)) - begins[user]
     trained, has_history = place < first_eval[user], (clicks_before > 0) | (searches_before > 0)
+    part = np.where(trained, 0, np.where(place < first_test[user], 1, 2))
     requests = np.flatnonzero(~trained & has_history)
     return Split(
         user, clicks_before, searches_before, trained & has_history, first_eval, train_searches, requests,
-        (place >= first_test[user])[requests], int((~trained & ~has_history).sum()))
+        part[requests] == 2, np.flatnonzero(~trained & ~has_history), part)
 
 
 def _strictly_before(user: Ints, times: Ints, other_times: Ints, other_offsets: Ints) -> Ints:

@@ -56,12 +56,19 @@ def build_timelines(
     clicked = searches.filter("clicked").height
     counts.update(
         users=users.len(), users_with_clicks=clicks["user"].n_unique(), users_with_searches=searches["user"].n_unique(),
-        kept_clicks=clicks.height, searches=searches.height, searches_with_click=clicked,
+        clicks=clicks.height, searches=searches.height, searches_with_click=clicked,
         searches_without_click=searches.height - clicked)
     return Timelines(
         users, clicks.select("item", "timestamp"), _offsets(users, clicks),
         searches.select("timestamp", "words", "items"), _offsets(users, searches),
     ), counts
+
+
+def distinct_clicks(clicks: pl.DataFrame, settings: LogSettings) -> pl.DataFrame:
+    """Keep the first of the rows of equal user, item and time, unless `repeated_clicks` keeps them all."""
+    if settings.repeated_clicks == "keep":
+        return clicks
+    return clicks.sort("line").unique(["user", "item", "timestamp"], keep="first")
 
 
 def gather_searches(shown: pl.DataFrame, settings: LogSettings) -> tuple[pl.DataFrame, Counter[str]]:
@@ -78,18 +85,16 @@ def gather_searches(shown: pl.DataFrame, settings: LogSettings) -> tuple[pl.Data
     key = [*_SEARCH[:3], "query", "source"]
     rows = shown.with_columns(query=pl.col("words").list.join("\x1f"))
     results = rows.group_by(*key, "item").agg(
-        pl.col("line").min(), pl.col("words").first(), pl.col("clicked").any(), rows=pl.len(),
+        pl.col("line").min(), pl.col("words").first(), pl.col("clicked").any(),
         flags=pl.col("clicked").n_unique())
-    known = results.filter(pl.col("item") != "")
     counts: Counter[str] = Counter(
-        repeated_results=int((known["rows"] - 1).sum() or 0), conflicting_clicks=int((known["flags"] > 1).sum()))
+        repeated_results=rows.height - results.height, conflicting_clicks=int((results["flags"] > 1).sum()))
     item, clicked = pl.col("item"), pl.col("clicked")
     searches = results.sort(*key, "line").group_by(key, maintain_order=True).agg(
         pl.col("line").min(), pl.col("words").first(), items=item.filter(clicked & (item != "")),
         first=item.filter(item != "").first(), clicked=clicked.any())
     clicks = pl.col("items").list.len()
     counts["searches_cut"] = searches.filter(clicks > settings.items_per_search).height
-    searches = searches.with_columns(pl.col("items").list.head(settings.items_per_search))
     unclicked = ~pl.col("clicked")
     if settings.unclicked_search == "first_shown":
         shown_first = unclicked & pl.col("first").is_not_null()

@@ -20,7 +20,9 @@ def page_view(figures: dict[str, Any]) -> dict[str, Any]:
     rows = slice_rows(evaluation)
     return {
         "reasons": why_not_pushed(figures),
-        "titles": TITLES, "sides": SIDES, "stages": STAGES, "main": MAIN, "second": SECOND, "rules": RULES,
+        "titles": TITLES, "sides": SIDES, "stages": STAGES, "main": MAIN, "second": SECOND,
+        "warnings": figures["log"].get("warnings", []),  # the run may be older than its page
+        "rules": [(applied, text) for rule, text in RULES.items() if (applied := figures["log"]["rules"].get(rule))],
         "models": [(title, evaluation["models"][role]["all"]) for role, title in TITLES.items()
                    if role in evaluation["models"]],
         "differences": [(title, evaluation["differences"][role]["all"]) for role, title in TITLES.items()

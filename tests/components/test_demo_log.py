@@ -92,12 +92,13 @@ def test_example_gen_counts_what_is_there(demo_log, run_log):
     good_rec = [row for row in _rows(demo_log, "rec_inter")
                 if row["item_id"] and row["timestamp"] != "nan" and row["time"]]
     good_search = [row for row in _rows(demo_log, "src_inter") if row["keyword"][0] == "[" and row["click_cnt"]]
-    clicks = Counter(row["user_id"] for row in good_rec if row["click"] == "1")
+    clicked = {(row["user_id"], row["item_id"], row["timestamp"]) for row in good_rec if row["click"] == "1"}
+    clicks = Counter(user for user, *_ in clicked)
+    rows = sum(row["click"] == "1" for row in good_rec)
     searches = {(row["user_id"], row["search_session_id"]) for row in good_search}
     times = defaultdict(list)
-    for row in good_rec:
-        if row["click"] == "1":
-            times[row["user_id"]].append(float(row["timestamp"]))
+    for user, _, time in clicked:
+        times[user].append(float(time))
     first = {user: min(of_user) for user, of_user in times.items()}
     for row in good_search:
         first[row["user_id"]] = min(first.get(row["user_id"], np.inf), float(row["search_session_timestamp"]))
@@ -106,7 +107,9 @@ def test_example_gen_counts_what_is_there(demo_log, run_log):
              for place in (2, 1)]
     log, splits = run.report["log"], run.report["splits"]
     assert log["clicks"] == sum(clicks.values())
-    assert log["recommended_without_click"] == len(good_rec) - log["clicks"]
+    assert run.report["rules"]["repeated_clicks"] == rows - log["clicks"]
+    assert log["recommended_without_click"] == len(good_rec) - rows
+    assert run.report["warnings"] == []
     assert log["searches"] == len(searches)
     assert log["users"] == len({user for user, _ in searches} | set(clicks))
     assert log["items"] == len({row["item_id"] for row in good_rec if row["click"] == "1"})

@@ -86,9 +86,17 @@ def test_report(result):
     assert rules == {"empty_searches": 1}
     written = result.report["splits"].pop("example_bytes")
     assert written == sum(path.stat().st_size for path in Path(result.artifact.uri).glob("*/*.gz"))
+    # The clicks of ann after their first, at 20, 30 and 50, have one of an earlier time; those of bob share their time.
     assert result.report["splits"] == {
-        "train_users": 3, "train_targets": 2, "eval_requests": 1, "test_requests": 1, "without_history": 0,
-        "without_candidates": 0}
+        "train_users": 3, "train_clicks": 4, "train_targets": 2, "clicks_after_another": 3, "eval_clicks": 1,
+        "eval_without_history": 0, "eval_requests": 1, "test_clicks": 1, "test_without_history": 0, "test_requests": 1,
+        "test_requests_with_search": 1, "without_history": 0, "without_candidates": 0, "users_without_candidates": 0,
+        "missing_candidates": 0}
+    assert result.report["tables"] == {
+        "users_of_clicks": 2, "users_of_searches": 3, "users_of_both": 2, "click_times": [10, 50],
+        "search_times": [1, 30], "clicks_of_a_user": [2, 4], "only_clicks": [], "only_searches": ["dan"],
+        "without_candidates": []}
+    assert result.report["warnings"] == []
     assert result.report["negatives"] == {"number": 1, "sampling": "uniform", "avoid": "whole_log", "existing": False,
                                           "candidates_file": "", "seed": 7}
     assert result.report["cuts"] is None

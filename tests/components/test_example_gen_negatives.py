@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from log_frames import frames, random_log, settings_of
+from log_frames import click, frames, random_log, settings_of
 
 from components.example_gen import stable_hash
 from components.example_gen.candidates import draw_candidates
@@ -22,14 +22,14 @@ def pool_of(clicks, first=None):
         schema=COUNTS_SCHEMA))
 
 
-def wanted_of(pool, requests, excluded=(), available=None, seed=0):
+def wanted_of(pool, requests, excluded=(), available=None, seed=0, target=-1):
     """All of one user, 3; user 2 clicked everything, and user 3 also something later."""
     own = sorted([(2, place, 0) for place in range(pool.items.len())] + [(3, place, 5) for place in excluded]
                  + [(3, place, 7) for place in range(pool.items.len()) if place not in excluded])
     users, taken, first = np.array(own).T
     return Wanted(stable_hash.mix(seed, np.arange(requests)),
                   np.full(requests, pool.items.len() if available is None else available),
-                  np.full(requests, 3), np.full(requests, 5), Own(users, taken, first))
+                  np.full(requests, 3), np.full(requests, target), np.full(requests, 5), Own(users, taken, first))
 
 
 def test_splitmix64_is_the_published_one():
@@ -116,26 +116,51 @@ def pool_in(rows):
 
 
 def candidates_of(rows, **values):
-    chosen = settings_of(num_negatives=3, **values)
+    chosen = settings_of(**{"num_negatives": 3, **values})
     timelines, _ = build_timelines(*frames(rows), chosen)
     return timelines, draw_candidates(timelines, split_timelines(timelines, None), pool_in(rows), chosen)
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32), past=st.booleans(), existing=st.booleans(), popular=st.booleans())
-def test_no_negative_is_the_users_own_or_unborn(seed, past, existing, popular):
+@given(seed=st.integers(0, 2**32), avoid=st.sampled_from(["whole_log", "past", "none"]), existing=st.booleans(),
+       popular=st.booleans())
+def test_no_negative_is_the_users_own_or_unborn(seed, avoid, existing, popular):
+    """What was clicked in a search counts too, beyond the items that a request shows of it."""
     rows = random_log(np.random.default_rng(seed), users=4, rows=60, items=14)
-    _, asked = candidates_of(rows, negatives_avoid="past" if past else "whole_log", negatives_existing=existing,
+    _, asked = candidates_of(rows, negatives_avoid=avoid, negatives_existing=existing, items_per_search=1,
                              negative_sampling="popularity" if popular else "uniform")
     clicks = [row for row in rows if "session" not in row]
     for _, user, time, item, candidates, label in asked.requests.iter_rows():
         assert candidates[label] == item
         negatives = set(candidates) - {item}
         assert len(negatives) == 3
+        until = {"whole_log": 30, "past": time, "none": -1}[avoid]  # times are below 30
         own = {row["item"] for row in rows if row["user"] == user and row.get("clicked", True)
-               and not (past and row["timestamp"] > time)}
+               and row["timestamp"] <= until}
         assert not negatives & own
         assert negatives <= {row["item"] for row in clicks if not existing or row["timestamp"] < time}
+
+
+def test_past_clicks_are_candidates_where_nothing_is_avoided():
+    """Of ten items all are the user's own: the other nine are drawn, and the target is not."""
+    rows = [click(10 * n, n, f"i{n}") for n in range(10)]
+    for avoid, kept in (("whole_log", 0), ("past", 0), ("none", 2)):
+        _, asked = candidates_of(rows, negatives_avoid=avoid, num_negatives=9)
+        assert (asked.requests.height, asked.set_aside.height) == (kept, 2 - kept)
+    for *_, item, candidates, label in asked.requests.iter_rows():
+        assert sorted(candidates) == [f"i{n}" for n in range(10)]
+        assert candidates[label] == item
+
+
+def test_a_target_that_the_pool_lacks_takes_no_other_item_away():
+    rows = [click(10 * n, n, f"i{n}") for n in range(6)]
+    chosen = settings_of(num_negatives=5, negatives_avoid="none")
+    timelines, _ = build_timelines(*frames(rows), chosen)
+    pool = pool_in(rows[:5])
+    asked = draw_candidates(timelines, split_timelines(timelines, None), pool, chosen)
+    assert asked.requests.select("split", "item").rows() == [("test", "i5")]
+    assert set(asked.requests["candidates"][0]) == {f"i{n}" for n in range(6)}
+    assert asked.set_aside.select("split", "item", "label").rows() == [("eval", "i4", -1)]
 
 
 def test_a_users_candidates_do_not_depend_on_who_else_is_there():
@@ -154,7 +179,7 @@ def test_labels_are_spread_evenly():
     assert asked.requests.height > 700
     shares = np.bincount(asked.requests["label"], minlength=4) / asked.requests.height
     np.testing.assert_allclose(shares, 0.25, atol=0.08)
-    assert asked.without == 0
+    assert asked.set_aside.is_empty()
 
 
 def test_a_user_of_a_hundred_thousand_events_takes_no_more_memory_than_events():
@@ -169,5 +194,5 @@ def test_a_user_of_a_hundred_thousand_events_takes_no_more_memory_than_events():
     timelines, _ = build_timelines(clicks, frames([])[1], chosen)
     split = split_timelines(timelines, Cuts(18_000, 19_000))
     asked = draw_candidates(timelines, split, pool, chosen)
-    assert (asked.requests.height, asked.without) == (10_000, 0)
+    assert (asked.requests.height, asked.set_aside.height) == (10_000, 0)
     assert asked.requests["candidates"].list.eval(pl.element().str.starts_with("j")).list.sum().eq(99).all()

@@ -33,7 +33,7 @@ def test_leave_one_out():
     assert split.is_target.tolist() == [False, True, False, False]
     assert requests_of(timelines, split) == [
         ("eval", 30, "c", ["a", "b"], [10, 15]), ("test", 30, "d", ["a", "b"], [10, 15])]
-    assert split.without_history == 0
+    assert len(split.without_history) == 0
 
 
 def test_leave_one_out_trains_on_all_of_a_short_user():
@@ -58,7 +58,7 @@ def test_a_target_with_nothing_before_it_gives_no_request():
     timelines, split = split_of([click(150, 2, "a"), click(250, 3, "b"), shown(150, 2)], Cuts(100, 200))
     assert split.train_clicks.tolist() == [0]
     assert [request[2] for request in requests_of(timelines, split)] == ["b"]
-    assert split.without_history == 1
+    assert len(split.without_history) == 1
 
 
 DAY = 86_400_000
@@ -118,7 +118,12 @@ def test_nothing_leaks(seed, by_time, eval_cut, rest):
             assert kept == [when for when in searches if when < clicks[own[-2]][1]]
         else:
             assert (list(trained), kept) == (list(own), searches)
-    assert split.without_history == without
+    assert len(split.without_history) == without
+    assert split.part.tolist() == [
+        0 if at - timelines.click_offsets[user] < split.train_clicks[user] else
+        2 if (clicks[at][1] >= eval_cut + rest if by_time else at == timelines.click_offsets[user + 1] - 1) else 1
+        for user in range(timelines.users.len())
+        for at in range(timelines.click_offsets[user], timelines.click_offsets[user + 1])]
     for at, is_test in zip(split.requests, split.is_test, strict=True):
         user = split.user[at]
         last = at == timelines.click_offsets[user + 1] - 1
@@ -135,6 +140,8 @@ def test_nothing_leaks(seed, by_time, eval_cut, rest):
     ({"test_days": 0}, "`test_days` should be above 0"),
     ({"eval_share": 0.5, "test_share": 0.5}, "less than 1"),
     ({"max_bad_share": 1.5}, "`max_bad_share` should be from 0 to 1"),
+    ({"repeated_clicks": "two"}, "`repeated_clicks` should be one of one, keep"),
+    ({"max_pool_items": 99}, "`max_pool_items` should be above `num_negatives`. Received: max_pool_items = 99"),
 ])
 def test_settings_out_of_range(values, message):
     with pytest.raises(ValueError, match=message):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from log_frames import click, frames, of_user, random_log, settings_of, shown
 
-from components.example_gen.timeline import build_timelines
+from components.example_gen.timeline import build_timelines, distinct_clicks
 
 
 def build(rows, **settings):
@@ -53,11 +53,28 @@ def test_what_stands_for_a_search_without_a_click(rule, expected, counted):
     assert {name: counts[name] for name in ("unclicked_first_shown", "unclicked_dropped") if counts[name]} == counted
 
 
-def test_searches_keep_the_first_clicked_items_and_empty_ones_are_left_out():
+def test_searches_keep_all_clicked_items_and_empty_ones_are_left_out():
     timelines, counts = build([shown(5, line, f"i{line}") for line in range(4)] + [shown(6, 9, words=())],
                               items_per_search=3)
-    assert of_user(timelines)[1] == [(5, ("w",), ("i0", "i1", "i2"))]
+    assert of_user(timelines)[1] == [(5, ("w",), ("i0", "i1", "i2", "i3"))]
     assert (counts["searches_cut"], counts["empty_searches"]) == (1, 1)
+
+
+def test_a_search_that_stands_twice_is_one_and_every_row_too_many_is_counted():
+    """With results, and without any: clicked, not clicked, unknown."""
+    rows = [shown(5, 2, "a"), shown(5, 3, "b", False), shown(6, 4)]
+    timelines, counts = build(rows + [{**row, "line": row["line"] + 10} for row in rows])
+    assert of_user(timelines)[1] == [(5, ("w",), ("a",)), (6, ("w",), ())]
+    assert (counts["searches"], counts["repeated_results"], counts["conflicting_clicks"]) == (2, 3, 0)
+
+
+def test_of_equal_clicks_the_first_is_kept():
+    rows = [click(10, 9, "a"), click(10, 2, "a"), click(10, 3, "b"), click(11, 4, "a"), click(10, 5, "a", "other")]
+    clicks, _ = frames(rows)
+    kept = distinct_clicks(clicks, settings_of()).sort("line")
+    assert kept.select("user", "item", "timestamp", "line").rows() == [
+        ("u", "a", 10, 2), ("u", "b", 10, 3), ("u", "a", 11, 4), ("other", "a", 10, 5)]
+    assert distinct_clicks(clicks, settings_of(repeated_clicks="keep")).height == 5
 
 
 def test_users_with_few_clicks_are_left_out():

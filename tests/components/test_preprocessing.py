@@ -67,6 +67,15 @@ def test_ids_of_training_and_of_serving_are_those_computed_apart(transformed, se
         assert of_serving[feature].flat_values.numpy().tolist() == ids, feature
 
 
+def test_items_beyond_those_that_the_model_looks_at_are_not_counted(tmp_path):
+    """They stand in timelines, so that training leaves them out of its negatives."""
+    train = [example(user=["u"], rec_items=["a", "b"], search_words=["red"], search_word_counts=[1, 0, 0],
+                     search_items=["c", "d", "e", "f", "b"], search_item_counts=[3, 0, 2])]
+    settings = {**VOCABULARY, "max_items": None}
+    graph = write_transform_graph(str(tmp_path / "graph"), {**settings, "items_per_search": 2}, train)
+    assert {item.decode() for item in graph.vocabulary_by_name("items")} == {"a", "b", "c", "d", "f"}  # not e
+
+
 def test_tables_hold_every_entry_or_bucket_padding_and_the_unknown_id(transformed):
     settings, graph = transformed
     counted = {"items": 3, "users": 2, "words": 2}

@@ -117,7 +117,29 @@ def test_rows_set_aside_and_repaired_have_their_reasons():
     assert file == "`rec\0inter.csv.gz`" and cells[:3] == ["101,615", "3", "7"]
     assert cells[3].startswith("item_id is empty: 2, first at line 50808: `''`<br>timestamp is not finite: 1, first")
     assert cells[3].endswith("<br>a list in quotes: 7")
-    assert "- 1,319 searches cut to `items_per_search` clicked items\n" in page.render(run_figures())
+    assert "- 1,319 searches with more clicked items than `items_per_search`: " in page.render(run_figures())
+
+
+def test_warnings_about_the_log_stand_above_the_metrics_in_both_forms():
+    figures = run_figures()
+    assert "Warning" not in page.render(figures) + page.render_html(figures)
+    figures["log"]["warnings"] = ["2 users (such as `7.0`): are their ids written alike?", NASTY]
+    text = page.render(figures)
+    warned = text.index("\n\n- **Warning about the log:** 2 users (such as `7.0`): are their ids written alike?\n- "
+                        "**Warn")
+    assert text.index("## What ran") < warned < text.index("\n\n## Ranking of the test split")
+    html = page.render_html(figures)
+    verdict = html[html.index('id="verdict"'):html.index('id="ranking"')]
+    assert "<li>2 users (such as <code>7.0</code>): are their ids written alike?</li>" in verdict
+    assert "<script" not in html and verdict.count("alert(1)") >= 1
+
+
+def test_figures_of_a_run_that_is_older_than_its_page_are_shown():
+    """Rules and warnings that the run did not know yet."""
+    figures = run_figures()
+    del figures["log"]["warnings"], figures["log"]["rules"]["repeated_clicks"]
+    for text in (page.render(figures), page.render_html(figures)):
+        assert "1,319 searches with more clicked items" in text and "Warning" not in text
 
 
 def test_without_reasoning_steps_there_are_no_states_and_the_page_says_why():

@@ -37,7 +37,9 @@ def test_trivago_split_by_time(tmp_path):
     figures = _run(tmp_path, "trivago_sr", **TRIVAGO)
     log, splits = figures["log"]["log"], figures["log"]["splits"]
     assert (log["users"], log["users_with_clicks"], log["users_with_searches"]) == (6593, 4255, 2725)
-    assert (log["clicks"], log["searches"]) == (9149, 3786)
+    # 79 of the 9,149 rows have the user, the item and the second of another one.
+    assert (log["clicks"], figures["log"]["rules"]["repeated_clicks"], log["searches"]) == (9070, 79, 3786)
+    assert figures["log"]["warnings"] == []
     assert (log["items"], log["items_found"], log["items_in_both"]) == (7529, 6873, 828)
     assert min(splits["eval_requests"], splits["test_requests"]) > 100
     assert {gate["gate"]: gate["reasons"] for gate in figures["gates"]} == dict.fromkeys(GATES, [])
@@ -47,6 +49,7 @@ def test_amazon_beauty_leave_one_out(tmp_path):
     figures = _run(tmp_path, "amazon_beauty_sr", **BEAUTY)
     log, splits = figures["log"]["log"], figures["log"]["splits"]
     assert (log["users"], log["clicks"], log["searches"], log["items"]) == (22363, 198502, 198502, 12101)
+    assert figures["log"]["warnings"] == []
     # Every user has five clicks or more: one to test, one to evaluate, and of the rest all but the first to train on.
     assert splits["eval_requests"] == splits["test_requests"] == 22363
     assert splits["train_targets"] == 198502 - 3 * 22363
