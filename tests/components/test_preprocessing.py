@@ -57,7 +57,7 @@ def servable(transformed):
 
 def test_ids_of_training_and_of_serving_are_those_computed_apart(transformed, servable):
     settings, graph = transformed
-    raw = _parse(tf.constant([example(**REQUEST)]), contract.REQUEST_FEATURES)
+    raw = _parse(tf.constant([example(**REQUEST)]), contract.REQUEST_FEATURES)[0]
     of_training = graph.transform_raw_features(raw, drop_unused_features=True)
     of_serving = servable._ids(raw)
     for feature, name in ((contract.USER, "users"), (contract.REC_ITEMS, "items"), (contract.SEARCH_ITEMS, "items"),
@@ -89,7 +89,7 @@ def test_a_saved_graph_gives_the_same_ids(transformed, servable, tmp_path):
     module = tf.Module()
     module.resources = servable.transform_resources
     module.ids = tf.function(
-        lambda examples: servable._transform.apply_transform_model(_parse(examples, contract.REQUEST_FEATURES)),
+        lambda examples: servable._transform.apply_transform_model(_parse(examples, contract.REQUEST_FEATURES)[0]),
         input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     tf.saved_model.save(module, str(tmp_path))
     ids = tf.saved_model.load(str(tmp_path)).ids(tf.constant([example(**REQUEST)]))
