@@ -13,10 +13,12 @@ def require_usable(report: dict[str, Any]) -> None:
     """Check a report.
 
     Raises:
-        LogError: for a file that breaks off, too many rows set aside, too few items for the negatives, or a split
+        LogError: for a file that breaks off, times that cannot be compared, too many rows set aside, too few items for the negatives, or a split
             that came out empty.
     """
     settings, splits = report["settings"], report["splits"]
+    if report["times"]["error"]:
+        raise LogError(report["times"]["error"])
     for file in report["files"]:
         _require_readable(file, settings["max_bad_share"])
     if splits["without_candidates"] and settings["candidates_file"]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import datetime, timezone
 from typing import Any
 
 import apache_beam as beam
@@ -63,7 +64,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             fileio.makedirs(directory)
         cache = ReadCache(settings.read_cache, exec_properties["code_hash"])
         with self._make_beam_pipeline() as pipeline:
-            report = flow.build(pipeline, find_logs(settings), settings, output, cache)
+            # Once for all workers; a log that was read before the turn of a year is read again after it.
+            last_year = datetime.now(timezone.utc).year + 1
+            report = flow.build(pipeline, find_logs(settings), settings, output, cache, last_year)
             _ = report | "WriteReport" >> beam.io.WriteToText(report_path, num_shards=1, shard_name_template="")
         fileio.rmtree(output.partial_uri)
         report = json.loads(io_utils.read_string_file(report_path))

@@ -45,7 +45,7 @@ class NumberedFile(NamedTuple):
 
 def build(
     pipeline: beam.Pipeline, spans: list[tuple[str, list[LogFile]]], settings: LogSettings, output: ShardFiles,
-    cache: ReadCache,
+    cache: ReadCache, last_year: int,
 ) -> PCollection:
     """Lay out the steps: read, gather each user's events, split, write Examples, count.
 
@@ -55,6 +55,7 @@ def build(
         settings: of the run.
         output: where shards write.
         cache: of the events of spans.
+        last_year: in which a time may lie.
 
     Returns:
         The report, as one JSON text.
@@ -64,7 +65,7 @@ def build(
     shards = number_of_shards([file.file for file in files], settings.shard_bytes)
     read = (pipeline | "Files" >> beam.Create(files)
             | "OnePerWorker" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(_ReadFile(settings, shards, cache)).with_outputs(_ITEMS, _FILES, main=_ROWS))
+            | "Read" >> beam.ParDo(_ReadFile(settings, shards, cache, last_year)).with_outputs(_ITEMS, _FILES, main=_ROWS))
     items = (read[_ITEMS] | "ByItem" >> beam.GroupByKey()
              | "CountItems" >> beam.ParDo(_CountItems(settings)).with_outputs(_COUNTS, main=_ITEMS))
     pool = items[_ITEMS] | "Pool" >> beam.CombineGlobally(_Sample(settings))
@@ -84,13 +85,13 @@ def build(
 
 
 class _ReadFile(beam.DoFn):
-    def __init__(self, settings: LogSettings, shards: int, cache: ReadCache) -> None:
-        self._settings, self._shards, self._cache = settings, shards, cache
+    def __init__(self, settings: LogSettings, shards: int, cache: ReadCache, last_year: int) -> None:
+        self._settings, self._shards, self._cache, self._last_year = settings, shards, cache, last_year
 
     def process(self, element: NumberedFile) -> Iterator[Any]:
         number, span, file = element
         report = FileReport(file.table, f"{span}/{file.name}" if span else file.name,
-                            max_samples=self._settings.max_samples)
+                            last_year=self._last_year, max_samples=self._settings.max_samples)
         read = self._cache.read if span and self._cache.directory else READERS[self._settings.source].read
         for clicks, shown in read(file, self._settings, report):
             for kind, events in ((_CLICKS, clicks), (_SHOWN, shown)):

@@ -8,6 +8,7 @@ from typing import Any
 from components.example_gen.file_report import FileReport
 from components.example_gen.settings import LogSettings
 from components.example_gen.splits import Cuts
+from components.example_gen.times import judge_times
 
 FILE_NAME = "log_report.json"
 _LOG = ("users", "users_with_clicks", "users_with_searches", "searches", "searches_with_click",
@@ -43,7 +44,8 @@ def make_report(
         cuts: of a split in time.
 
     Returns:
-        Plain values for JSON, under `settings`, `files`, `log`, `rules`, `splits`, `negatives` and `cuts`.
+        Plain values for JSON, under `settings`, `files`, `log`, `rules`, `splits`, `negatives`, `cuts` and
+        `times`, see `judge_times`.
     """
     users, items = Counter(users), Counter(items)
     files = sorted(files, key=lambda file: (file.file, file.table))
@@ -63,6 +65,7 @@ def make_report(
                       "avoid": settings.negatives_avoid, "existing": settings.negatives_existing,
                       "candidates_file": settings.candidates_file, "seed": settings.seed},
         "cuts": cuts._asdict() if cuts else None,
+        "times": judge_times(files, settings.split),
     }
 
 
@@ -82,6 +85,7 @@ def format_counts(report: dict[str, Any]) -> str:
     if before := sum(file["read_before"] for file in report["files"]):
         lines.append(f"{before} of {len(report['files'])} files as an earlier run read them")
     lines += [_rows(file) for file in report["files"] if file["bad_rows"] or file["repaired"]]
+    lines += report["times"]["notes"]
     if applied := [f"{count:,} {RULES[name]}" for name, count in report["rules"].items() if count]:
         lines.append("; ".join(applied))
     return "\n".join(lines)

@@ -11,7 +11,8 @@ def _report(split="leave_one_out", **splits):
         "settings": {"split": split, "num_negatives": 99, "max_bad_share": 0.01, "candidates_file": ""},
         "files": [], "log": {"items": 40, "clicks": 12, "users_with_clicks": 3},
         "splits": {"train_targets": 5, "eval_requests": 4, "test_requests": 4, "without_history": 2,
-                   "without_candidates": 0, **splits}}
+                   "without_candidates": 0, **splits},
+        "times": {"error": None, "notes": []}}
 
 
 @pytest.mark.parametrize(("report", "message"), [
