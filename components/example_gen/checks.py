@@ -13,8 +13,8 @@ def require_usable(report: dict[str, Any]) -> None:
     """Check a report.
 
     Raises:
-        LogError: for a file that breaks off, times that cannot be compared, too many rows set aside, too few items for the negatives, or a split
-            that came out empty.
+        LogError: for a file that breaks off, times that cannot be compared, too many rows set aside, too few items for
+            the negatives, or a split that came out empty.
     """
     settings, splits = report["settings"], report["splits"]
     if report["times"]["error"]:

@@ -66,7 +66,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         with self._make_beam_pipeline() as pipeline:
             # Once for all workers; a log that was read before the turn of a year is read again after it.
             last_year = datetime.now(timezone.utc).year + 1
-            report = flow.build(pipeline, find_logs(settings), settings, output, cache, last_year)
+            report = flow.build(pipeline, find_logs(settings), settings, output, cache, last_year=last_year)
             _ = report | "WriteReport" >> beam.io.WriteToText(report_path, num_shards=1, shard_name_template="")
         fileio.rmtree(output.partial_uri)
         report = json.loads(io_utils.read_string_file(report_path))

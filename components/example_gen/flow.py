@@ -45,7 +45,7 @@ class NumberedFile(NamedTuple):
 
 def build(
     pipeline: beam.Pipeline, spans: list[tuple[str, list[LogFile]]], settings: LogSettings, output: ShardFiles,
-    cache: ReadCache, last_year: int,
+    cache: ReadCache, *, last_year: int,
 ) -> PCollection:
     """Lay out the steps: read, gather each user's events, split, write Examples, count.
 
@@ -65,7 +65,8 @@ def build(
     shards = number_of_shards([file.file for file in files], settings.shard_bytes)
     read = (pipeline | "Files" >> beam.Create(files)
             | "OnePerWorker" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(_ReadFile(settings, shards, cache, last_year)).with_outputs(_ITEMS, _FILES, main=_ROWS))
+            | "Read" >> beam.ParDo(_ReadFile(settings, shards, cache, last_year)).with_outputs(
+                _ITEMS, _FILES, main=_ROWS))
     items = (read[_ITEMS] | "ByItem" >> beam.GroupByKey()
              | "CountItems" >> beam.ParDo(_CountItems(settings)).with_outputs(_COUNTS, main=_ITEMS))
     pool = items[_ITEMS] | "Pool" >> beam.CombineGlobally(_Sample(settings))

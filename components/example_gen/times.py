@@ -4,6 +4,7 @@ Either all times of a log are dates, from 1990 to the year after the run, or all
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -31,11 +32,12 @@ TIME_TEXT = (
     r"(?P<year>[1-9][0-9]{3})-(?P<month>0?[1-9]|1[0-2])-(?P<day>0?[1-9]|[12][0-9]|3[01])"
     r"(?:(?:[Tt]| +)(?P<hour>[01]?[0-9]|2[0-3])"
     r"(?::(?P<minute>[0-5][0-9])(?::(?P<second>[0-5][0-9])(?:[.,](?P<fraction>[0-9]+))?)?)?"
-    r"(?: *(?P<offset>[Zz]|UTC|(?P<sign>[+-])(?P<offset_hour>[01][0-9]|2[0-3])(?::?(?P<offset_minute>[0-5][0-9]))?))?)?")
+    r"(?: *(?P<offset>[Zz]|UTC|"
+    r"(?P<sign>[+-])(?P<offset_hour>[01][0-9]|2[0-3])(?::?(?P<offset_minute>[0-5][0-9]))?))?)?")
 """The texts that are times, in a pattern that `re` and polars read alike."""
 
 HALF_MICROSECOND = 5e-4
-"""In milliseconds: added before the rest is cut off, so that 1684742000.123 seconds, a float a little below, keep it."""
+"""In milliseconds: added before the rest is cut off, for 1684742000.123 seconds are a float a little below."""
 
 OUTSIDE = "outside"
 """Counted in place of a unit: dates before 1990 or after the last year, and ordinal numbers among dates."""
@@ -124,22 +126,20 @@ def _unfit_split(files: Sequence[FileReport], split: str) -> str | None:
 
 
 def _notes(files: Sequence[FileReport]) -> list[str]:
-    units: dict[tuple[str, str], dict[str, int]] = {}
+    rows: dict[str, Counter[str]] = {}
     for file in files:
-        of_column = units.setdefault((file.table, file.time_column), {})
-        for unit, entry in file.times.items():
-            if unit not in BAD:
-                of_column[unit] = of_column.get(unit, 0) + entry["rows"]
+        rows.setdefault(f"{file.table}: {file.time_column}", Counter()).update(
+            {unit: entry["rows"] for unit, entry in file.times.items() if unit not in BAD})
+    units = {column: sorted(found) for column, found in rows.items() if found}
     notes = []
-    if ordinal := _first(files, [ORDINAL]):
-        notes.append(f"The times are ordinal numbers, no dates ({ordinal}): they say what came first, not when.")
-    for (table, column), found in units.items():
+    if ordinal := [column for column, found in units.items() if ORDINAL in found]:
+        notes.append(f"Times are ordinal numbers, no dates ({'; '.join(ordinal)}): they say what came first, not when.")
+    for column, found in units.items():
         if len(found) > 1:
-            rows = ", ".join(f"{count:,} rows in {unit}" for unit, count in found.items())
-            notes.append(f"{table}: {column} mixes units ({rows}); each row was read in its own.")
-    if len({frozenset(found) for found in units.values() if found}) > 1:
-        columns = "; ".join(f"{table}: {column} in {' and '.join(found)}"
-                            for (table, column), found in units.items() if found)
+            mix = ", ".join(f"{rows[column][unit]:,} rows in {unit}" for unit in found)
+            notes.append(f"{column} mixes units ({mix}); each row was read in its own.")
+    if len(set(map(tuple, units.values()))) > 1:
+        columns = "; ".join(f"{column} in {' and '.join(found)}" for column, found in units.items())
         notes.append(f"Times are in different units, all read as unix milliseconds ({columns}).")
     return notes
 

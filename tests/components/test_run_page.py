@@ -119,7 +119,7 @@ def test_rows_set_aside_and_repaired_have_their_reasons():
     assert cells[3].endswith("<br>a list in quotes: 7")
     text = page.render(run_figures())
     assert "- 1,319 searches cut to `items_per_search` clicked items\n" in text
-    assert "- The times are ordinal numbers, no dates (" in text
+    assert "- Times are ordinal numbers, no dates (" in text
 
 
 def test_without_reasoning_steps_there_are_no_states_and_the_page_says_why():
