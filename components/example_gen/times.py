@@ -37,7 +37,7 @@ TIME_TEXT = (
 """The texts that are times, in a pattern that `re` and polars read alike."""
 
 HALF_MICROSECOND = 5e-4
-"""In milliseconds: added before the rest is cut off, for 1684742000.123 seconds are a float a little below."""
+"""In milliseconds: added before the rest is cut off, for a number of nanoseconds may be a float a little below."""
 
 OUTSIDE = "outside"
 """Counted in place of a unit: dates before 1990 or after the last year, and ordinal numbers among dates."""

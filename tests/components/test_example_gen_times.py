@@ -75,8 +75,8 @@ def _one(fields, text):
     ("2024-05-01T06:30:00.0009999", T, AS_UTC),
     (f"{T}", T, "ms"), (f"{T}.9", T, "ms"), ("1.7145450000e+12", T, "ms"),
     (f"{T // 1000}", T, "s"),
-    # Floats lie beside these numbers, below them: half a microsecond makes up for it.
     (f"{T // 1000}.123", T + 123, "s"), (f"{T // 1000}.001", T + 1, "s"), (f"{T}123", T, "us"), (f"{T}000999", T, "ns"),
+    # As a float it is a little less than a whole millisecond.
     (f"{T + 1}000000", T + 1, "ns"), (f"{T + 7}000", T + 7, "us"),
     ("0", 0, "ordinal numbers"), ("5.0", 5, "ordinal numbers"), ("631151999", 631151999, "ordinal numbers"),
     ("631152000", 631152000000, "s"), ("0.5", 500, "s"),
