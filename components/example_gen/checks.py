@@ -19,10 +19,12 @@ def require_usable(report: dict[str, Any]) -> None:
     """Check a report.
 
     Raises:
-        LogError: for a file that breaks off, too many rows set aside, no click, requests without candidates, or a split
-            that came out empty.
+        LogError: for a file that breaks off, times that cannot be compared, too many rows set aside, no click, requests
+            without candidates, or a split that came out empty.
     """
     settings, splits = report["settings"], report["splits"]
+    if report["times"]["error"]:
+        raise LogError(report["times"]["error"])
     for file in report["files"]:
         _require_readable(file, settings["max_bad_share"])
     _require_clicks(report)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import datetime, timezone
 from typing import Any
 
 import apache_beam as beam
@@ -64,7 +65,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         cache = ReadCache(settings.read_cache, exec_properties["code_hash"])
         found = find_logs(settings)
         with self._make_beam_pipeline() as pipeline:
-            report = flow.build(pipeline, found, settings, output, cache, find_beside(settings, found))
+            # Once for all workers; a log that was read before the turn of a year is read again after it.
+            last_year = datetime.now(timezone.utc).year + 1
+            report = flow.build(pipeline, found, settings, output, cache, beside=find_beside(settings, found),
+                                last_year=last_year)
             # Not `WriteToText`, which takes the path for a pattern when it moves the file into place.
             _ = report | "WriteReport" >> beam.Map(lambda text: io_utils.write_string_file(report_path, text))
         fileio.rmtree(output.partial_uri)

@@ -49,7 +49,7 @@ class NumberedFile(NamedTuple):
 
 def build(
     pipeline: beam.Pipeline, spans: list[tuple[str, list[LogFile]]], settings: LogSettings, output: ShardFiles,
-    cache: ReadCache, beside: Beside,
+    cache: ReadCache, *, beside: Beside, last_year: int,
 ) -> PCollection:
     """Lay out the steps: read, gather each user's events, split, write Examples, count.
 
@@ -60,6 +60,7 @@ def build(
         output: where shards write.
         cache: of the events of spans.
         beside: what `find_beside` found, for the report.
+        last_year: in which a time may lie.
 
     Returns:
         The report, as one JSON text.
@@ -69,7 +70,7 @@ def build(
     shards = number_of_shards([file.file for file in files], settings.shard_bytes)
     read = (pipeline | "Files" >> beam.Create(files)
             | "OnePerWorker" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(_ReadFile(settings, shards, cache)).with_outputs(_FILES, main=_ROWS))
+            | "Read" >> beam.ParDo(_ReadFile(settings, shards, cache, last_year)).with_outputs(_FILES, main=_ROWS))
     rows = [read[_ROWS]]
     if settings.candidates_file:
         rows.append(pipeline | "CandidateFiles" >> beam.Create(_candidate_files(settings.candidates_file))
@@ -85,17 +86,17 @@ def build(
     total = (tallies | "CountUsers" >> beam.CombineGlobally(add),
              items[_COUNTS] | "CountAllItems" >> beam.CombineGlobally(_add))
     return (pipeline | "One" >> beam.Create([settings])
-            | "Report" >> beam.Map(_report, AsList(read[_FILES]), *map(AsSingleton, total), cuts, beside))
+            | "Report" >> beam.Map(_report, AsList(read[_FILES]), *map(AsSingleton, total), cuts, beside=beside))
 
 
 class _ReadFile(beam.DoFn):
-    def __init__(self, settings: LogSettings, shards: int, cache: ReadCache) -> None:
-        self._settings, self._shards, self._cache = settings, shards, cache
+    def __init__(self, settings: LogSettings, shards: int, cache: ReadCache, last_year: int) -> None:
+        self._settings, self._shards, self._cache, self._last_year = settings, shards, cache, last_year
 
     def process(self, element: NumberedFile) -> Iterator[Any]:
         number, span, file = element
         report = FileReport(file.table, f"{span}/{file.name}" if span else file.name,
-                            max_samples=self._settings.max_samples)
+                            last_year=self._last_year, max_samples=self._settings.max_samples)
         read = self._cache.read if span and self._cache.directory else READERS[self._settings.source].read
         for clicks, shown in read(file, self._settings, report):
             for kind, events in ((_CLICKS, clicks), (_SHOWN, shown)):
@@ -202,5 +203,5 @@ def _add(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     return sum(map(Counter, counts), Counter())
 
 
-def _report(settings: LogSettings, *parts: Any) -> str:
-    return json.dumps(make_report(settings, *parts), indent=1, ensure_ascii=False)
+def _report(settings: LogSettings, *parts: Any, beside: Beside) -> str:
+    return json.dumps(make_report(settings, *parts, beside=beside), indent=1, ensure_ascii=False)

@@ -11,6 +11,7 @@ from components.example_gen.log_file import Beside
 from components.example_gen.settings import LogSettings
 from components.example_gen.splits import Cuts
 from components.example_gen.tally import Tally
+from components.example_gen.times import judge_times
 from components.example_gen.two_tables import find_warnings, name_users
 
 FILE_NAME = "log_report.json"
@@ -41,7 +42,7 @@ RULES = {
 
 def make_report(
     settings: LogSettings, files: Iterable[FileReport], users: Tally, items: dict[str, int], cuts: Cuts | None,
-    beside: Beside,
+    *, beside: Beside,
 ) -> dict[str, Any]:
     """Put a report together.
 
@@ -55,7 +56,7 @@ def make_report(
 
     Returns:
         Plain values for JSON, under `settings`, `files`, `beside`, `log`, `tables`, `rules`, `splits`, `negatives`,
-        `cuts` and `warnings`.
+        `cuts`, `times`, see `judge_times`, and `warnings`.
     """
     counts, items = Counter(users.counts), Counter(items)
     files = sorted(files, key=lambda file: (file.file, file.table))
@@ -81,6 +82,7 @@ def make_report(
                       "avoid": settings.negatives_avoid, "existing": settings.negatives_existing,
                       "candidates_file": settings.candidates_file, "seed": settings.seed},
         "cuts": cuts._asdict() if cuts else None,
+        "times": judge_times(files, settings.split),
     }
     return {**report, "warnings": log_warnings(report)}
 
@@ -107,6 +109,7 @@ def format_counts(report: dict[str, Any]) -> str:
         lines.append(f"{before} of {len(report['files'])} files as an earlier run read them")
     lines += _beside(**report["beside"])
     lines += [_rows(file) for file in report["files"] if file["bad_rows"] or file["repaired"]]
+    lines += report["times"]["notes"]
     if applied := [f"{count:,} {RULES[name]}" for name, count in report["rules"].items() if count]:
         lines.append("; ".join(applied))
     lines += [f"WARNING: {warning}" for warning in report["warnings"]]

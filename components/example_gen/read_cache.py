@@ -25,7 +25,7 @@ _CHUNK = 1 << 20
 
 @dataclasses.dataclass(frozen=True)
 class ReadCache:
-    """A directory with a file for each file of the log, named by its content, its reading rules and the code.
+    """A directory with a file for each file of the log, named by its content, its reading rules, the year and the code.
 
     Attributes:
         directory: local or a URI; "" keeps nothing.
@@ -37,7 +37,7 @@ class ReadCache:
 
     def read(self, file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[Events]:
         """Yield the events of a file, as an earlier run read them or anew, and fill the report."""
-        path = f"{self.directory}/{self.key(file, settings)}"
+        path = f"{self.directory}/{self.key(file, settings, report.last_year)}"
         report.kept_as = path
         if tf.io.gfile.exists(path):
             yield from _stored(path, report)
@@ -56,9 +56,10 @@ class ReadCache:
         else:
             tf.io.gfile.remove(partial)
 
-    def key(self, file: LogFile, settings: LogSettings) -> str:
+    def key(self, file: LogFile, settings: LogSettings, last_year: int) -> str:
         """What names the events of a file."""
-        rules = json.dumps([self.code_hash, file.table, folder_columns(file.path), *(getattr(settings, name) for name in _RULES)], sort_keys=True)
+        rules = json.dumps([self.code_hash, file.table, folder_columns(file.path), last_year,
+                            *(getattr(settings, name) for name in _RULES)], sort_keys=True)
         digest = hashlib.blake2b(rules.encode(), digest_size=16)
         with FileSystems.open(file.path, compression_type=CompressionTypes.UNCOMPRESSED) as content:
             while chunk := content.read(_CHUNK):

@@ -1,6 +1,5 @@
 """Cuts timelines into what is trained on and what is asked."""
 
-import datetime
 import math
 from typing import NamedTuple
 
@@ -9,6 +8,7 @@ import numpy.typing as npt
 
 from components.example_gen.settings import LogSettings
 from components.example_gen.timeline import Ints, Timelines
+from components.example_gen.times import iso_time
 
 TRAIN, EVAL, TEST = "train", "eval", "test"
 SPLITS = (TRAIN, EVAL, TEST)
@@ -70,11 +70,10 @@ def time_cuts(first: int, last: int, settings: LogSettings) -> Cuts:
 
 def _milliseconds(name: str, text: str) -> int:
     try:
-        time = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+        return iso_time(text)[0]
     except ValueError:
         raise ValueError(f"`{name}` should be an ISO 8601 time such as 2023-05-30T00:00:00+08:00. "
                          f"Received: {text!r}.") from None
-    return round((time if time.tzinfo else time.replace(tzinfo=datetime.timezone.utc)).timestamp() * 1000)
 
 
 def split_timelines(timelines: Timelines, cuts: Cuts | None) -> Split:

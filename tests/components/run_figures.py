@@ -92,7 +92,8 @@ def _log():
                        "without_history": 9, "without_candidates": 0, "example_bytes": 1687316},
             "negatives": {"number": 99, "sampling": "uniform", "avoid": "whole_log", "existing": False,
                           "candidates_file": "", "seed": 2025},
-            "cuts": None, "warnings": []}
+            "cuts": None, "warnings": [],
+            "times": {"error": None, "notes": ["Times are ordinal numbers, no dates (" + NASTY + ")"]}}
 
 
 _EVALUATION = _evaluation()

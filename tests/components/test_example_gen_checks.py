@@ -24,7 +24,8 @@ def _report(split="leave_one_out", settings=None, log=None, tables=None, rules=N
         "splits": {"train_clicks": 6, "train_targets": 5, "clicks_after_another": 9,
                    "eval_clicks": 6, "eval_requests": 4, "eval_without_history": 2,
                    "test_clicks": 4, "test_requests": 4, "test_without_history": 0,
-                   "without_candidates": 0, "users_without_candidates": 0, "missing_candidates": 0, **splits}}
+                   "without_candidates": 0, "users_without_candidates": 0, "missing_candidates": 0, **splits},
+        "times": {"error": None, "notes": []}}
 
 
 def _set_aside(count, **values):

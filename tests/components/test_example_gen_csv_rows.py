@@ -101,7 +101,7 @@ def test_clicks(read, text, block_bytes):
     from components.example_gen.readers import fields
 
     text = f"{REC_HEADER}\n{text}"
-    rules = {"user_id": fields.identifier, "item_id": fields.identifier, "timestamp": fields.timestamp,
+    rules = {"user_id": fields.identifier, "item_id": fields.identifier, "timestamp": fields.moment,
              "click": fields.number}
     values, *rest = _row_by_row(text, rules, 4)
     clicks = [(user, item, time, line) for line, user, item, time, click in values if click > 0]
@@ -120,7 +120,7 @@ def test_searches(read, text, block_bytes):
 
     text = f"{SEARCH_HEADER}\n{text}"
     rules = {"user_id": fields.identifier, "item_id": fields.identifier, "search_session_id": fields.identifier,
-             "search_session_timestamp": fields.timestamp, "keyword": fields.words, "click_cnt": fields.number,
+             "search_session_timestamp": fields.moment, "keyword": fields.words, "click_cnt": fields.number,
              "search_source": fields.optional}
     values, *rest = _row_by_row(text, rules, 7)
     batches, report = read("src_inter.csv", text, block_bytes)
@@ -142,6 +142,6 @@ def test_numbers_of_columns_are_those_of_python(text):
     [value] = pl.DataFrame({"x": [text]}).select(columns.number("x").whole).to_series()
     if value is not None:
         assert fields.number(text, "x") == value
-    [time] = pl.DataFrame({"x": [text]}).select(columns.timestamp("x").whole).to_series()
+    [time] = pl.DataFrame({"x": [text]}).select(columns.moment("x").whole).to_series()
     if time is not None:
-        assert fields.timestamp(text, "x") == time
+        assert fields.moment(text, "x") == time

@@ -119,10 +119,11 @@ def test_a_name_in_one_table_alone(tmp_path):
     (T * 1000, T, {"timestamp_ms in us": 1}),
     (T * 1000000, T, {"timestamp_ms in ns": 1}),
     ("2023-05-22T07:53:20Z", T, {"timestamp_ms in ISO 8601": 1}),
-    ("2023-05-22 07:53:20", T, {"timestamp_ms in ISO 8601": 1}),
+    ("2023-05-22 07:53:20", T, {"timestamp_ms in ISO 8601 without an offset, taken as UTC": 1}),
     ("2023-05-22 15:53:20+08:00", T, {"timestamp_ms in ISO 8601": 1}),
-    ("2023-05-22T07:53:20.123", T + 123, {"timestamp_ms in ISO 8601": 1}),
-    ("2023-05-22", T - 28400000, {"timestamp_ms in ISO 8601": 1}),  # 7 h 53 min 20 s earlier
+    ("2023-05-22T07:53:20.123", T + 123, {"timestamp_ms in ISO 8601 without an offset, taken as UTC": 1}),
+    # 7 h 53 min 20 s earlier
+    ("2023-05-22", T - 28400000, {"timestamp_ms in ISO 8601 without an offset, taken as UTC": 1}),
 ])
 @pytest.mark.parametrize("ending", [".csv", ".jsonl"])
 def test_units_of_time(tmp_path, ending, time, milliseconds, repaired):

@@ -110,8 +110,8 @@ def test_quoted_fields_span_lines_and_may_be_long(kuaisar, tmp_path):
 @pytest.mark.parametrize(("row", "reason", "value"), [
     (",2,5,1", "user_id is empty", ""),
     ("1, ,5,1", "item_id is empty", ""),
-    ("1,2,,1", "timestamp is no number", ""),
-    ("1,2,yesterday,1", "timestamp is no number", "yesterday"),
+    ("1,2,,1", "timestamp is neither a number nor an ISO 8601 time", ""),
+    ("1,2,yesterday,1", "timestamp is neither a number nor an ISO 8601 time", "yesterday"),
     ("1,2,-5,1", "timestamp is negative", "-5"),
     ("1,2,nan,1", "timestamp is not finite", "nan"),
     ("1,2,inf,1", "timestamp is not finite", "inf"),
@@ -138,7 +138,7 @@ def test_bad_rec_rows_are_set_aside(kuaisar, tmp_path, row, reason, value):
     ('"[1, 2]"', "[" * 100_000, "keyword is no list of integers or strings"),
     (",1,5,", ",1,,", "search_session_id is empty"),
     (",1,5,", ",,5,", "click_cnt is no number"),
-    (",900,", ",soon,", "search_session_timestamp is no number"),
+    (",900,", ",soon,", "search_session_timestamp is neither a number nor an ISO 8601 time"),
 ])
 def test_bad_search_rows_are_set_aside(kuaisar, tmp_path, old, new, reason):
     events, report = _read_text(kuaisar, tmp_path, SEARCH,
@@ -149,8 +149,9 @@ def test_bad_search_rows_are_set_aside(kuaisar, tmp_path, old, new, reason):
 
 def test_five_samples_of_a_reason_are_kept(kuaisar, tmp_path):
     _, report = _read_text(kuaisar, tmp_path, REC, "user_id,item_id,timestamp,click\n" + "1,2,x,1\n" * 8)
-    assert report.bad == {"timestamp is no number": 8}
-    assert [sample["line"] for sample in report.samples["timestamp is no number"]] == [2, 3, 4, 5, 6]
+    reason = "timestamp is neither a number nor an ISO 8601 time"
+    assert report.bad == {reason: 8}
+    assert [sample["line"] for sample in report.samples[reason]] == [2, 3, 4, 5, 6]
 
 
 def test_malformed_quotes_are_one_bad_row(kuaisar, tmp_path):

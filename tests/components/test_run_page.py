@@ -117,7 +117,9 @@ def test_rows_set_aside_and_repaired_have_their_reasons():
     assert file == "`rec\0inter.csv.gz`" and cells[:3] == ["101,615", "3", "7"]
     assert cells[3].startswith("item_id is empty: 2, first at line 50808: `''`<br>timestamp is not finite: 1, first")
     assert cells[3].endswith("<br>a list in quotes: 7")
-    assert "- 1,319 searches with more clicked items than `items_per_search`: " in page.render(run_figures())
+    text = page.render(run_figures())
+    assert "- 1,319 searches with more clicked items than `items_per_search`: " in text
+    assert "- Times are ordinal numbers, no dates (" in text
 
 
 def test_warnings_about_the_log_stand_above_the_metrics_in_both_forms():

@@ -1,7 +1,10 @@
 """What every reader does with a batch of rows: counts its clicks, cuts its queries, gives it the event form."""
 
+from datetime import datetime, timezone
+
 import polars as pl
 
+from components.example_gen import times
 from components.example_gen.events import CLICKS_SCHEMA, SHOWN_SCHEMA, Events, no_clicks, no_shown
 from components.example_gen.file_report import FileReport
 from components.example_gen.readers.rows import count
@@ -53,16 +56,32 @@ def _add_times(clicks: pl.DataFrame, report: FileReport) -> None:
     report.add_times(first, last)
 
 
-def count_units(rows: pl.DataFrame, column: str, settings: LogSettings, report: FileReport) -> None:
-    """Count the times that were not in milliseconds as repaired.
+def keep_times(rows: pl.DataFrame, column: str, report: FileReport) -> pl.DataFrame:
+    """Set aside the rows whose times do not fit the column, and count those not in milliseconds as repaired.
+
+    The first rows of a file decide whether it holds dates or ordinal numbers.
 
     Args:
-        rows: `line`, `timestamp` and `unit`, see `columns.unit`.
+        rows: `line` and what the rules of `columns.time` give.
         column: of the times, by its name in the file.
-        settings: of the run.
-        report: to count in.
+        report: to count in; its `last_year` is the last in which a date may lie.
     """
-    others = rows.filter(pl.col("unit") != "ms")
-    for (unit,), part in others.group_by("unit", maintain_order=True):
-        count(report.repair, f"{column} in {unit}", part.select("line", pl.col("timestamp").cast(pl.String)),
-              settings.max_samples)
+    unit, timestamp = pl.col("unit"), pl.col("timestamp")
+    is_ordinal = unit == times.ORDINAL
+    if times.ORDINAL in report.times or not report.times and 2 * rows.filter(is_ordinal).height > rows.height:
+        fits, other = is_ordinal, times.STRAY
+    else:
+        end = datetime(report.last_year + 1, 1, 1, tzinfo=timezone.utc).timestamp() * 1000
+        fits, other = ~is_ordinal & timestamp.is_between(times.EARLIEST * 1000, end, closed="left"), times.OUTSIDE
+    rows = rows.with_columns(pl.when(fits | (unit == times.CALENDAR)).then(unit).otherwise(pl.lit(other)))
+    reasons = {times.CALENDAR: f"{column} is a calendar date written as a number",
+               times.OUTSIDE: f"{column} is outside 1990 to {report.last_year}",
+               times.STRAY: f"{column} is no ordinal number"}
+    for name in rows["unit"].unique(maintain_order=True):
+        part = rows.filter(unit == name).select("line", "time", timestamp.cast(pl.String))
+        report.add_unit(column, name, part.height, part["time"][0])
+        if name in reasons:
+            count(report.set_aside, reasons[name], part.select("line", "time"), report.max_samples)
+        elif name not in ("ms", times.ORDINAL):
+            count(report.repair, f"{column} in {name}", part.select("line", "timestamp"), report.max_samples)
+    return rows.filter(~unit.is_in(times.BAD)).drop("time")

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import polars as pl
 import pyarrow as pa
 
+from components.example_gen import times
 from components.example_gen.readers import fields
 from components.example_gen.readers.fields import BadField
 from model.inputs import BLANKS
@@ -45,12 +46,6 @@ def number(column: str) -> Rule:
     return Rule(column, _finite(column), fields.number, pl.Float64)
 
 
-def timestamp(column: str) -> Rule:
-    """Unix milliseconds, printed as an integer or a float."""
-    value = _finite(column)
-    return Rule(column, pl.when(value >= 0).then(value).cast(pl.Int64, strict=False), fields.timestamp, pl.Int64)
-
-
 def flag(column: str) -> Rule:
     """True or false, or a number that is above 0 or not."""
     text, value = _stripped(column).str.to_lowercase(), _finite(column)
@@ -58,26 +53,19 @@ def flag(column: str) -> Rule:
     return Rule(column, whole, fields.flag, pl.Boolean)
 
 
+def time(column: str) -> dict[str, Rule]:
+    """The rules of a column of times: `timestamp`, its `unit`, and the text as it stands in `time`."""
+    return {"timestamp": moment(column), "unit": unit(column), "time": optional(column)}
+
+
 def moment(column: str) -> Rule:
-    """A time in seconds, milliseconds, microseconds or nanoseconds, or as ISO 8601 text: unix milliseconds."""
-    number = _finite(column)
-    scaled: Any = pl.when(number < 0).then(None)
-    for limit, factor in fields.UNITS.values():
-        scaled = scaled.when(number <= limit).then(number * factor)
-    text = _stripped(column).str.replace(" ", "T", literal=True)
-    text = pl.when(text.str.contains(r"T.*(?:Z|[+-][0-9:]{5,6})$")).then(text).otherwise(text + "Z")
-    parsed = text.str.to_datetime("%+", time_unit="ms", time_zone="UTC", strict=False).dt.epoch("ms")
-    whole = pl.when(number.is_null()).then(parsed).otherwise(scaled.cast(pl.Int64, strict=False))
-    return Rule(column, pl.when(whole >= 0).then(whole), fields.moment, pl.Int64)
+    """A time: unix milliseconds, see `fields.moment`."""
+    return Rule(column, pl.col(column).map_batches(_moments, return_dtype=pl.Int64), fields.moment, pl.Int64)
 
 
 def unit(column: str) -> Rule:
-    """The unit of a time that `moment` reads: a key of `fields.UNITS` or "ISO 8601"."""
-    number = _finite(column)
-    whole: Any = pl.when(number.is_null()).then(pl.lit(fields.ISO))
-    for name, (limit, _) in fields.UNITS.items():
-        whole = whole.when(number <= limit).then(pl.lit(name))
-    return Rule(column, whole, fields.unit, pl.String)
+    """The unit of a time, see `fields.unit`."""
+    return Rule(column, pl.col(column).map_batches(_units, return_dtype=pl.String), fields.unit, pl.String)
 
 
 def words(column: str, one: Callable[[str, str], Sequence[str]] = fields.words) -> Rule:
@@ -134,3 +122,59 @@ def _stripped(column: str) -> pl.Expr:
 def _finite(column: str) -> pl.Expr:
     value = pl.col(column).cast(pl.Float64, strict=False)
     return pl.when(value.is_finite()).then(value)
+
+
+def _moments(text: pl.Series) -> pl.Series:
+    numbers, value = _time_numbers(text), pl.col("number")
+    whole: Any = pl.when(_is_calendar(value) | _is_ordinal(value)).then(value)
+    for limit, factor in times.UNITS.values():
+        whole = whole.when(value <= limit).then((value * factor + times.HALF_MICROSECOND).floor())
+    moments = numbers.select(whole.cast(pl.Int64)).to_series()
+    return moments.fill_null(_iso_times(text)["moment"]) if moments.has_nulls() else moments
+
+
+def _units(text: pl.Series) -> pl.Series:
+    numbers, value = _time_numbers(text), pl.col("number")
+    whole: Any = (pl.when(_is_calendar(value)).then(pl.lit(times.CALENDAR))
+                  .when(_is_ordinal(value)).then(pl.lit(times.ORDINAL)))
+    for name, (limit, _) in times.UNITS.items():
+        whole = whole.when(value <= limit).then(pl.lit(name))
+    units = numbers.select(whole).to_series()
+    return units.fill_null(_iso_times(text)["unit"]) if units.has_nulls() else units
+
+
+def _time_numbers(text: pl.Series) -> pl.DataFrame:
+    """Column `number`; null where the text is none, or none that can be a time."""
+    value = _finite("number")
+    return text.to_frame("number").select(
+        pl.when((value >= 0) & (value < times.UNITS["ns"][0])).then(value).alias("number"))
+
+
+def _is_ordinal(number: pl.Expr) -> pl.Expr:
+    return (number < times.EARLIEST) & (number == number.floor())
+
+
+def _is_calendar(number: pl.Expr) -> pl.Expr:
+    return pl.any_horizontal(_is_date((number / part).floor()) for part in times.CALENDAR_PARTS)
+
+
+def _is_date(digits: pl.Expr) -> pl.Expr:
+    return (digits.is_between(19000101, 20991231) & (digits // 100 % 100).is_between(1, 12)
+            & (digits % 100).is_between(1, 31))
+
+
+def _iso_times(text: pl.Series) -> pl.DataFrame:
+    """Columns `moment` and `unit` of texts; null where `times.iso_time` raises."""
+    parts = text.str.strip_chars(fields.BLANKS).str.extract_groups(f"^{times.TIME_TEXT}$").struct.unnest()
+
+    def number(name: str) -> pl.Expr:
+        return pl.col(name).cast(pl.Int64).fill_null(0)
+
+    day = pl.col("year") + pl.col("month").str.zfill(2) + pl.col("day").str.zfill(2)
+    days = day.str.to_date("%Y%m%d", strict=False).cast(pl.Int32).cast(pl.Int64)
+    ahead = number("offset_hour") * 60 + number("offset_minute")
+    minutes = (days * 24 + number("hour")) * 60 + number("minute") - pl.when(sign="-").then(-ahead).otherwise(ahead)
+    thousandths = pl.col("fraction").fill_null("").str.head(3).str.pad_end(3, "0").cast(pl.Int64)
+    unit = pl.when(pl.col("offset").is_null()).then(pl.lit(times.ISO_AS_UTC)).otherwise(pl.lit(times.ISO))
+    return parts.select(moment=(minutes * 60 + number("second")) * 1000 + thousandths,
+                        unit=pl.when(days.is_not_null()).then(unit))

@@ -14,7 +14,7 @@ from components.example_gen.events import Events
 from components.example_gen.file_report import FileReport
 from components.example_gen.log_file import LogFile
 from components.example_gen.readers import columns, query_text, tables
-from components.example_gen.readers.batches import click_events, count_units, cut_queries, search_events
+from components.example_gen.readers.batches import click_events, cut_queries, keep_times, search_events
 from components.example_gen.readers.csv_rows import LINE
 from components.example_gen.readers.rows import read_file
 from components.example_gen.settings import LogSettings
@@ -84,17 +84,16 @@ def read(file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[E
 
 def _read_clicks(file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[Events]:
     user, item, time, clicked = _theirs(settings, REC, _REC_COLUMNS)
-    rules = {"user": columns.identifier(user), "item": columns.identifier(item), "timestamp": columns.moment(time),
-             "unit": columns.unit(time), "clicked": columns.flag(clicked)}
+    rules = {"user": columns.identifier(user), "item": columns.identifier(item), **columns.time(time),
+             "clicked": columns.flag(clicked)}
     for rows in read_file(file.path, rules, report):
-        count_units(rows, time, settings, report)
-        yield click_events(rows, report)
+        yield click_events(keep_times(rows, time, report), report)
 
 
 def _read_searches(file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[Events]:
     header, _ = tables.read_header(file.path)
     user, time, query = _theirs(settings, SEARCH, _SEARCH_COLUMNS)
-    rules = {"user": columns.identifier(user), "timestamp": columns.moment(time), "unit": columns.unit(time),
+    rules = {"user": columns.identifier(user), **columns.time(time),
              "words": columns.words(query, query_text.cutter(settings, "list or split"))}
     lists = _has_lists(header, settings)
     if lists:
@@ -108,8 +107,7 @@ def _read_searches(file: LogFile, settings: LogSettings, report: FileReport) -> 
     absent = [pl.lit("").alias(name) for name in _OPTIONAL.values() if name not in rules]
     place = 1
     for rows in read_file(file.path, rules, report):
-        count_units(rows, time, settings, report)
-        shown = cut_queries(rows, settings, report).with_columns(absent)
+        shown = cut_queries(keep_times(rows, time, report), settings, report).with_columns(absent)
         if lists:
             shown = _unfold(shown, place)
             place += shown.height

@@ -5,9 +5,9 @@ import functools
 import json
 import math
 import re
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from components.example_gen import times
 from model.inputs import BLANKS
 
 LARGE_FLOAT = (r"^[+-]?(?:\d+\.\d*[eE]\+?\d+|\d+[eE]\+\d+|\d{16,}\.0*)$"
@@ -17,13 +17,6 @@ LARGE_FLOAT = (r"^[+-]?(?:\d+\.\d*[eE]\+?\d+|\d+[eE]\+\d+|\d{16,}\.0*)$"
 """
 EXACT_BITS = 53
 """Whole numbers from 2^53 on share their 64-bit float with others."""
-
-UNITS = {"s": (1e11, 1e3), "ms": (1e14, 1.0), "us": (1e17, 1e-3), "ns": (1e20, 1e-6)}
-"""Unit of a time to the largest number in it, and the milliseconds that it has; 1e11 seconds is the year 5138."""
-
-ISO = "ISO 8601"
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-
 
 class BadField(ValueError):
     """A field that cannot be read: why, and what stood there."""
@@ -63,16 +56,6 @@ def optional(text: str, column: str) -> str:
     return text
 
 
-def timestamp(text: str, column: str) -> int:
-    """Return unix milliseconds, from an integer or a float such as "1.684742e+12"; parts of one are cut off."""
-    value = number(text, column)
-    if value < 0:
-        raise BadField(f"{column} is negative", text)
-    if value >= 1 << 63:
-        raise BadField(f"{column} is out of range", text)
-    return int(value)
-
-
 def number(text: str, column: str) -> float:
     """Return a finite number."""
     try:
@@ -91,37 +74,38 @@ def flag(text: str, column: str) -> bool:
 
 
 def moment(text: str, column: str) -> int:
-    """Return unix milliseconds, from a number in the unit that its magnitude tells, or from ISO 8601 text.
+    """Return unix milliseconds, from a number in the unit that its magnitude tells, or from text; the rest is cut off.
 
-    Text without an offset is in UTC.
+    Ordinal numbers and calendar dates written as numbers stay what they are, see `unit`.
     """
     name = unit(text, column)
-    if name == ISO:
-        value = (_parsed_iso(text) - _EPOCH) // timedelta(milliseconds=1)
-    else:
-        value = math.floor(number(text, column) * UNITS[name][1])
-    if value < 0:
-        raise BadField(f"{column} is negative", text)
-    return value
+    if name in (times.ISO, times.ISO_AS_UTC):
+        return times.iso_time(text)[0]
+    if name in (times.ORDINAL, times.CALENDAR):
+        return int(float(text))
+    return math.floor(float(text) * times.UNITS[name][1] + times.HALF_MICROSECOND)
 
 
 def unit(text: str, column: str) -> str:
-    """Return the unit of a time: a key of `UNITS` or `ISO`."""
+    """Return the unit of a time: a key of `UNITS`, `ORDINAL`, `CALENDAR`, `ISO` or `ISO_AS_UTC` of `times`."""
     try:
         value = float(text)
     except ValueError:
-        pass
-    else:
-        number(text, column)
-        for name, (limit, _) in UNITS.items():
-            if value <= limit:
-                return name
+        try:
+            return times.ISO if times.iso_time(text)[1] else times.ISO_AS_UTC
+        except ValueError:
+            raise BadField(f"{column} is neither a number nor an ISO 8601 time", text) from None
+    if not math.isfinite(value):
+        raise BadField(f"{column} is not finite", text)
+    if value < 0:
+        raise BadField(f"{column} is negative", text)
+    if value >= times.UNITS["ns"][0]:
         raise BadField(f"{column} is out of range", text)
-    try:
-        _parsed_iso(text)
-    except ValueError:
-        raise BadField(f"{column} is neither a number nor an ISO 8601 time", text) from None
-    return ISO
+    if any(times.is_date(math.floor(value / part)) for part in times.CALENDAR_PARTS):
+        return times.CALENDAR
+    if value < times.EARLIEST and value.is_integer():
+        return times.ORDINAL
+    return next(name for name, (limit, _) in times.UNITS.items() if value <= limit)
 
 
 @functools.lru_cache(maxsize=1 << 16)  # the rows of a session repeat its query, and so do searches
@@ -161,8 +145,3 @@ def _parsed(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         return ast.literal_eval(text.strip())
-
-
-def _parsed_iso(text: str) -> datetime:
-    time = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text.strip()))
-    return time if time.tzinfo else time.replace(tzinfo=timezone.utc)

@@ -14,7 +14,7 @@ from components.example_gen.events import Events
 from components.example_gen.file_report import FileReport
 from components.example_gen.log_file import LogFile
 from components.example_gen.readers import columns, csv_rows, files, query_text, tables
-from components.example_gen.readers.batches import click_events, cut_queries, search_events
+from components.example_gen.readers.batches import click_events, cut_queries, keep_times, search_events
 from components.example_gen.readers.rows import read_file
 from components.example_gen.settings import LogSettings
 
@@ -35,6 +35,8 @@ WANTED: Final = f"{REC} and {SEARCH}, plain or .gz"
 KINDS: Final = {f"{table} and no {table}{files.GZIP}": (table,) for table in (REC, SEARCH)}
 """What must be there, for an error, and its tables."""
 _SOURCE: Final = "search_source"
+_REC_TIME: Final = "timestamp"
+_SEARCH_TIME: Final = "search_session_timestamp"
 
 
 def is_log(directory: str) -> bool:
@@ -80,22 +82,24 @@ def read(file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[E
 
 def _read_clicks(file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[Events]:
     rules = {"user": columns.identifier("user_id"), "item": columns.identifier("item_id"),
-             "timestamp": columns.timestamp("timestamp")}
+             **columns.time(_REC_TIME)}
     clicks = {f"click {name}": columns.number(name) for name in dict.fromkeys(settings.click_columns)}
     for rows in read_file(file.path, {**rules, **clicks}, report):
-        yield click_events(rows.with_columns(clicked=pl.any_horizontal(pl.col(*clicks) > 0)), report)
+        kept = keep_times(rows, _REC_TIME, report)
+        yield click_events(kept.with_columns(clicked=pl.any_horizontal(pl.col(*clicks) > 0)), report)
 
 
 def _read_searches(file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[Events]:
     rules = {"user": columns.identifier("user_id"), "item": columns.identifier("item_id"),
              "session": columns.identifier("search_session_id"),
-             "timestamp": columns.timestamp("search_session_timestamp"),
+             **columns.time(_SEARCH_TIME),
              "words": columns.words("keyword", query_text.cutter(settings, "list")),
              "clicks": columns.number("click_cnt")}
     has_source = _SOURCE in csv_rows.read_header(file.path)[0]
     if has_source:
         rules["source"] = columns.optional(_SOURCE)
     for rows in read_file(file.path, rules, report):
+        kept = keep_times(rows, _SEARCH_TIME, report)
         source = pl.col("source") if has_source else pl.lit("").alias("source")
-        rows = cut_queries(rows, settings, report)
-        yield search_events(rows.with_columns(source, clicked=pl.col("clicks") > 0), report)
+        kept = cut_queries(kept, settings, report)
+        yield search_events(kept.with_columns(source, clicked=pl.col("clicks") > 0), report)

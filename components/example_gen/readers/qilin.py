@@ -14,7 +14,7 @@ from components.example_gen.events import Events
 from components.example_gen.file_report import FileReport
 from components.example_gen.log_file import LogFile
 from components.example_gen.readers import columns, qilin_results, query_text, tables
-from components.example_gen.readers.batches import click_events, count_units, cut_queries, search_events
+from components.example_gen.readers.batches import click_events, cut_queries, keep_times, search_events
 from components.example_gen.readers.csv_rows import LINE
 from components.example_gen.readers.qilin_results import PLACE
 from components.example_gen.readers.rows import apply_rules, count
@@ -104,14 +104,12 @@ def _results(
     """Stream the results that can be read: the columns of the rules, and `item`, `timestamp`, `clicked` and `place`."""
     time = _TIMES[details]
     clicks = {f"click {name}": columns.number(name) for name in dict.fromkeys(settings.click_columns)}
-    rules = {**rules, "item": columns.identifier("note_idx"), "timestamp": columns.moment(time),
-             "unit": columns.unit(time), **clicks}
+    rules = {**rules, "item": columns.identifier("note_idx"), **columns.time(time), **clicks}
     place = 1
     for frame in requests:
         results = qilin_results.unfold(frame, details, _fields(details, settings), place, report)
         place += results.height
-        rows = apply_rules(results, rules, report, keep=(PLACE,))
-        count_units(rows, time, settings, report)
+        rows = keep_times(apply_rules(results, rules, report, keep=(PLACE,)), time, report)
         yield rows.with_columns(clicked=pl.any_horizontal(pl.col(*clicks) > 0))
 
 
