@@ -55,7 +55,8 @@ def flag(column: str) -> Rule:
 
 def time(column: str) -> dict[str, Rule]:
     """The rules of a column of times: `timestamp`, its `unit`, and the text as it stands in `time`."""
-    return {"timestamp": moment(column), "unit": unit(column), "time": optional(column)}
+    as_written = Rule(column, _stripped(column), lambda text, _: text.strip(fields.BLANKS), pl.String)
+    return {"timestamp": moment(column), "unit": unit(column), "time": as_written}
 
 
 def moment(column: str) -> Rule:
