@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 PACKAGES := model components tfx_pipeline serving
 BENCHMARKS := training evaluation reasoning grpo table input scale
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder
 
 # Set-up needs this one as an environment variable.
 export LCR_PYTHON

@@ -2,6 +2,7 @@
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 # A slow machine is no failure, and examples of luck would stop work that has nothing to do with them. To look for more:
 # pytest --hypothesis-profile default --hypothesis-seed 1
@@ -10,7 +11,24 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 
+class Together(LoadFileScheduling):
+    """A file's tests stay together, for their fixtures. Those of `e2e` share one pipeline run, but for the real sets',
+    each of which has a run of its own.
+    """
+
+    def _split_scope(self, nodeid):
+        file = super()._split_scope(nodeid)
+        if file.endswith("test_real_data.py"):
+            return nodeid
+        return "e2e" if "/e2e/" in file else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return Together(config, log)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """The longest files first; a file's tests stay together (`--dist loadfile`), for their fixtures."""
+    """The longest files first."""
     items.sort(key=lambda item: item.path.parent.name != "e2e")
