@@ -111,12 +111,14 @@ def said(problem: Mapping[str, Any], section: Names = ()) -> str:
     """What one of the `errors()` of a `ValidationError` says, as our own errors do."""
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
+    name = ".".join((*section, *map(str, problem["loc"])))
+    if problem["type"] == "missing":
+        return f"`{name}` should be given."
     message = str(problem["msg"])
     rule = message.partition("should ")[2] or f"be right: {message}"
     rule = rule.replace("valid dictionary", "mapping").replace("valid tuple", "list")
     if problem["type"] == "string_type":
         rule += ", in quotes"
-    name = ".".join((*section, *map(str, problem["loc"])))
     return f"`{name}` should {rule}. Received: {reprlib.repr(problem['input'])}."
 
 
