@@ -200,8 +200,8 @@ class GrpoConfig:
             raise ValueError("`reward` should give weights to metrics such as HR@1 or NDCG@5. "
                              f"Received: {self.reward}.")
         if not all(map(math.isfinite, self.reward.values())) or not any(map(self._tells_ranks_apart, self.reward)):
-            raise ValueError("`reward` should give a weight other than 0 to a metric that can differ between rankings of "
-                             f"1 + `num_negatives` candidates. Received: {self.reward}, {self.num_negatives}.")
+            raise ValueError("`reward` should give a weight other than 0 to a metric that can differ between rankings "
+                             f"of 1 + `num_negatives` candidates. Received: {self.reward}, {self.num_negatives}.")
 
     def _tells_ranks_apart(self, name: str) -> bool:
         """Whether a metric is in the reward, and not 1 whatever the ranking."""

@@ -32,10 +32,10 @@ def main() -> None:
     """Run the command line."""
     program = os.path.basename(sys.argv[0])
     name = "".join(sys.argv[1:2])
+    os.environ.update(home_variables(os.environ))
     if name in _LIGHT:
         _light_command(name)(sys.argv[2:], prog_name=f"{program} {name}")
     quiet.set_environment()
-    os.environ.update(home_of_registry(os.environ))
     # Upstream calls a bare `pip`, which a virtual environment that is not activated does not have on its path.
     os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")
     with quiet.nothing_on_stderr():
@@ -55,18 +55,19 @@ def main() -> None:
         sys.exit(f"Error: {error}. Choose another path, or make this one readable and writable.")
 
 
-def home_of_registry(environment: Mapping[str, str]) -> dict[str, str]:
-    """Variables that let upstream keep its list of pipelines, which it wants to do below `HOME`.
+def home_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables that let upstream keep its list of pipelines, and Matplotlib its cache, which they do below `HOME`.
 
     Without that variable it is the home that the system knows for the user. Where there is none, or it cannot be
-    written, the list lies beside the runs of this project.
+    written, both lie beside the runs of this project.
     """
     home = environment.get("HOME") or os.path.expanduser("~")
     folder = Path(home, "tfx", "local").absolute()
     nearest = next(path for path in (folder, *folder.parents) if os.path.exists(path))
-    if "LOCAL_HOME" in environment or (nearest.is_dir() and os.access(nearest, os.W_OK)):
+    if nearest.is_dir() and os.access(nearest, os.W_OK):
         return {"HOME": home}
-    return {"HOME": home, "LOCAL_HOME": str(REPOSITORY / "build" / "tfx")}
+    build = REPOSITORY / "build"
+    return {"LOCAL_HOME": str(build / "tfx"), "MPLCONFIGDIR": str(build / "matplotlib"), **environment, "HOME": home}
 
 
 def _light_command(name: str) -> click.Command:

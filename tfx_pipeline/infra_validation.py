@@ -15,8 +15,8 @@ def require_platform(settings: InfraValidation) -> None:
         ValueError: where no Docker answers; or for Kubernetes, which a pipeline on one machine cannot use.
     """
     if settings.platform == "kubernetes":
-        raise ValueError("`infra_validation.platform` kubernetes is for runs in Kubeflow, and this one is on one machine. "
-                         "Received: kubernetes. Set it to docker, or `infra_validation` to null.")
+        raise ValueError("`infra_validation.platform` kubernetes is for runs in Kubeflow, and this one is on one "
+                         "machine. Received: kubernetes. Set it to docker, or `infra_validation` to null.")
     import docker
 
     try:

@@ -60,5 +60,5 @@ def read_request(file: Path) -> tuple[RankRequest, Any]:
         reason = " ".join(said(dict(problem)) for problem in error.errors())
     except ValueError as error:
         reason = f"It is no JSON: {error}."
-    raise click.ClickException(f"{file} should be a JSON object with user, rec_items, candidates, and searches of words "
-                               f"and items, all of them text. {reason}")
+    raise click.ClickException(f"{file} should be a JSON object with user, rec_items, candidates, and searches of "
+                               f"words and items, all of them text. {reason}")

@@ -157,8 +157,8 @@ class Settings(BaseModel):
             raise ValueError("`output_dir` should be a folder of this machine. "
                              f"Received: {text!r}. Set LCR_SER_OUTPUT_DIR to one, or unset it.")
         if _PATTERN.search(str(path)):
-            raise ValueError("`output_dir` should be a path without *, ?, [ and \\: TensorFlow takes them for a pattern, "
-                             f"and would not load a model from there. Received: {str(path)!r}. "
+            raise ValueError("`output_dir` should be a path without *, ?, [ and \\: TensorFlow takes them for a "
+                             f"pattern, and would not load a model from there. Received: {str(path)!r}. "
                              "Set LCR_SER_OUTPUT_DIR to another folder.")
         return path
 

@@ -26,7 +26,8 @@ def _overrides(context: click.Context, parameter: click.Parameter, values: tuple
         try:
             changes[name] = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise click.BadParameter(f"should hold a number or a list such as [0.4, 0.6]. Received: {value}.") from error
+            raise click.BadParameter(
+                f"should hold a number or a list such as [0.4, 0.6]. Received: {value}.") from error
     return changes
 
 

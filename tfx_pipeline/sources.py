@@ -1,4 +1,4 @@
-"""Where settings come from: a YAML file, a profile of it, and the environment, each value with the place it stands at."""
+"""Where settings come from: a YAML file, a profile of it, and the environment, each value with its place."""
 
 import dataclasses
 import difflib
@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 
 import click
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 PREFIX = "LCR_SER_"
 FILE_VARIABLE, PROFILE_VARIABLE, LOG_VARIABLE = f"{PREFIX}SETTINGS", f"{PREFIX}PROFILE", f"{PREFIX}LOG_DIR"
@@ -57,12 +57,13 @@ class Sources:
         """
         if not isinstance(error, ValidationError):
             return SettingsError(self._placed(str(error), section))
-        problems = [dict(problem) for problem in error.errors()]
+        problems: list[dict[str, Any]] = [dict(problem) for problem in error.errors()]
         missing = [".".join(map(str, problem["loc"])) for problem in problems if problem["type"] == "missing"]
         told = [self._problem(problem, section) for problem in problems if problem["type"] != "missing"]
         if missing:
             variable = PREFIX + missing[0].replace(".", "__").upper()
-            told.insert(0, f"`{'`, `'.join(missing)}` should be given, in {self.file} or by variables such as {variable}.")
+            told.insert(0, f"`{'`, `'.join(missing)}` should be given, in {self.file} or by variables such as "
+                           f"{variable}.")
         return SettingsError(" ".join(told))
 
     def require_known(self) -> None:
@@ -72,13 +73,13 @@ class Sources:
             SettingsError: for a name that is no field of its section.
         """
         for section, kind in self.kinds.items():
-            values, known = self.values, _fields(kind)
-            for name in section:
-                values = values.get(name)
+            values, known = self.values.get(section[0]) if section else self.values, _fields(kind)
             unknown = [str(name) for name in values if name not in known] if isinstance(values, dict) else []
             if unknown:
+                rule = (f"Settings of {kind.__name__} should be fields of it" if section
+                        else f"Settings should be some of {', '.join(known)}")
                 raise SettingsError(
-                    f"Settings of {kind.__name__} should be fields of it. Received: {', '.join(unknown)}."
+                    f"{rule}. Received: {', '.join(unknown)}."
                     f"{_guess(unknown[0], known)}{self._at(*((*section, name) for name in unknown))}")
 
     def _problem(self, problem: Mapping[str, Any], section: Names) -> str:
@@ -164,7 +165,9 @@ def overlaid(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fields(kind: type) -> Collection[str]:
-    return [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else kind.model_fields
+    if issubclass(kind, BaseModel):
+        return list(kind.model_fields)
+    return [field.name for field in dataclasses.fields(kind)]
 
 
 def _is_text(path: Names, kinds: Kinds) -> bool:
@@ -212,10 +215,11 @@ def _decoded(name: str, text: str) -> Any:
 def _with(values: Mapping[str, Any], path: Names, value: Any, done: Names = ()) -> dict[str, Any]:
     """`values` with that one at `path`. A section is overlaid, and so are the thresholds; all else is replaced."""
     name, *rest = path
-    old, here = values.get(name), (*done, name)
+    here = (*done, name)
+    old = found if isinstance(found := values.get(name), dict) else {}
     if rest:
-        return {**values, name: _with(old if isinstance(old, dict) else {}, tuple(rest), value, here)}
-    merges = isinstance(old, dict) and isinstance(value, dict) and (len(here) == 1 or here == _MERGED)
+        return {**values, name: _with(old, tuple(rest), value, here)}
+    merges = isinstance(value, dict) and (len(here) == 1 or here == _MERGED)
     return {**values, name: overlaid(old, value) if merges else value}
 
 

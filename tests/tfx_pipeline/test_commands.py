@@ -14,7 +14,7 @@ from components.pusher import local
 from components.pusher.manifest import MANIFEST_FILE, Facts
 from components.report.files import FIGURES_FILE, RANKS_FILE
 from serving.answer import RankedCandidate, RankedCandidates
-from tfx_pipeline.cli import home_of_registry
+from tfx_pipeline.cli import home_variables
 from tfx_pipeline.commands import plain_console
 from tfx_pipeline.compare import compare
 from tfx_pipeline.console import RunConsole
@@ -46,11 +46,12 @@ def test_a_console_prints_text_as_it_is_and_whole():
     console = RunConsole(stream)
     console.line(MARKUP)
     console.failed(ValueError(MARKUP), Path(MARKUP))
-    assert stream.getvalue().splitlines() == [MARKUP, MARKUP, f"Error: {MARKUP.strip()}", f"full output     {Path(MARKUP)}"]
+    assert stream.getvalue().splitlines() == [
+        MARKUP, MARKUP, f"Error: {MARKUP.strip()}", f"full output     {Path(MARKUP)}"]
 
 
 def test_ids_in_a_ranking_are_printed_as_they_are(monkeypatch, tmp_path):
-    request = {"user": "[u]:x:", "rec_items": ["[a]"], "searches": [{"words": ["w"], "items": []}], "candidates": ["[/b]"]}
+    request = {"user": "[u]:x:", "rec_items": ["[a]"], "searches": [{"words": ["w"]}], "candidates": ["[/b]"]}
     (tmp_path / "request.json").write_text(json.dumps(request))
     answer = RankedCandidates((RankedCandidate("[/b]", 1, 0.5),), version=7)
     monkeypatch.setattr("serving.score.score_once", lambda *_, **__: answer)
@@ -127,7 +128,8 @@ def test_a_log_is_not_simulated_from_wrong_values(tmp_path, arguments, message):
 
 def test_a_log_is_not_simulated_where_a_file_stands(tmp_path):
     (tmp_path / "file").touch()
-    assert f"{tmp_path / 'file' / 'log'}: Not a directory." in _run(simulate, tmp_path / "file" / "log", "--events", "1e3")[1]
+    log = tmp_path / "file" / "log"
+    assert f"{log}: Not a directory." in _run(simulate, log, "--events", "1e3")[1]
 
 
 @pytest.mark.parametrize("broken", ["", "a,b\n", "user_id,item_id,timestamp,click\n", b"\x1f\x8b\x08"])
@@ -150,8 +152,8 @@ def test_a_report_is_of_the_folder_that_is_named(tmp_path):
 
 
 def test_the_list_of_pipelines_lies_in_the_home(tmp_path):
-    assert home_of_registry({"HOME": str(tmp_path)}) == {"HOME": str(tmp_path)}
-    assert home_of_registry({"HOME": str(tmp_path / "not" / "yet")}) == {"HOME": str(tmp_path / "not" / "yet")}
+    assert home_variables({"HOME": str(tmp_path)}) == {"HOME": str(tmp_path)}
+    assert home_variables({"HOME": str(tmp_path / "not" / "yet")}) == {"HOME": str(tmp_path / "not" / "yet")}
 
 
 @pytest.mark.parametrize("environment", [{}, {"HOME": ""}])
@@ -159,14 +161,14 @@ def test_without_a_home_it_is_that_of_the_system(monkeypatch, environment):
     import pwd
 
     monkeypatch.delenv("HOME", raising=False)
-    assert home_of_registry(environment)["HOME"] == pwd.getpwuid(os.getuid()).pw_dir
+    assert home_variables(environment)["HOME"] == pwd.getpwuid(os.getuid()).pw_dir
 
 
 def test_where_no_home_can_be_written_it_lies_beside_the_runs(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     home = str(tmp_path / "file" / "home")
-    beside = str(REPOSITORY / "build" / "tfx")
-    assert home_of_registry({"HOME": home}) == {"HOME": home, "LOCAL_HOME": beside}
-    assert home_of_registry({"HOME": home, "LOCAL_HOME": "/mine"}) == {"HOME": home}
+    beside = {"LOCAL_HOME": str(REPOSITORY / "build" / "tfx"), "MPLCONFIGDIR": str(REPOSITORY / "build" / "matplotlib")}
+    assert home_variables({"HOME": home}) == {"HOME": home, **beside}
+    assert home_variables({"HOME": home, "LOCAL_HOME": "/mine"}) == {"HOME": home, **beside, "LOCAL_HOME": "/mine"}
     monkeypatch.setattr("os.access", lambda path, mode: False)
-    assert home_of_registry({"HOME": str(tmp_path)}) == {"HOME": str(tmp_path), "LOCAL_HOME": beside}
+    assert home_variables({"HOME": str(tmp_path)}) == {"HOME": str(tmp_path), **beside}

@@ -54,8 +54,8 @@ def test_a_broken_file_is_named_with_the_remedy(tmp_path, sound, content, reason
 def test_another_version_is_named(tmp_path, monkeypatch, sound, version, relation):
     monkeypatch.setattr("tfx.orchestration.metadata._MAX_INIT_RETRY", 1)
     _changed(sound, tmp_path, f"UPDATE MLMDEnv SET schema_version = {version}")
-    with pytest.raises(ValueError, match=f"metadata.db cannot be used: MLMD database version {version} is {relation} than "
-                                         "library version .*. Run the version of this project that wrote it. Or move"):
+    message = f"metadata.db cannot be used: MLMD database version {version} is {relation} than library version"
+    with pytest.raises(ValueError, match=f"{message} .*. Run the version of this project that wrote it. Or move"):
         connection(tmp_path)
 
 

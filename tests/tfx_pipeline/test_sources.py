@@ -49,7 +49,8 @@ def _with_profile(text):
 
 
 @pytest.mark.parametrize(("content", "place", "rest"), [
-    ("defaults:\n\tname: x\n", ", line 2: found character '\\t'", "Received: '\\tname: x'. Use blanks instead of tabs."),
+    ("defaults:\n\tname: x\n", ", line 2: found character '\\t'",
+     "Received: '\\tname: x'. Use blanks instead of tabs."),
     ("defaults: {a: [1, 2}\n", ", line 1: ", "Received: 'defaults: {a: [1, 2}'. Mend the YAML there."),
     ("defaults: !x {}\n", ", line 1: could not determine a constructor for the tag '!x'", "Mend the YAML there."),
     ("a: \0b", " is no YAML: unacceptable character #x0000", "Mend it."),
@@ -60,7 +61,8 @@ def _with_profile(text):
     ("defaults: {}\nprofiles:\n", ", line 2 should hold `profiles`, a mapping.", "Received: None."),
     ("profiles: {demo: {}}\n", " should hold `defaults`, a mapping.", "Received: None."),
     ("defaults: {}\nprofiles: {}\nprofile: {}\n", ", line 3 should hold", "Received: profile."),
-    ("defaults: {}\nprofiles:\n  demo: {}\n  demo: {}\n", ", line 3: `profiles.demo` stands there 2 times.", "Keep one"),
+    ("defaults: {}\nprofiles:\n  demo: {}\n  demo: {}\n", ", line 3: `profiles.demo` stands there 2 times.",
+     "Keep one of them."),
 ])
 def test_a_file_of_another_form_is_named_with_its_line(settings_file, content, place, rest):
     path = settings_file(content)
@@ -132,16 +134,18 @@ def test_all_that_is_missing_is_named_at_once(settings_file):
      ["`name` should be a valid string, in quotes. Received: 2024. Set in {}, line 4.",
       "`evaluation.min_ndcg_5` should be a valid number. Received: [1]. Set in {}, line 6."]),
     ("\n    model:", ["`model` should be a mapping. Received: None. Set in {}, line 4."]),
-    ("\n    model: {reasoning_steps: yes}", ["`model.reasoning_steps` should be no truth value. Received: True. Set in {}, line 4."]),
+    ("\n    model: {reasoning_steps: yes}",
+     ["`model.reasoning_steps` should be no truth value. Received: True. Set in {}, line 4."]),
     ("\n    evaluation:\n      thresholds: {all: {MRR: {min: on}}}",
      ["`evaluation.thresholds.all.MRR.min` should be no truth value. Received: True. Set in {}, line 5."]),
-    ("\n    modle: {dim: 3}", ["Settings of Settings should be fields of it. Received: modle. Did you mean model?",
+    ("\n    modle: {dim: 3}", ["Settings should be some of name, output_dir, ", "Received: modle. Did you mean model?",
                                "Set in {}, line 4."]),
-    ("\n    grpo:\n      polcy: x", ["Settings of GrpoConfig should be fields of it. Received: polcy. Did you mean policy?",
-                                     "Set in {}, line 5."]),
+    ("\n    grpo:\n      polcy: x",
+     ["Settings of GrpoConfig should be fields of it. Received: polcy. Did you mean policy? Set in {}, line 5."]),
     ("\n    push: {keep_version: 3}", ["Settings of Push should be fields of it. Received: keep_version.", "line 4."]),
     ("\n    model: {1: 2}", ["Settings of ModelConfig should be fields of it. Received: 1. Set in {}, line 4."]),
-    ("\n    model: {dim: 31}", ["`num_heads` should divide `dim`. Received: 2 and 31. Set in {}, line 1 and {}, line 4."]),
+    ("\n    model: {dim: 31}",
+     ["`num_heads` should divide `dim`. Received: 2 and 31. Set in {}, line 1 and {}, line 4."]),
 ])
 def test_a_wrong_value_is_named_with_its_line(settings_file, profile, messages):
     path = settings_file(_with_profile(profile))
@@ -167,7 +171,7 @@ def test_the_place_is_that_of_the_value_that_counts(settings_file, monkeypatch):
     *(("NAME", name, f"`name` should be the name of a folder below `output_dir`, without /, *, ?, [ and \\. "
                      f"Received: {name!r}. Set in LCR_SER_NAME.")
       for name in ("", " ", ".", "..", "../x", "a/b", "/x", "a\nb", "a[1]")),
-    ("NAME", "demo_log", "`name` should name another folder below `output_dir` than that of the log. Received: demo_log"),
+    ("NAME", "demo_log", "`name` should name another folder below `output_dir` than that of the log."),
     ("LOGS__COLUMNS", "{user_id: uid", "LCR_SER_LOGS__COLUMNS should hold a list or a mapping, as JSON or YAML"),
     ("EVALUATION__KS", "[1, 5", "Received: '[1, 5'. Close its brackets and quotes."),
     ("MODEL__DIM", "", "`model.dim` should be a valid integer"),
