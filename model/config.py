@@ -1,6 +1,7 @@
 """Settings of the model and of its two training stages, with the paper's symbol and our default."""
 
 import dataclasses
+import math
 import re
 from typing import Literal
 
@@ -8,8 +9,14 @@ from typing import Literal
 def _at_least(config: object, minimum: float, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
-        if value < minimum:
+        if not minimum <= value < math.inf:
             raise ValueError(f"`{name}` should be at least {minimum}. Received: {value}.")
+
+
+def _a_seed(config: object) -> None:
+    _at_least(config, 0, "seed")
+    if config.seed >= 1 << 32:  # type: ignore[attr-defined]
+        raise ValueError(f"`seed` should be below 2^32. Received: {config.seed}.")  # type: ignore[attr-defined]
 
 
 def _one_of(config: object, name: str, allowed: tuple[str, ...]) -> None:
@@ -60,6 +67,10 @@ class ModelConfig:
         _at_least(self, 0, "reasoning_steps", "dropout")
         if self.dim % self.num_heads:
             raise ValueError(f"`num_heads` should divide `dim`. Received: {self.num_heads} and {self.dim}.")
+        if self.dropout >= 1:
+            raise ValueError(f"`dropout` should be below 1. Received: {self.dropout}.")
+        if any(units < 1 for units in self.mlp_units):
+            raise ValueError(f"`mlp_units` should be widths of at least 1. Received: {list(self.mlp_units)}.")
         _one_of(self, "aggregation", ("target", "mean"))
 
 
@@ -115,6 +126,7 @@ class SupervisedConfig:
         _one_of(self, "negative_sampling", ("uniform", "popularity"))
         _one_of(self, "tcl_distance", ("cosine", "euclidean"))
         _one_of(self, "tcl_stop_gradient", ("none", "plain", "target", "both"))
+        _a_seed(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,8 +193,17 @@ class GrpoConfig:
         _one_of(self, "policy", ("softmax", "sigmoid"))
         _one_of(self, "trained", ("all", "dense", "reasoning"))
         _one_of(self, "negative_sampling", ("uniform", "popularity"))
-        if self.temperature <= 0:
+        _a_seed(self)
+        if not 0 < self.temperature < math.inf:
             raise ValueError(f"`temperature` should be above 0. Received: {self.temperature}.")
         if not self.reward or not all(re.fullmatch(r"(HR|NDCG)@[1-9]\d*", name) for name in self.reward):
             raise ValueError("`reward` should give weights to metrics such as HR@1 or NDCG@5. "
                              f"Received: {self.reward}.")
+        if not all(map(math.isfinite, self.reward.values())) or not any(map(self._tells_ranks_apart, self.reward)):
+            raise ValueError("`reward` should give a weight other than 0 to a metric that can differ between rankings "
+                             f"of 1 + `num_negatives` candidates. Received: {self.reward}, {self.num_negatives}.")
+
+    def _tells_ranks_apart(self, name: str) -> bool:
+        """Whether a metric is in the reward, and not 1 whatever the ranking."""
+        kind, _, k = name.partition("@")
+        return self.reward[name] != 0 and (kind == "NDCG" or int(k) <= self.num_negatives)

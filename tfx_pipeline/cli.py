@@ -7,12 +7,14 @@ directory or a runner file as well, registers it and runs it, in one process. In
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import click
 
 from tfx_pipeline import quiet
+from tfx_pipeline.settings import REPOSITORY
 
 RUNNER_FILE = "local_runner.py"
 _LIGHT = {
@@ -30,6 +32,7 @@ def main() -> None:
     """Run the command line."""
     program = os.path.basename(sys.argv[0])
     name = "".join(sys.argv[1:2])
+    os.environ.update(home_variables(os.environ))
     if name in _LIGHT:
         _light_command(name)(sys.argv[2:], prog_name=f"{program} {name}")
     quiet.set_environment()
@@ -46,7 +49,25 @@ def main() -> None:
     for command in (score, *map(_light_command, _LIGHT)):
         cli_group.add_command(command)
     cli_group.callback = None  # it only prints "CLI"
-    cli_group(prog_name=program)
+    try:
+        cli_group(prog_name=program)
+    except OSError as error:
+        sys.exit(f"Error: {error}. Choose another path, or make this one readable and writable.")
+
+
+def home_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables that let upstream keep its list of pipelines, and Matplotlib its cache, which they do below `HOME`.
+
+    Without that variable it is the home that the system knows for the user. Where there is none, or it cannot be
+    written, both lie beside the runs of this project.
+    """
+    home = environment.get("HOME") or os.path.expanduser("~")
+    folder = Path(home, "tfx", "local").absolute()
+    nearest = next(path for path in (folder, *folder.parents) if os.path.exists(path))
+    if nearest.is_dir() and os.access(nearest, os.W_OK):
+        return {"HOME": home}
+    build = REPOSITORY / "build"
+    return {"LOCAL_HOME": str(build / "tfx"), "MPLCONFIGDIR": str(build / "matplotlib"), **environment, "HOME": home}
 
 
 def _light_command(name: str) -> click.Command:

@@ -1,24 +1,23 @@
 """`lcr-ser compare`: two runs side by side, with paired tests."""
 
-import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
+from polars.exceptions import PolarsError
 
 from components.evaluation.request_ranks import RequestRanks
 from components.report.comparison import Run, compare_runs
 from components.report.comparison_tables import Table, comparison_tables
 from components.report.files import FIGURES_FILE, RANKS_FILE
+from tfx_pipeline.commands import Command, plain_console, read_figures
 
-_WIDTH = 160
-"""Of what is no terminal."""
 _MARKUP = re.compile(r"([\\`*\[\]<>|])")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("a", metavar="RUN[,RUN...]")
 @click.argument("b", metavar="RUN[,RUN...]")
 @click.option("--markdown", is_flag=True, help="Write Markdown, as for a pull request.")
@@ -44,11 +43,16 @@ def _run(folder: Path) -> Run:
             raise click.ClickException(
                 f"RUN should be the folder of a finished run, such as build/NAME, with {FIGURES_FILE} and {RANKS_FILE}."
                 f" Received: {folder}, without {name}. Run it (again) with `make run`, which writes both.")
-    figures = json.loads((folder / FIGURES_FILE).read_text())
+    figures = read_figures(folder / FIGURES_FILE)
     if missing := [name for name in ("settings", "environment", "evaluation") if name not in figures]:
         raise click.ClickException(f"{folder / FIGURES_FILE} is of an earlier version, without {', '.join(missing)}. "
                                    "Run it again with `make run`.")
-    return Run(figures, RequestRanks.read(str(folder / RANKS_FILE)))
+    try:
+        ranks = RequestRanks.read(str(folder / RANKS_FILE))
+    except PolarsError as error:
+        raise click.ClickException(f"{folder / RANKS_FILE} is broken: {str(error).splitlines()[0]}. "
+                                   "Run it again with `make run`.") from error
+    return Run(figures, ranks)
 
 
 def _titles(sides: Mapping[str, Mapping[str, Run]]) -> list[str]:
@@ -60,10 +64,8 @@ def _titles(sides: Mapping[str, Mapping[str, Run]]) -> list[str]:
 
 def _show(titles: Sequence[str], tables: Sequence[Table]) -> None:
     from rich import table as rich_table
-    from rich.console import Console
 
-    # Values can look like markup: the list [bold] is one.
-    console = Console(highlight=False, markup=False, emoji=False, width=None if Console().is_terminal else _WIDTH)
+    console = plain_console()
     console.print("\n".join(titles), soft_wrap=True)
     for one in tables:
         shown = rich_table.Table(*one.columns, title=one.title, title_justify="left")

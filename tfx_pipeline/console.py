@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from model.training.progress import LOGGER
+from tfx_pipeline.commands import plain_console
 
 
 class RunConsole:
@@ -22,7 +22,7 @@ class RunConsole:
     """
 
     def __init__(self, stream: TextIO) -> None:
-        self.console = Console(file=stream, highlight=False, soft_wrap=True)
+        self.console = plain_console(file=stream, soft_wrap=True)
 
     def line(self, text: str) -> None:
         """Print a line."""
@@ -32,7 +32,7 @@ class RunConsole:
         """Print what went wrong in one line, and where the rest is."""
         message = re.sub(r"\s*\[while running .*?\]", "", str(error)).strip()
         first = next((line for line in message.splitlines() if line.strip()), type(error).__name__)
-        self.console.print(f"Error: {first}", style="bold red", markup=False)
+        self.console.print(f"Error: {first}", style="bold red")
         self.line(f"full output     {log_file}")
 
     @contextlib.contextmanager

@@ -8,6 +8,24 @@ from model import inputs as contract
 from tfx_pipeline.settings import InfraValidation
 
 
+def require_platform(settings: InfraValidation) -> None:
+    """Look before hours of training whether there is what the component runs on; without it, it blesses nothing.
+
+    Raises:
+        ValueError: where no Docker answers; or for Kubernetes, which a pipeline on one machine cannot use.
+    """
+    if settings.platform == "kubernetes":
+        raise ValueError("`infra_validation.platform` kubernetes is for runs in Kubeflow, and this one is on one "
+                         "machine. Received: kubernetes. Set it to docker, or `infra_validation` to null.")
+    import docker
+
+    try:
+        docker.from_env().ping()
+    except docker.errors.DockerException as error:
+        raise ValueError("`infra_validation.platform` docker should find a Docker that answers. Received: "
+                         f"{str(error).splitlines()[0]}. Start it, or set `infra_validation` to null.") from error
+
+
 def infra_validator(settings: InfraValidation, model: BaseChannel, examples: BaseChannel, name: str) -> InfraValidator:
     """Make the component.
 

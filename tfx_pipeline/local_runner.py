@@ -7,9 +7,12 @@ both execute this file; `python tfx_pipeline/local_runner.py` does too.
 import datetime
 import logging
 import sys
+from pathlib import Path
 
 from tfx_pipeline import quiet
+from tfx_pipeline.run_lock import only_run
 from tfx_pipeline.settings import Settings, load
+from tfx_pipeline.sources import SettingsError
 
 BEAM_ARGS = [
     "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
@@ -30,10 +33,18 @@ def run(settings: Settings) -> int:
 
     Returns:
         Exit status: 0, or 1 after an error that the console named.
+
+    Raises:
+        SettingsError: where another run of this name is going on, or its folder cannot be written.
     """
     quiet.set_environment()
     started = datetime.datetime.now()
     log_file = settings.run_dir / "logs" / f"{started:%Y%m%d-%H%M%S}.log"
+    with only_run(settings.run_dir, started, log_file):
+        return _reported(settings, log_file)
+
+
+def _reported(settings: Settings, log_file: Path) -> int:
     with quiet.output_to(log_file) as stream:
         from tfx_pipeline.console import RunConsole
 
@@ -52,17 +63,20 @@ def run(settings: Settings) -> int:
 
 
 def _run(settings: Settings, console: "RunConsole") -> None:  # type: ignore[name-defined]  # noqa: F821
+    from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+
+    from tfx_pipeline.infra_validation import require_platform
+    from tfx_pipeline.metadata_file import connection
+    from tfx_pipeline.pipeline import create_pipeline
+    from tfx_pipeline.summary import show_summary
+
+    store = connection(settings.run_dir)
+    if settings.infra_validation:
+        require_platform(settings.infra_validation)
     if settings.demo:
         from components.demo_log import write_demo_log
 
         write_demo_log(settings.log_path)
-    from tfx.orchestration.local.local_dag_runner import LocalDagRunner
-    from tfx.orchestration.metadata import sqlite_metadata_connection_config
-
-    from tfx_pipeline.pipeline import create_pipeline
-    from tfx_pipeline.summary import show_summary
-
-    store = sqlite_metadata_connection_config(str(settings.run_dir / "metadata.db"))
     pipeline = create_pipeline(settings, store, BEAM_ARGS)
     with console.watching() as executions:
         LocalDagRunner().run(pipeline)
@@ -73,10 +87,9 @@ def _run(settings: Settings, console: "RunConsole") -> None:  # type: ignore[nam
 def main() -> None:
     """Run with the settings of file and environment; a wrong one ends it with a message instead of a traceback."""
     try:
-        settings = load()
-    except ValueError as error:
+        sys.exit(run(load()))
+    except SettingsError as error:
         sys.exit(f"Error: {error}")
-    sys.exit(run(settings))
 
 
 if __name__ == "__main__":

@@ -7,22 +7,22 @@ import click
 
 from components.pusher import rollback as steps
 from components.pusher.layout import live_versions, withdrawn_versions
-from components.pusher.manifest import Manifest, find_damage, read_manifest
+from components.pusher.manifest import find_damage, read_manifest
+from tfx_pipeline.commands import Command, plain_console
 from tfx_pipeline.settings import load
 
 _METRICS = ("HR@1", "HR@5", "HR@10", "NDCG@5", "NDCG@10")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--serving_dir", type=click.Path(file_okay=False, path_type=Path),
               help="Directory of versions; default: that of the settings.")
 @click.option("--verify", is_flag=True, help="Hash all files and hold them against the manifests.")
 def models(serving_dir: Path | None, verify: bool) -> None:
     """List the pushed versions with their metrics, newest first, and which one is served."""
-    from rich.console import Console
     from rich.table import Table
 
-    serving_dir = serving_dir or _serving_dir()
+    serving_dir = serving_dir or load().serving_dir
     live, withdrawn = live_versions(serving_dir), withdrawn_versions(serving_dir)
     if not live and not withdrawn:
         raise click.ClickException(f"{serving_dir} holds no pushed model. Run `make run` first.")
@@ -30,24 +30,25 @@ def models(serving_dir: Path | None, verify: bool) -> None:
     table = Table("version", "", "pushed", *_METRICS, "MB", "model", "data", "code")
     for version, path in sorted({**live, **withdrawn}.items(), reverse=True):
         state = "served" if version == served else "withdrawn" if version in withdrawn else ""
-        table.add_row(str(version), state, *_cells(read_manifest(path)))
-    console = Console(highlight=False, width=None if Console().is_terminal else 160)
+        table.add_row(str(version), state, *_cells(path))
+    console = plain_console()
     console.print(table)
     if verify:
-        damage = [f"{version}: {line}" for version, path in {**live, **withdrawn}.items() for line in find_damage(path)]
+        damage = [f"{version}: {line}" for version, path in {**live, **withdrawn}.items() for line in _damage(path)]
         if damage:
             raise click.ClickException("not as the manifests say:\n" + "\n".join(damage))
         console.print(f"{len(live) + len(withdrawn)} versions are as their manifests say")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("version", type=int, required=False)
 @click.option("--serving_dir", type=click.Path(file_okay=False, path_type=Path),
               help="Directory of versions; default: that of the settings.")
 def rollback(version: int | None, serving_dir: Path | None) -> None:
     """Serve VERSION again, or else the one before the newest; newer ones are set aside and can come back."""
+    serving_dir = serving_dir or load().serving_dir
     try:
-        done = steps.rollback(serving_dir or _serving_dir(), version)
+        done = steps.rollback(serving_dir, version)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"served     {done.served}" + (" (as before)" if done.served == done.before else f", was {done.before}"))
@@ -55,14 +56,18 @@ def rollback(version: int | None, serving_dir: Path | None) -> None:
         click.echo(f"withdrawn  {number} (`lcr-ser rollback {number}` brings it back)")
 
 
-def _serving_dir() -> Path:
+def _damage(version_dir: Path) -> list[str]:
     try:
-        return load().serving_dir
+        return find_damage(version_dir)
     except ValueError as error:
-        raise click.ClickException(str(error)) from error
+        return [str(error)]
 
 
-def _cells(manifest: Manifest | None) -> list[str]:
+def _cells(version_dir: Path) -> list[str]:
+    try:
+        manifest = read_manifest(version_dir)
+    except ValueError:
+        return ["broken manifest"]
     if manifest is None:  # another pusher's
         return ["no manifest"]
     metrics = manifest.facts.metrics

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from apache_beam.io.filesystems import FileSystems
 from tfx.components import Evaluator, ExampleValidator, StatisticsGen, Trainer, Transform
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.orchestration.pipeline import Pipeline
@@ -28,6 +29,7 @@ from components.servable_check.component import ServableCheck
 from components.source_hash import source_hash
 from components.statistics_keeper.component import StatisticsKeeper
 from tfx_pipeline.infra_validation import infra_validator
+from tfx_pipeline.metadata_file import ARTIFACTS
 from tfx_pipeline.settings import Settings
 
 SCHEMA_FILE = Path(components.__file__).with_name("schema") / "schema.pbtxt"
@@ -44,15 +46,28 @@ def create_pipeline(
         settings: of this run.
         metadata_connection_config: where a local runner keeps its metadata; None where the orchestrator does.
         beam_pipeline_args: flags of the Beam runner.
+
+    Raises:
+        ValueError: for a log that cannot be used, or files that a setting names and that are not there.
     """
+    _require_files(settings)
     return Pipeline(
         pipeline_name=settings.name,
-        pipeline_root=str(settings.run_dir / "artifacts"),
+        pipeline_root=str(settings.run_dir / ARTIFACTS),
         components=_components(settings),
         enable_cache=True,
         metadata_connection_config=metadata_connection_config,
         beam_pipeline_args=beam_pipeline_args,
     )
+
+
+def _require_files(settings: Settings) -> None:
+    """Look for the files that settings name beside the log, before that is read."""
+    named = {"logs.candidates_file": settings.log_settings().candidates_file,
+             "data_check.serving_requests": settings.data_check_settings().serving_requests}
+    for name, pattern in named.items():
+        if pattern and not FileSystems.match([pattern])[0].metadata_list:
+            raise ValueError(f"`{name}` should match files. Received: {pattern}, without a match.")
 
 
 def _components(settings: Settings) -> list[BaseComponent]:

@@ -1,6 +1,5 @@
 """`lcr-ser report`: writes the page of a run again, from its figures."""
 
-import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,10 @@ from typing import Any
 import click
 
 from components.report.files import FIGURES_FILE, HTML_FILE, PAGE_FILE
+from tfx_pipeline.commands import Command, read_figures
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
 def report(run: Path) -> None:
     """Write run.html and run.md again, beside the run.json of RUN: a folder that holds it, or the file itself."""
@@ -29,13 +29,11 @@ def _figures(file: Path) -> dict[str, Any]:
     from components.report.page import KEYS
 
     try:
-        figures = json.loads(file.read_text(encoding="utf-8"))
+        figures = read_figures(file)
     except FileNotFoundError as error:
         raise click.ClickException(
             f"`RUN` should be a folder with {FIGURES_FILE}, or that file. Received: {file.parent}. "
             "`make run` writes one.") from error
-    except ValueError as error:
-        raise click.ClickException(f"{file} is not JSON: {error}. Run the pipeline again.") from error
     missing = [key for key in KEYS if key not in figures]
     if missing:
         raise click.ClickException(

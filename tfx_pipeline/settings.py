@@ -2,12 +2,12 @@
 
 import dataclasses
 import os
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import yaml
-from pydantic import BaseModel, ConfigDict, PositiveInt, TypeAdapter, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, field_validator, model_validator
 
 from components.data_check.settings import DataCheckSettings
 from components.evaluation.names import metric_names
@@ -15,6 +15,7 @@ from components.example_gen.settings import LogSettings
 from components.ranking_check.settings import RankingCheckSettings, thresholds_of
 from components.servable_check.settings import ServableCheckSettings
 from model.config import GrpoConfig, ModelConfig, SupervisedConfig
+from tfx_pipeline.sources import FILE_VARIABLE, Kinds, Names, read
 
 IdKind = Literal["vocabulary", "hash"]
 _Config = TypeVar("_Config", LogSettings, DataCheckSettings, ServableCheckSettings, ModelConfig, SupervisedConfig,
@@ -22,6 +23,10 @@ _Config = TypeVar("_Config", LogSettings, DataCheckSettings, ServableCheckSettin
 
 _TABLES = {name: 2 for name in ("num_users", "num_items", "num_words")}
 """Sizes of `ModelConfig` that the vocabularies decide, the least that it takes."""
+_LENGTHS = ("rec_length", "search_length", "words_per_search", "items_per_search")
+"""Fields of `ModelConfig` that are fields of `LogSettings` too."""
+_PATTERN = re.compile(r"[*?\[\\]")
+"""What TensorFlow and Beam take as a pattern in a path."""
 REPOSITORY = Path(__file__).resolve().parents[1]
 DEFAULT_FILE = Path(__file__).with_name("settings.yaml")
 
@@ -57,8 +62,8 @@ class Evaluation(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     ks: tuple[PositiveInt, ...] = (1, 5, 10)
-    min_ndcg_5: float
-    max_ndcg_5_drop: float
+    min_ndcg_5: float = Field(ge=0, le=1)
+    max_ndcg_5_drop: float = Field(ge=0, le=1)
     thresholds: dict[str, dict[str, dict[str, float | None]]] = {}
     min_slice_requests: int = RankingCheckSettings.min_slice_requests
     full_catalogue_requests: int = RankingCheckSettings.full_catalogue_requests
@@ -86,8 +91,8 @@ class InfraValidation(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     platform: Literal["docker", "kubernetes"]
-    image: str = "tensorflow/serving"
-    tags: tuple[str, ...] = ("2.16.1",)
+    image: str = Field(default="tensorflow/serving", min_length=1)
+    tags: tuple[str, ...] = Field(default=("2.16.1",), min_length=1)
     requests: PositiveInt = 16
     max_load_seconds: PositiveInt = 300
     tries: PositiveInt = 3
@@ -101,7 +106,7 @@ class Push(BaseModel):
     keep_versions: PositiveInt
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Everything that a run depends on.
 
     `logs`, `data_check`, `servable_check`, `model`, `supervised` and `grpo` hold fields of `LogSettings`,
@@ -110,11 +115,10 @@ class Settings(BaseSettings):
     `model`.
     """
 
-    model_config = SettingsConfigDict(env_prefix="LCR_SER_", env_nested_delimiter="__", env_parse_none_str="null",
-                                      extra="forbid")
+    model_config = ConfigDict(extra="forbid")
 
     name: str
-    output_dir: Path = REPOSITORY / "build"
+    output_dir: Path = Field(default=REPOSITORY / "build", validate_default=True)
     log_dir: str | None
     vocabulary: Vocabulary
     logs: dict[str, Any]
@@ -128,14 +132,42 @@ class Settings(BaseSettings):
     infra_validation: InfraValidation | None = None
     push: Push
 
+    @field_validator("name")
     @classmethod
-    def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let the environment override the file, whose values come in through the constructor."""
-        return env_settings, init_settings
+    def _names_a_folder(cls, name: str) -> str:
+        if not name.strip() or name in (".", "..") or not name.isprintable() or "/" in name or _PATTERN.search(name):
+            raise ValueError("`name` should be the name of a folder below `output_dir`, without /, *, ?, [ and \\. "
+                             f"Received: {name!r}.")
+        return name
+
+    @field_validator("log_dir")
+    @classmethod
+    def _is_given_or_null(cls, log_dir: str | None) -> str | None:
+        if log_dir is not None and not log_dir.strip():
+            raise ValueError("`log_dir` should be the directory of a log; unset it, or write null, for the demo log. "
+                             f"Received: {log_dir!r}.")
+        return log_dir
+
+    @field_validator("output_dir", mode="before")
+    @classmethod
+    def _is_a_folder_that_models_load_from(cls, given: Any) -> Path:
+        text = str(given)
+        path = Path(text).resolve()
+        if not text.strip() or "://" in text:
+            raise ValueError("`output_dir` should be a folder of this machine. "
+                             f"Received: {text!r}. Set LCR_SER_OUTPUT_DIR to one, or unset it.")
+        if _PATTERN.search(str(path)):
+            raise ValueError("`output_dir` should be a path without *, ?, [ and \\: TensorFlow takes them for a "
+                             f"pattern, and would not load a model from there. Received: {str(path)!r}. "
+                             "Set LCR_SER_OUTPUT_DIR to another folder.")
+        return path
+
+    @model_validator(mode="after")
+    def _log_and_run_lie_apart(self) -> "Settings":
+        if self.log_path == str(self.run_dir):
+            raise ValueError("`name` should name another folder below `output_dir` than that of the log. "
+                             f"Received: {self.name}, the log in {self.log_path}.")
+        return self
 
     @property
     def demo(self) -> bool:
@@ -166,18 +198,22 @@ class Settings(BaseSettings):
     def log_settings(self) -> LogSettings:
         """Settings of ExampleGen; it keeps as much of histories and searches as the model looks at."""
         shape = self.model_shape()
-        kept = {name: getattr(shape, name)
-                for name in ("rec_length", "search_length", "words_per_search", "items_per_search")}
-        return _checked(LogSettings, log_dir=self.log_path, **kept,
-                        **{"read_cache": str(self.run_dir / "read_spans"), **self.logs})
+        _refuse_others("logs", self.logs, {"log_dir": "log_dir", **{name: f"model.{name}" for name in _LENGTHS}})
+        kept = {name: getattr(shape, name) for name in _LENGTHS}
+        found = _checked(LogSettings, {"log_dir": self.log_path, **kept,
+                                       "read_cache": str(self.run_dir / "read_spans"), **self.logs})
+        if found.columns and found.source != "events":
+            raise ValueError("`columns` should be empty where `source` is not events: other forms have names of their "
+                             f"own. Received: {found.columns}, {found.source}.")
+        return found
 
     def data_check_settings(self) -> DataCheckSettings:
         """Settings of DataCheck."""
-        return _checked(DataCheckSettings, **self.data_check)
+        return _checked(DataCheckSettings, self.data_check)
 
     def servable_check_settings(self) -> ServableCheckSettings:
         """Settings of ServableCheck."""
-        return _checked(ServableCheckSettings, **self.servable_check)
+        return _checked(ServableCheckSettings, self.servable_check)
 
     def ranking_check_settings(self) -> RankingCheckSettings:
         """Settings of RankingCheck."""
@@ -188,15 +224,16 @@ class Settings(BaseSettings):
 
     def model_shape(self) -> ModelConfig:
         """The model's settings, with tables of the least size until the vocabularies are known."""
-        return _checked(ModelConfig, **_TABLES, **self.model)
+        _refuse_others("model", self.model, {name: f"vocabulary.{name.replace('num', 'max')}" for name in _TABLES})
+        return _checked(ModelConfig, {**_TABLES, **self.model})
 
     def supervised_config(self) -> SupervisedConfig:
         """Settings of the supervised stage."""
-        return _checked(SupervisedConfig, **self.supervised)
+        return _checked(SupervisedConfig, self.supervised)
 
     def grpo_config(self) -> GrpoConfig:
         """Settings of the reinforcement stage."""
-        return _checked(GrpoConfig, **self.grpo)
+        return _checked(GrpoConfig, self.grpo)
 
     def in_full(self) -> dict[str, Any]:
         """Every setting of the run by section, defaults included, as plain values."""
@@ -220,46 +257,53 @@ def load(profile: str | None = None) -> Settings:
             log, else `demo`. The file is `LCR_SER_SETTINGS`, else the one beside this module.
 
     Raises:
-        ValueError: for an unknown profile or field, or a value out of range.
+        SettingsError: for a file that cannot be read, an unknown profile or name, or a value out of range or of another
+            type; all that needs no log is checked here.
     """
-    _refuse_unknown_variables()
-    path = Path(os.environ.get("LCR_SER_SETTINGS", DEFAULT_FILE))
-    content = yaml.safe_load(path.read_text())
-    fallback = "own" if os.environ.get("LCR_SER_LOG_DIR") else "demo"
-    profile = profile or os.environ.get("LCR_SER_PROFILE", fallback)
-    if profile not in content["profiles"]:
-        raise ValueError(f"`profile` should be one of {', '.join(content['profiles'])} of {path}. "
-                         f"Received: {profile!r}.")
-    settings = Settings(**_overlaid(content["defaults"], content["profiles"][profile]))
-    for check in (settings.log_settings, settings.data_check_settings, settings.ranking_check_settings,
-                  settings.servable_check_settings, settings.supervised_config, settings.grpo_config):
-        check()
+    sources = read(os.environ.get(FILE_VARIABLE, str(DEFAULT_FILE)), profile, os.environ, _KINDS)
+    sources.require_known()
+    try:
+        settings = Settings.model_validate(sources.values)
+    except ValueError as error:
+        raise sources.error(error) from error
+    checks: dict[str, Callable[[], object]] = {
+        "model": settings.model_shape, "logs": settings.log_settings, "data_check": settings.data_check_settings,
+        "servable_check": settings.servable_check_settings, "supervised": settings.supervised_config,
+        "grpo": settings.grpo_config, "evaluation": settings.ranking_check_settings}
+    for section, check in checks.items():
+        try:
+            check()
+        except ValueError as error:
+            raise sources.error(error, (section,)) from error
+    try:
+        _refuse_truth_values(sources.values, settings.in_full())
+    except ValueError as error:
+        raise sources.error(error) from error
     return settings
 
 
-def _refuse_unknown_variables() -> None:
-    # pydantic-settings passes over variables that name no field: a misspelt setting would never be noticed.
-    known = {"settings", "profile", *Settings.model_fields}
-    names = [name for name in os.environ if name.startswith("LCR_SER_")]
-    unknown = sorted(name for name in names if name[len("LCR_SER_"):].lower().split("__")[0] not in known)
-    if unknown:
-        raise ValueError(f"Variables LCR_SER_... should name one of {', '.join(sorted(known))}. "
-                         f"Received: {', '.join(unknown)}.")
+_KINDS: Kinds = {
+    (): Settings, ("vocabulary",): Vocabulary, ("logs",): LogSettings, ("data_check",): DataCheckSettings,
+    ("servable_check",): ServableCheckSettings, ("model",): ModelConfig, ("supervised",): SupervisedConfig,
+    ("grpo",): GrpoConfig, ("evaluation",): Evaluation, ("infra_validation",): InfraValidation, ("push",): Push}
 
 
-def _checked(kind: type[_Config], **values: Any) -> _Config:
-    unknown = sorted(set(values) - {field.name for field in dataclasses.fields(kind)})
-    if unknown:
-        raise ValueError(f"Settings of {kind.__name__} should be fields of it. Received: {', '.join(unknown)}.")
-    # Environment variables are strings: pydantic turns them into numbers, and lists and mappings are written as YAML.
-    decoded = {name: yaml.safe_load(value) if isinstance(value, str) and value.startswith(("[", "{")) else value
-               for name, value in values.items()}
-    return TypeAdapter(kind).validate_python(decoded)
+def _refuse_others(section: str, given: Mapping[str, Any], others: Mapping[str, str]) -> None:
+    """Fields of a section's class that another setting decides."""
+    for name in given:
+        if name in others:
+            raise ValueError(f"`{section}.{name}` should not be set, it follows `{others[name]}`. "
+                             f"Received: {given[name]!r}.")
 
 
-def _overlaid(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in top.items():
-        nested = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _overlaid(merged[key], value) if nested else value
-    return merged
+def _refuse_truth_values(given: Any, taken: Any, path: Names = ()) -> None:
+    # To pydantic they are numbers too: `dim: yes` would be a model of one column.
+    if isinstance(given, dict) and isinstance(taken, dict):
+        for name in given.keys() & taken.keys():
+            _refuse_truth_values(given[name], taken[name], (*path, str(name)))
+    elif isinstance(given, bool) and not isinstance(taken, bool):
+        raise ValueError(f"`{'.'.join(path)}` should be no truth value. Received: {given}.")
+
+
+def _checked(kind: type[_Config], values: Mapping[str, Any]) -> _Config:
+    return TypeAdapter(kind).validate_python(dict(values))

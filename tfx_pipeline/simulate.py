@@ -1,16 +1,19 @@
 """`lcr-ser simulate`: writes a made-up log of any size in the five-file form of KuaiSAR."""
 
 import dataclasses
+import math
 import time
 from pathlib import Path
 from typing import Any
 
 import click
 import yaml
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from components.simulator import SimulatorSettings
 from components.simulator import simulate as write
+from tfx_pipeline.commands import Command
+from tfx_pipeline.sources import said
 
 
 def _overrides(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
@@ -20,13 +23,24 @@ def _overrides(context: click.Context, parameter: click.Parameter, values: tuple
         name, equals, text = value.partition("=")
         if name not in known or not equals:
             raise click.BadParameter(f"should be NAME=VALUE with a field of SimulatorSettings. Received: {value}.")
-        changes[name] = yaml.safe_load(text)
+        try:
+            changes[name] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise click.BadParameter(
+                f"should hold a number or a list such as [0.4, 0.6]. Received: {value}.") from error
     return changes
 
 
-@click.command()
+def _finite(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    if not 1 <= value < math.inf:
+        raise click.BadParameter(f"should be at least 1. Received: {value:g}.")
+    return value
+
+
+@click.command(cls=Command)
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--events", type=float, required=True, help="Rows of rec_inter and src_inter together, such as 1e6.")
+@click.option("--events", type=float, required=True, callback=_finite,
+              help="Rows of rec_inter and src_inter together, such as 1e6.")
 @click.option("--seed", type=int, default=SimulatorSettings.seed, show_default=True)
 @click.option("--spans", is_flag=True, help="A directory for each day, with the five files of that day.")
 @click.option("--plain", is_flag=True, help="Files that are not gzipped.")
@@ -42,6 +56,8 @@ def simulate(  # noqa: PLR0917 - click passes them by name
         with click.progressbar(length=int(events), label="rows", width=0) as bar:
             counts = write(out, events, settings, spans=spans, compress=not plain,
                            progress=lambda rows: bar.update(rows - bar.pos))
+    except ValidationError as error:
+        raise click.ClickException(" ".join(said(dict(problem)) for problem in error.errors())) from error
     except (ValueError, FileExistsError) as error:
         raise click.ClickException(str(error)) from error
     rows, seconds = counts.rec_rows + counts.search_rows, time.monotonic() - started

@@ -1,6 +1,8 @@
 """The end of a run: metrics, pushed version, run page, next command."""
 
 import os
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ from components.report.files import HTML_FILE
 from components.report.page import metric_names, why_not_pushed
 from tfx_pipeline.console import Executions, RunConsole
 from tfx_pipeline.run_folder import keep_run
-from tfx_pipeline.settings import Settings
+from tfx_pipeline.settings import REPOSITORY, Settings
+from tfx_pipeline.sources import PREFIX
 
 MAIN_METRIC = "NDCG@5"
 _ROLES = (("candidate", "LCR-SER"), ("baseline", "last pushed model"), ("popularity", "popularity"))
@@ -45,13 +48,16 @@ def show_summary(settings: Settings, store: Any, executions: Executions, console
         again = "" if "Pusher" in executions.executed and not figures["push_reason"] else " (unchanged)"
         console.line(f"pushed version  {figures['pushed']}{again}")
     console.line(f"run page        {settings.run_dir / HTML_FILE}")
-    console.line(f"next            {_overrides() + 'make score' if figures['pushed'] else 'read the run page'}")
+    console.line(f"next            {next_command() if figures['pushed'] else 'read the run page'}")
 
 
-def _overrides() -> str:
-    """The settings that this run took from the environment, for the next command to take them too."""
-    names = sorted(name for name in os.environ if name.startswith("LCR_SER_"))
-    return "".join(f"{name}={os.environ[name]} " for name in names)
+def next_command() -> str:
+    """To be pasted where this run was started, with the settings that it took from the environment."""
+    names = sorted(name for name in os.environ if name.startswith(PREFIX))
+    # `make` works in the repository alone.
+    at_home = Path.cwd() == REPOSITORY
+    command = "make score" if at_home else f"{shlex.quote(str(Path(sys.executable).with_name('lcr-ser')))} score"
+    return " ".join([*(f"{name}={shlex.quote(os.environ[name])}" for name in names), command])
 
 
 def _metrics_table(metrics: dict[str, dict[str, float]]) -> Table:

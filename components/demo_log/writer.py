@@ -81,6 +81,7 @@ def _packed(table: Table) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.partial")
+    # Of this process alone: runs of several names may write one demo log at once.
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     partial.write_bytes(content)
     os.replace(partial, path)

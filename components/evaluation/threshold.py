@@ -18,7 +18,9 @@ class Threshold:
     significance: float | None = None
 
     def __post_init__(self) -> None:
+        if self.min is not None and not 0 <= self.min <= 1:
+            raise ValueError(f"`min` should be from 0 to 1, as metrics are. Received: {self.min}.")
         if self.significance is not None and not 0 < self.significance < 1:
             raise ValueError(f"`significance` should lie between 0 and 1. Received: {self.significance}.")
-        if self.max_drop is not None and self.max_drop < 0:
-            raise ValueError(f"`max_drop` should be at least 0. Received: {self.max_drop}.")
+        if self.max_drop is not None and not 0 <= self.max_drop <= 1:
+            raise ValueError(f"`max_drop` should be from 0 to 1. Received: {self.max_drop}.")

@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import math
 from typing import Literal, get_args
+
+from components.example_gen.times import iso_time
 
 Source = Literal["kuaisar", "qilin", "events"]
 Split = Literal["leave_one_out", "time", "days", "time_points"]
@@ -115,10 +118,22 @@ class LogSettings:
         for name in ("eval_share", "test_share"):
             _require(0 < getattr(self, name) < 1, name, "between 0 and 1", getattr(self, name))
         for name in ("eval_days", "test_days"):
-            _require(getattr(self, name) > 0, name, "above 0", getattr(self, name))
+            _require(0 < getattr(self, name) < math.inf, name, "above 0", getattr(self, name))
         _require(self.eval_share + self.test_share < 1, "eval_share + test_share", "less than 1, so that some of the "
                  "period is left to train on", self.eval_share + self.test_share)
         _require(0 <= self.max_bad_share <= 1, "max_bad_share", "from 0 to 1", self.max_bad_share)
+        self._require_times_of_the_split()
+
+    def _require_times_of_the_split(self) -> None:
+        begins = {name: getattr(self, name) for name in ("eval_from", "test_from")}
+        if self.split == "time_points":
+            times = [milliseconds(name, text) for name, text in begins.items()]
+            if times[0] >= times[1]:
+                raise ValueError("`eval_from` should be before `test_from`. "
+                                 f"Received: {self.eval_from}, {self.test_from}.")
+        else:
+            for name, text in begins.items():
+                _require(not text, name, f"empty, unless `split` is time_points; it is {self.split}", text)
 
     def to_json(self) -> str:
         """Write the settings as an execution parameter; equal settings give equal text."""
@@ -135,6 +150,19 @@ class LogSettings:
         unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
         _require(not unknown, "settings", "an object with the fields of LogSettings alone", unknown)
         return cls(**values)
+
+
+def milliseconds(name: str, text: str) -> int:
+    """Milliseconds since 1970 of an ISO 8601 time, UTC unless it says otherwise.
+
+    Raises:
+        ValueError: for another text; it names the setting.
+    """
+    try:
+        return iso_time(text)[0]
+    except ValueError:
+        raise ValueError(f"`{name}` should be an ISO 8601 time such as 2023-05-30T00:00:00+08:00. "
+                         f"Received: {text!r}.") from None
 
 
 def _require(holds: bool, name: str, rule: str, received: object) -> None:

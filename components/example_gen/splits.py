@@ -6,9 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from components.example_gen.settings import LogSettings
+from components.example_gen.settings import LogSettings, milliseconds
 from components.example_gen.timeline import Ints, Timelines
-from components.example_gen.times import iso_time
 
 TRAIN, EVAL, TEST = "train", "eval", "test"
 SPLITS = (TRAIN, EVAL, TEST)
@@ -50,30 +49,14 @@ class Split(NamedTuple):
 
 
 def time_cuts(first: int, last: int, settings: LogSettings) -> Cuts:
-    """Place the cuts of a split in time, in the period from the first to the last click.
-
-    Raises:
-        ValueError: for `time_points` that are no times or in the wrong order.
-    """
+    """Place the cuts of a split in time, in the period from the first to the last click."""
     if settings.split == "time_points":
-        cuts = Cuts(*(_milliseconds(name, getattr(settings, name)) for name in ("eval_from", "test_from")))
-        if cuts.eval >= cuts.test:
-            raise ValueError(f"`eval_from` should be before `test_from`. Received: {settings.eval_from}, "
-                             f"{settings.test_from}.")
-        return cuts
+        return Cuts(*(milliseconds(name, getattr(settings, name)) for name in ("eval_from", "test_from")))
     if settings.split == "days":
         test, evaluated = settings.test_days * _DAY, settings.eval_days * _DAY
     else:
         test, evaluated = (share * (last - first) for share in (settings.test_share, settings.eval_share))
     return Cuts(math.ceil(last - test - evaluated), math.ceil(last - test))
-
-
-def _milliseconds(name: str, text: str) -> int:
-    try:
-        return iso_time(text)[0]
-    except ValueError:
-        raise ValueError(f"`{name}` should be an ISO 8601 time such as 2023-05-30T00:00:00+08:00. "
-                         f"Received: {text!r}.") from None
 
 
 def split_timelines(timelines: Timelines, cuts: Cuts | None) -> Split:

@@ -72,9 +72,17 @@ def model_fingerprint(files: FileTable) -> str:
 
 
 def read_manifest(version_dir: Path) -> Manifest | None:
-    """The manifest of a version; None where another pusher wrote the version, without one."""
+    """The manifest of a version; None where another pusher wrote the version, without one.
+
+    Raises:
+        ValueError: for a file that is no manifest.
+    """
     path = version_dir / MANIFEST_FILE
-    return Manifest.from_json(path.read_text()) if path.exists() else None
+    try:
+        return Manifest.from_json(path.read_text()) if path.exists() else None
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is no manifest of a pushed version: {error!r}. Bring back a copy of it, or move the "
+                         "version away.") from error
 
 
 def find_damage(version_dir: Path) -> list[str]:

@@ -36,7 +36,7 @@ def rollback(serving_dir: Path, version: int | None = None) -> RolledBack:
         ValueError: there is no such version, or none before the newest.
     """
     if not serving_dir.is_dir():
-        raise ValueError(f"{serving_dir} holds no pushed model.")
+        raise ValueError(f"{serving_dir} holds no pushed model. Run `make run` first.")
     with locked(serving_dir, "versions"):
         live, withdrawn = live_versions(serving_dir), withdrawn_versions(serving_dir)
         before = max(live, default=None)

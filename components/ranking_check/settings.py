@@ -61,7 +61,14 @@ def thresholds_of(plain: dict[str, dict[str, dict[str, Any]]]) -> dict[str, dict
     for name, by_metric in plain.items():
         for metric, fields in by_metric.items():
             if unknown := sorted(set(fields) - known):
-                raise ValueError(f"A threshold should have the fields {', '.join(sorted(known))}. "
-                                 f"Received: {', '.join(unknown)} of {metric} of {name}.")
-    return {name: {metric: Threshold(**fields) for metric, fields in by_metric.items()}
+                raise ValueError(f"A threshold of `evaluation.thresholds` should have the fields "
+                                 f"{', '.join(sorted(known))}. Received: {', '.join(unknown)} of {metric} of {name}.")
+    return {name: {metric: _threshold(name, metric, fields) for metric, fields in by_metric.items()}
             for name, by_metric in plain.items()}
+
+
+def _threshold(name: str, metric: str, fields: dict[str, Any]) -> Threshold:
+    try:
+        return Threshold(**fields)
+    except ValueError as error:
+        raise ValueError(f"`evaluation.thresholds` of {metric} of {name}: {error}") from error

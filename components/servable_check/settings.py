@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class ServableCheckSettings:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if not value > 0:
+            if not 0 < value < math.inf:
                 raise ValueError(f"`servable_check.{field.name}` should be above 0. Received: {value}.")
 
     def to_json(self) -> str:

@@ -74,7 +74,7 @@ def _scan(log_dir: str | Path, table: str) -> pl.LazyFrame:
              for path in sorted(Path(log_dir).glob(pattern))]
     if not paths:
         raise FileNotFoundError(f"{log_dir} should hold {table} or {table}.gz, or a directory of them a day.")
-    return pl.scan_csv(paths, infer_schema_length=1000)
+    return pl.scan_csv(paths, infer_schema_length=1000, glob=False)
 
 
 def _collect(frame: pl.LazyFrame) -> pl.DataFrame:

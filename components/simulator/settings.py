@@ -1,6 +1,7 @@
 """What a simulated log is calibrated to, and every assumption that it makes."""
 
 import dataclasses
+import math
 from typing import Final
 
 LARGEST_DAYS: Final = 31
@@ -115,6 +116,8 @@ class SimulatorSettings:
         _require(1 <= self.days <= LARGEST_DAYS, "days", f"1 to {LARGEST_DAYS}", self.days)
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
+            if isinstance(value, float):
+                _require(math.isfinite(value), field.name, "a finite number", value)
             if field.name in _POSITIVE:
                 _require(value >= 1, field.name, "at least 1", value)
             elif field.name in _SHARES:

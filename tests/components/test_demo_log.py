@@ -134,3 +134,21 @@ def test_queries_tell_of_later_clicks(demo_log):
             assert int(row["item_id"]) - 100_000 < items
             hits += [max(before)[1] == (int(row["item_id"]) - 100_000) // SMALL.feed_items] if before else []
     assert np.mean(hits) > 0.25
+
+
+def test_two_runs_may_write_the_log_at_once(tmp_path, monkeypatch):
+    settings = DemoLogSettings(num_users=20, num_topics=2, subtopics=2)
+    write_demo_log(tmp_path / "alone", settings)
+    replace, pid = os.replace, os.getpid()
+
+    def replace_after_another_process(source, target):
+        monkeypatch.setattr(os, "replace", replace)
+        monkeypatch.setattr(os, "getpid", lambda: pid + 1)
+        write_demo_log(tmp_path / "log", settings)
+        monkeypatch.setattr(os, "getpid", lambda: pid)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_after_another_process)
+    write_demo_log(tmp_path / "log", settings)
+    written = {path.name: path.read_bytes() for path in (tmp_path / "log").iterdir()}
+    assert written == {path.name: path.read_bytes() for path in (tmp_path / "alone").iterdir()}

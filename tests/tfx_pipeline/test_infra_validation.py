@@ -12,8 +12,9 @@ from tfx.utils import proto_utils
 from components.demo_log import DemoLogSettings, write_demo_log
 from components.gates import GateVerdict, Verdict, write_verdict
 from components.pusher import executor as pusher
+from tfx_pipeline.infra_validation import require_platform
 from tfx_pipeline.pipeline import create_pipeline
-from tfx_pipeline.settings import load
+from tfx_pipeline.settings import InfraValidation, load
 
 
 @pytest.fixture
@@ -56,6 +57,24 @@ def test_on_kubernetes_the_pod_has_its_account(composed):
     components = composed(platform="kubernetes", service_account="ranker")
     serving = _spec(components["InfraValidator"], "serving_spec", infra_validator_pb2.ServingSpec)
     assert serving.kubernetes.service_account_name == "ranker"
+
+
+@pytest.mark.parametrize(("platform", "message"), [
+    ("kubernetes", "is for runs in Kubeflow, and this one is on one machine. Received: kubernetes. Set it to docker"),
+    ("docker", "should find a Docker that answers. Received: .* Start it, or set `infra_validation` to null."),
+])
+def test_a_platform_that_is_not_there_is_named_before_the_log_is_read(monkeypatch, platform, message):
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")  # nothing listens there, on whatever machine
+    with pytest.raises(ValueError, match=f"`infra_validation.platform` {platform} {message}"):
+        require_platform(InfraValidation(platform=platform))
+
+
+@pytest.mark.parametrize("name", ["LOGS__CANDIDATES_FILE", "DATA_CHECK__SERVING_REQUESTS"])
+def test_files_beside_the_log_are_looked_for_before_it_is_read(monkeypatch, tmp_path, name):
+    monkeypatch.setenv("LCR_SER_LOG_DIR", str(tmp_path / "no log"))
+    monkeypatch.setenv(f"LCR_SER_{name}", str(tmp_path / "none-*"))
+    with pytest.raises(ValueError, match=f"`{name.replace('__', '.').lower()}` should match files. Received: .*none-"):
+        create_pipeline(load())
 
 
 def test_a_model_that_it_does_not_bless_is_not_pushed(tmp_path, monkeypatch):

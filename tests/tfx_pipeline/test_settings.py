@@ -83,6 +83,31 @@ def test_requests_are_stored_as_long_as_the_model_looks_back(monkeypatch):
     ("LCR_SER_DATA_CHECK__MAX_BAD_SHARE", "2", "`data_check.max_bad_share` should be from 0 to 1"),
     ("LCR_SER_INFRA_VALIDATION__PLATFORM", "podman", "infra_validation.platform"),
     ("LCR_SER_PUSH__KEEP_VERSIONS", "0", "push.keep_versions"),
+    ("LCR_SER_LOGS__SPLIT", "time_points", "`eval_from` should be an ISO 8601 time .* Received: ''"),
+    ("LCR_SER_LOGS__EVAL_FROM", "2024-05-01", "`eval_from` should be empty, unless `split` is time_points; it is "),
+    ("LCR_SER_LOGS__COLUMNS", "{user_id: uid}", "`columns` should be empty where `source` is not events"),
+    ("LCR_SER_LOGS__EVAL_SHARE", "0.95", "`eval_share . test_share` should be less than 1"),
+    ("LCR_SER_LOGS__TEST_DAYS", "inf", "`test_days` should be above 0"),
+    ("LCR_SER_MODEL__NUM_HEADS", "5", "`num_heads` should divide `dim`. Received: 5 and 32"),
+    ("LCR_SER_MODEL__DROPOUT", "1", "`dropout` should be below 1. Received: 1.0"),
+    ("LCR_SER_MODEL__DROPOUT", "nan", "`dropout` should be at least 0. Received: nan"),
+    ("LCR_SER_MODEL__MLP_UNITS", "[16, 0]", "`mlp_units` should be widths of at least 1. Received: .16, 0."),
+    ("LCR_SER_SUPERVISED__LEARNING_RATE", "nan", "`learning_rate` should be at least 0. Received: nan"),
+    ("LCR_SER_SUPERVISED__SEED", "-1", "`seed` should be at least 0. Received: -1"),
+    ("LCR_SER_GRPO__SEED", "4294967296", "`seed` should be below 2.32. Received: 4294967296"),
+    ("LCR_SER_GRPO__TEMPERATURE", "nan", "`temperature` should be above 0. Received: nan"),
+    ("LCR_SER_GRPO__REWARD", "{HR@100: 1}", "`reward` should give a weight other than 0 to a metric"),
+    ("LCR_SER_GRPO__REWARD", "{NDCG@5: 0}", "`reward` should give a weight other than 0 to a metric"),
+    ("LCR_SER_GRPO__REWARD", "{NDCG@5: .nan}", "`reward` should give a weight other than 0 to a metric"),
+    ("LCR_SER_EVALUATION__MIN_NDCG_5", "1.5", "`evaluation.min_ndcg_5` should be less than or equal to 1"),
+    ("LCR_SER_EVALUATION__MIN_NDCG_5", "nan", "`evaluation.min_ndcg_5` should be"),
+    ("LCR_SER_EVALUATION__MAX_NDCG_5_DROP", "-1", "`evaluation.max_ndcg_5_drop` should be greater than or equal to 0"),
+    ("LCR_SER_EVALUATION__THRESHOLDS", "{all: {MRR: {min: 5}}}", "of MRR of all: `min` should be from 0 to 1"),
+    ("LCR_SER_EVALUATION__THRESHOLDS", "{all: {MRR: {max_drop: .nan}}}", "`max_drop` should be from 0 to 1"),
+    ("LCR_SER_DATA_CHECK__DRIFT", "{user: {norm: 1}}", "should measure user by infinity_norm or jensen_shannon"),
+    ("LCR_SER_SERVABLE_CHECK__MAX_LOAD_SECONDS", "inf", "`servable_check.max_load_seconds` should be above 0"),
+    ("LCR_SER_INFRA_VALIDATION", "{platform: docker, tags: []}", "`infra_validation.tags` should have at least 1 item"),
+    ("LCR_SER_INFRA_VALIDATION", "{platform: docker, image: ''}", "`infra_validation.image` should have at least 1"),
 ])
 def test_a_wrong_setting_is_named(monkeypatch, name, value, message):
     monkeypatch.setenv(name, value)
@@ -119,3 +144,8 @@ def test_a_drift_can_be_accepted_from_the_environment(monkeypatch):
     settings = load("demo").data_check_settings()
     assert settings.drift == {}
     assert settings.skew
+
+
+def test_a_reward_may_hold_a_metric_that_never_differs_beside_one_that_does(monkeypatch):
+    monkeypatch.setenv("LCR_SER_GRPO__REWARD", "{HR@100: 1, HR@99: 1}")
+    assert load().grpo_config().reward == {"HR@100": 1.0, "HR@99": 1.0}
