@@ -12,8 +12,10 @@ from benchmarks.sizes import BATCH, SHAPE, SUPERVISED, USERS
 from benchmarks.synthetic import random_timelines
 from benchmarks.timing import time_in_turns
 from benchmarks.training import ours
+from model.inputs import CANDIDATES
 from model.training.negatives import NegativeSampler
 from model.training.targets import TargetOrder
+from model.training.unknown import with_unknown
 from model.training.windows import TargetWindows
 
 
@@ -23,14 +25,17 @@ def main() -> None:
     machine = describe(args.threads)
     timelines = random_timelines(SHAPE, USERS, 4)
     windows = TargetWindows(timelines, SHAPE)
-    sample = NegativeSampler(timelines, SUPERVISED.negative_sampling, SUPERVISED.num_negatives, SUPERVISED.seed)
+    sample = NegativeSampler(timelines, SUPERVISED.negative_sampling, SUPERVISED.negatives_avoid,
+                             SUPERVISED.num_negatives, SUPERVISED.seed)
     order = TargetOrder(timelines.targets, BATCH, SUPERVISED.seed)
     done = iter(range(1_000_000))
 
     @tf.function(autograph=False)
     def make_batch(number: tf.Tensor, positions: tf.Tensor) -> list[tf.Tensor]:
         batch, _ = windows(positions)
-        return [*batch.values(), *sample(number, positions)]
+        candidates, valid = sample(number, positions)
+        batch = with_unknown({**batch, CANDIDATES: candidates}, SUPERVISED.unknown_rate, SUPERVISED.seed, number)
+        return [*batch.values(), valid]
 
     def call() -> None:
         number = next(done)

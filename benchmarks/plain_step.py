@@ -10,6 +10,7 @@ from model.config import SupervisedConfig
 from model.inputs import CANDIDATES, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
 from model.training.negatives import NegativeSampler
 from model.training.timelines import Timelines
+from model.training.unknown import with_unknown
 from model.training.windows import TargetWindows
 
 Apply = Callable[[Sequence[tf.Tensor | tf.IndexedSlices], Sequence[keras.Variable]], None]
@@ -26,7 +27,8 @@ def make_plain_step(
         apply: takes gradients and variables; None is stock Adam over everything, whole tables included.
     """
     windows = TargetWindows(timelines, model.config)
-    sample = NegativeSampler(timelines, config.negative_sampling, config.num_negatives, config.seed)
+    sample = NegativeSampler(
+        timelines, config.negative_sampling, config.negatives_avoid, config.num_negatives, config.seed)
     if apply is None:
         optimizer = keras.optimizers.Adam(config.learning_rate)
 
@@ -40,8 +42,9 @@ def make_plain_step(
         batch, _ = windows(positions)
         candidates, valid = sample(number, positions)
         weights = tf.cast(valid, tf.float32)
+        batch = with_unknown({**batch, CANDIDATES: candidates}, config.unknown_rate, config.seed, number)
         with tf.GradientTape() as tape:
-            logits, target, crossed, without = model({**batch, CANDIDATES: candidates}, training=True)
+            logits, target, crossed, without = model(batch, training=True)
             labels = tf.one_hot(tf.zeros(tf.shape(logits)[:1], tf.int32), tf.shape(logits)[1])
             loss = bce(labels[..., None], logits[..., None], weights) / tf.reduce_sum(weights)
             for with_cross, without_cross in zip(crossed, without, strict=True):
@@ -49,7 +52,7 @@ def make_plain_step(
                     1.0 + keras.losses.cosine_similarity(target, states) for states in (with_cross, without_cross)
                 )
                 loss += config.tcl_weight * tf.reduce_mean(tf.nn.relu(near - far + config.tcl_margin))
-            loss += config.l2_weight * _l2(model, {**batch, CANDIDATES: candidates})
+            loss += config.l2_weight * _l2(model, batch)
         variables = model.trainable_variables
         apply(tape.gradient(loss, variables), variables)
         return {"loss": loss}

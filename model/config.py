@@ -84,6 +84,9 @@ class SupervisedConfig:
         targets_per_user: the last so many clicks of each user are training targets; 0 is all of them.
         num_negatives: n, sampled for each positive in every step.
         negative_sampling: `uniform` over the items recommended in training, or `popularity` (by their clicks).
+        negatives_avoid: `clicked` leaves out what the user clicked anywhere in the training log, in recommendations or
+            in a search; `none` the target alone. docs/training.md says what difference it makes.
+        unknown_rate: share of the ids of users, items and words that every step replaces by the unknown one.
         tcl_weight: lambda_TCL.  tcl_margin: m.  tcl_distance: d(.,.).
         tcl_stop_gradient: where the gradient of Eq. (9) does not go: `none` lets it flow everywhere, the literal text;
             `plain` is the branch without cross attention, `target` the target's embedding.
@@ -104,6 +107,8 @@ class SupervisedConfig:
     targets_per_user: int = 0
     num_negatives: int = 4
     negative_sampling: Literal["uniform", "popularity"] = "uniform"
+    negatives_avoid: Literal["clicked", "none"] = "clicked"
+    unknown_rate: float = 0.01
     tcl_weight: float = 0.1
     tcl_margin: float = 0.1
     tcl_distance: Literal["cosine", "euclidean"] = "cosine"
@@ -123,7 +128,10 @@ class SupervisedConfig:
                   "evaluations_per_epoch", "checkpoint_every")
         _at_least(self, 0, "learning_rate", "tcl_weight", "tcl_margin", "l2_weight", "max_eval_requests",
                   "targets_per_user", "max_steps")
+        if not 0 <= self.unknown_rate < 1:
+            raise ValueError(f"`unknown_rate` should be from 0 to below 1. Received: {self.unknown_rate}.")
         _one_of(self, "negative_sampling", ("uniform", "popularity"))
+        _one_of(self, "negatives_avoid", ("clicked", "none"))
         _one_of(self, "tcl_distance", ("cosine", "euclidean"))
         _one_of(self, "tcl_stop_gradient", ("none", "plain", "target", "both"))
         _a_seed(self)
@@ -137,7 +145,7 @@ class GrpoConfig:
         num_trajectories: N; the first carries no noise.
         noise_scale: gamma.  noise_std: sigma; only their product matters.
         num_negatives: candidates beside the target in a rollout.
-        negative_sampling: as in the supervised stage.
+        negative_sampling, negatives_avoid: as in the supervised stage.
         reward: metrics `HR@k` and `NDCG@k` of a trajectory's ranking, and the weight of each.
         policy: pi(v|T), a `softmax` over the candidates' logits or the target's `sigmoid`.
         temperature: what the logits are divided by in pi.
@@ -164,6 +172,7 @@ class GrpoConfig:
     noise_std: float = 1.0
     num_negatives: int = 99
     negative_sampling: Literal["uniform", "popularity"] = "uniform"
+    negatives_avoid: Literal["clicked", "none"] = "clicked"
     reward: dict[str, float] = dataclasses.field(default_factory=lambda: {"HR@1": 1.0})
     policy: Literal["softmax", "sigmoid"] = "softmax"
     temperature: float = 1.0
@@ -193,6 +202,7 @@ class GrpoConfig:
         _one_of(self, "policy", ("softmax", "sigmoid"))
         _one_of(self, "trained", ("all", "dense", "reasoning"))
         _one_of(self, "negative_sampling", ("uniform", "popularity"))
+        _one_of(self, "negatives_avoid", ("clicked", "none"))
         _a_seed(self)
         if not 0 < self.temperature < math.inf:
             raise ValueError(f"`temperature` should be above 0. Received: {self.temperature}.")

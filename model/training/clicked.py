@@ -6,7 +6,7 @@ import numpy as np
 
 from model.inputs import FIRST_KNOWN_ID
 from model.training.requests import Requests
-from model.training.timelines import Timelines
+from model.training.timelines import Histories, Timelines
 
 Avoid = Literal["past", "whole_log", "none"]
 
@@ -14,7 +14,7 @@ Avoid = Literal["past", "whole_log", "none"]
 def clicked_pairs(
     requests: Requests, timelines: Timelines, rows: np.ndarray, avoid: Avoid
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Items that the users of some requests clicked in recommendations.
+    """Items that the users of some requests clicked, in recommendations or in a search.
 
     Users that no vocabulary holds share an id, so that of them only the request's own history is known.
 
@@ -31,13 +31,17 @@ def clicked_pairs(
     if avoid == "none":
         return np.zeros(0, np.int64), np.zeros(0, np.int32)
     users = requests.users[rows]
-    parts = [_lists(requests.rec_items, requests.rec_offsets, np.arange(len(rows)), rows),
-             _of_users(users, timelines.users, timelines.rec_items, timelines.rec_offsets)]
+    parts = [_lists(*clicks, np.arange(len(rows)), rows) for clicks in _clicks(requests)]
+    parts += [_of_users(users, timelines.users, *clicks) for clicks in _clicks(timelines)]
     if avoid == "whole_log":
-        positives = requests.candidates[np.arange(len(requests)), requests.label]
-        parts += [_of_users(users, requests.users, requests.rec_items, requests.rec_offsets),
-                  _of_users(users, requests.users, positives, np.arange(len(requests) + 1))]
+        positives = requests.candidates[np.arange(len(requests)), requests.label], np.arange(len(requests) + 1)
+        parts += [_of_users(users, requests.users, *clicks) for clicks in (*_clicks(requests), positives)]
     return tuple(np.concatenate(column) for column in zip(*parts, strict=True))  # type: ignore[return-value]
+
+
+def _clicks(log: Histories) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """Items clicked in recommendations and in searches, each with where those of a row begin."""
+    return (log.rec_items, log.rec_offsets), (log.search_items, log.search_item_offsets)
 
 
 def _of_users(

@@ -104,7 +104,8 @@ def make_step(
         means over the updates.
     """
     windows = TargetWindows(timelines, model.config)
-    sample = NegativeSampler(timelines, config.negative_sampling, config.num_negatives, config.seed)
+    sample = NegativeSampler(
+        timelines, config.negative_sampling, config.negatives_avoid, config.num_negatives, config.seed)
     own_tables = reference.items is not model.items
 
     @tf.function(autograph=False)
@@ -187,7 +188,7 @@ def group_objective(
 
     Returns:
         `loss` (the negated objective), `policy_objective`, `kl`, `ratio`, `clip_ratio`, `reward`, `reward_std`,
-        `frac_reward_zero_std`; and the rollout, for further updates from it.
+        `frac_reward_zero_std`, `missing_negatives`; and the rollout, for further updates from it.
     """
     logits = _logits(model, embedded, noise)
     log_probability = grpo.target_log_probability(logits, valid, config.policy, config.temperature)
@@ -216,6 +217,7 @@ def group_objective(
         "reward": tf.reduce_mean(rollout.rewards),
         "reward_std": tf.reduce_mean(tf.math.reduce_std(rollout.rewards, 1)),
         "frac_reward_zero_std": tf.reduce_mean(tf.cast(constant, tf.float32)),
+        "missing_negatives": tf.reduce_mean(tf.reduce_sum(tf.cast(~valid, tf.float32), 1)),
     }
     return logs, rollout
 

@@ -19,6 +19,7 @@ from model.training.non_finite import batch_ids
 from model.training.requests import Requests
 from model.training.targets import TargetOrder
 from model.training.timelines import Timelines
+from model.training.unknown import with_unknown
 from model.training.windows import TargetWindows
 
 Logs = dict[str, tf.Tensor]
@@ -94,7 +95,8 @@ def make_step(
         of a looked up row counts as much as the share of replicas that looked it up.
     """
     windows = TargetWindows(timelines, model.config)
-    sample = NegativeSampler(timelines, config.negative_sampling, config.num_negatives, config.seed)
+    sample = NegativeSampler(
+        timelines, config.negative_sampling, config.negatives_avoid, config.num_negatives, config.seed)
     kernels = [variable.value for variable in model.dense_variables if len(variable.shape) > 1]
 
     losses = functools.partial(ranking_losses, model, config)
@@ -108,15 +110,18 @@ def make_step(
         candidates, valid = sample(number, positions)
         weights = tf.cast(valid, tf.float32)
         of_all = tf.reduce_sum(weights)
+        missing = tf.reduce_mean(tf.reduce_sum(1.0 - weights, 1))
         positions, candidates, weights = (replicas.part(one) for one in (positions, candidates, weights))
         share = tf.reduce_sum(weights) / of_all
         batch, _ = windows(positions)
+        batch = with_unknown({**batch, CANDIDATES: candidates}, config.unknown_rate, config.seed, number)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(optimizer.sources)
-            embedded = model.embed({**batch, CANDIDATES: candidates})
+            embedded = model.embed(batch)
             logs = losses(embedded._replace(rows=()), weights, share)
             logs["l2_loss"] = l2_penalty([*kernels, *embedded.rows]) / replicas.count()
             logs["loss"] += config.l2_weight * logs["l2_loss"]
+        logs["missing_negatives"] = missing / replicas.count()
         optimizer.apply(tape.gradient(logs["loss"], optimizer.sources))
         return replicas.total(logs)
 

@@ -42,6 +42,11 @@ class Histories:
     search_items: np.ndarray
     item_offsets: np.ndarray
 
+    @property
+    def search_item_offsets(self) -> np.ndarray:
+        """Where the items that each row clicked in searches begin in `search_items`, `[U + 1]`."""
+        return self.item_offsets[self.search_offsets]
+
 
 @dataclasses.dataclass(frozen=True)
 class Timelines(Histories):

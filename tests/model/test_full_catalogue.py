@@ -14,7 +14,8 @@ from model.training.windows import RequestWindows
 
 def _logs():
     """Some requests of unknown users, some with an unknown target, and two of one user."""
-    timelines, requests = random_logs(seed=4)
+    timelines, _ = random_logs(seed=4)
+    _, requests = random_logs(seed=5)  # of the same users, with other clicks and searches
     users, candidates = requests.users.copy(), requests.candidates.copy()
     users[:3] = UNKNOWN_ID
     users[10] = users[11]
@@ -23,7 +24,11 @@ def _logs():
 
 
 def _clicks(log, row):
-    return set(log.rec_items[log.rec_offsets[row]:log.rec_offsets[row + 1]])
+    """Items that a row clicked, in recommendations and in its searches."""
+    found = set(log.rec_items[log.rec_offsets[row]:log.rec_offsets[row + 1]])
+    for search in range(log.search_offsets[row], log.search_offsets[row + 1]):
+        found |= set(log.search_items[log.item_offsets[search]:log.item_offsets[search + 1]])
+    return found
 
 
 def _clicked(requests, timelines, row, avoid):

@@ -20,7 +20,7 @@ CONFIG = GrpoConfig(
 )
 LOG_NAMES = {
     "loss", "policy_objective", "kl", "ratio", "clip_ratio", "reward", "reward_std", "frac_reward_zero_std",
-    "grad_norm",
+    "missing_negatives", "grad_norm",
 }
 
 
@@ -181,6 +181,7 @@ def test_reward_is_a_weighted_sum_of_metrics():
         ({"reward": {"MRR": 1.0}}, "`reward` should .*MRR"),
         ({"reward": {"HR@0": 1.0}}, "`reward` should .*HR@0"),
         ({"temperature": 0.0}, "`temperature` should be above 0"),
+        ({"negatives_avoid": "past"}, "`negatives_avoid` should be one of clicked, none"),
         ({"trained": "head"}, "`trained` should be one of all, dense, reasoning"),
         ({"max_steps": -1}, "`max_steps` should be at least 0"),
         ({"accumulation_steps": 0}, "`accumulation_steps` should be at least 1"),

@@ -100,10 +100,11 @@ def test_xla_step_equals_the_plain_step(logs):
 def test_l2_counts_kernels_and_rows_looked_up_once(logs, eager):
     model = randomise(LcrSer(small_config(reasoning_steps=0, mlp_units=())))
     optimizer = SplitAdam([layer.table for layer in model.tables], model.dense_variables, 0.0)
-    step = supervised.make_step(model, optimizer, dataclasses.replace(SUPERVISED, num_negatives=1), logs[0])
+    config = dataclasses.replace(SUPERVISED, num_negatives=1, unknown_rate=0.0)
+    step = supervised.make_step(model, optimizer, config, logs[0])
     row = logs[0].targets[:1]  # the first click of user 2: an empty history
     assert logs[0].rec_searches_before[0] == 0
-    sampled, _ = NegativeSampler(logs[0], "uniform", 1, SUPERVISED.seed)(
+    sampled, _ = NegativeSampler(logs[0], "uniform", "clicked", 1, SUPERVISED.seed)(
         tf.constant(0, tf.int64), tf.constant(row)
     )
     expected = sum(np.sum(v.numpy() ** 2) for v in model.dense_variables if len(v.shape) > 1)
@@ -111,6 +112,24 @@ def test_l2_counts_kernels_and_rows_looked_up_once(logs, eager):
     expected += np.sum(model.items.table.numpy()[np.unique(sampled)] ** 2)
     result = step(tf.constant(0, tf.int64), tf.constant(row))
     assert float(result["l2_loss"]) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("avoid", "missing"), [("clicked", 2.0), ("none", 0.0)])
+def test_missing_negatives_are_counted_in_both_stages(eager, avoid, missing):
+    timelines, _ = random_logs(users=1)  # who has clicked all items that there are
+    assert len(np.unique(timelines.rec_items)) > 2
+    model = LcrSer(small_config(reasoning_steps=1))
+    changes = {"num_negatives": 2, "negatives_avoid": avoid}
+    supervised_step = supervised.make_step(
+        model, SplitAdam([layer.table for layer in model.tables], model.dense_variables, 0.01),
+        dataclasses.replace(SUPERVISED, **changes), timelines)
+    grpo = dataclasses.replace(GRPO, **changes)
+    grpo_step = reinforcement.make_step(
+        model, reinforcement.copy_policy(model), reinforcement.make_optimizer(model, grpo), grpo, timelines)
+    for step in (supervised_step, grpo_step):
+        logs = step(tf.constant(0, tf.int64), tf.constant(timelines.targets))
+        assert float(logs["missing_negatives"]) == missing
+        assert np.isfinite(float(logs["loss"]))
 
 
 def test_grpo_is_never_worse_on_the_requests(logs, trained, tmp_path, eager):

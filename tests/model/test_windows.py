@@ -1,4 +1,4 @@
-"""Reading of Examples, windows, order and negatives against scalar loops."""
+"""Reading of Examples, windows and order against scalar loops."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_logs import random_logs, small_config
 
-from model.inputs import FIRST_KNOWN_ID
 from model.training.columns import offsets
-from model.training.negatives import NegativeSampler
 from model.training.requests import Requests, read_requests
 from model.training.targets import TargetOrder
 from model.training.timelines import Timelines, read_timelines
@@ -205,24 +203,3 @@ def test_few_targets_shrink_the_batch_and_none_are_refused():
     assert TargetOrder(np.arange(7), 30, seed=1).batch_size == 7
     with pytest.raises(ValueError, match="`targets`"):
         TargetOrder(np.zeros(0, np.int32), 30, seed=1)
-
-
-@pytest.mark.parametrize("sampling", ["uniform", "popularity"])
-def test_negatives_follow_their_distribution_and_collisions_take_no_part(sampling):
-    log = {"rec_items": np.array([2, 4, 2, 3, 2, 1], np.int32), "rec_offsets": np.array([0, 2, 6], np.int32)}
-    timelines, _ = random_logs(users=2)
-    sample = NegativeSampler(Timelines(**{**vars(timelines), **log}), sampling, 4000, seed=5)
-    positions = tf.constant([0, 3])
-    candidates, valid = sample(tf.constant(7, tf.int64), positions)
-    np.testing.assert_array_equal(candidates[:, 0], [2, 3])
-    negatives = candidates.numpy()[:, 1:]
-    shares = [np.mean(negatives == item) for item in (2, 3, 4)]
-    np.testing.assert_allclose(shares, [0.6, 0.2, 0.2] if sampling == "popularity" else [1 / 3] * 3, atol=0.03)
-    assert negatives.min() >= FIRST_KNOWN_ID
-    assert valid.numpy()[:, 0].all()
-    np.testing.assert_array_equal(valid[0, 1:], ~np.isin(negatives[0], [2, 4]))
-    np.testing.assert_array_equal(valid[1, 1:], ~np.isin(negatives[1], [2, 3]))  # 2 is clicked after the target too
-    again, _ = sample(tf.constant(7, tf.int64), positions)
-    other, _ = sample(tf.constant(8, tf.int64), positions)
-    np.testing.assert_array_equal(again, candidates)
-    assert (other.numpy() != candidates.numpy()).any()

@@ -1,0 +1,30 @@
+"""Teaches the model what it does not know: in training some ids are replaced by the unknown one."""
+
+import tensorflow as tf
+
+from model.inputs import FIRST_KNOWN_ID, UNKNOWN_ID
+from model.training import replicas
+from model.training.windows import Batch
+
+
+def with_unknown(batch: Batch, rate: float, seed: int, step: tf.Tensor) -> Batch:
+    """Replaces each known id by the unknown one with a probability, whatever becomes of the others.
+
+    A row of the unknown user, item or word is looked up by requests of a servable, and by nothing in a training log
+    whose vocabulary holds all that occurs in it: nothing else would train it.
+
+    Args:
+        batch: ids, `[B, ...]` each, B rows of a replica; padding stays padding.
+        rate: the probability.
+        seed: the same seed and step replace the same ids.
+        step: int64 scalar.
+    """
+    if not rate:
+        return batch
+    replaced = {}
+    for number, (name, ids) in enumerate(batch.items(), 1):
+        # Drawn for the whole batch, so that it does not depend on the number of replicas.
+        shape = tf.concat([[tf.shape(ids)[0] * replicas.count()], tf.shape(ids)[1:]], 0)
+        chance = tf.random.stateless_uniform(shape, tf.stack([tf.constant(seed + number, tf.int64), step]))
+        replaced[name] = tf.where((replicas.part(chance) < rate) & (ids >= FIRST_KNOWN_ID), UNKNOWN_ID, ids)
+    return replaced
