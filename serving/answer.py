@@ -1,5 +1,6 @@
 """What a client gets: the candidates in the order of their ranks."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,11 @@ class RankedCandidates:
 
     candidates: tuple[RankedCandidate, ...]
     version: int
+
+    @property
+    def scored(self) -> bool:
+        """False where a score is NaN: the model could not score this request, and its ranks mean nothing."""
+        return not any(math.isnan(row.score) for row in self.candidates)
 
 
 def ranked(items: Sequence[str], scores: np.ndarray, ranks: np.ndarray, version: int) -> RankedCandidates:

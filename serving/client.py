@@ -53,16 +53,25 @@ class RankingClient:
         """Ranks the candidates of one user.
 
         Raises:
-            RankingError: the server refused or did not answer.
+            RankingError: the server refused or did not answer, or the model could not score the request.
         """
-        return self.rank_batch([request])[0]
+        [answer] = self.rank_batch([request])
+        if not answer.scored:
+            message = f"version {answer.version} gives user {request.user!r} scores of NaN; serve another version"
+            raise RankingError(grpc.StatusCode.FAILED_PRECONDITION, message)
+        return answer
 
     def rank_batch(self, requests: Sequence[RankRequest]) -> list[RankedCandidates]:
         """Ranks for several users in one call; candidates may differ in number.
 
+        A request that the model could not score, its neighbours could: `RankedCandidates.scored` tells them apart.
+
         Raises:
+            ValueError: the requests together are above the limits of `model.inputs`; nothing is sent.
             RankingError: the server refused or did not answer.
         """
+        if not requests:
+            return []
         call = predict_pb2.PredictRequest()
         call.model_spec.name = self._model_name
         call.model_spec.signature_name = SIGNATURE_RANK

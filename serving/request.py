@@ -1,13 +1,18 @@
 """What a client asks: one user, its two histories and the candidates to rank."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from model.inputs import CANDIDATES, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
+from serving.limits import excess
 
 _PADDING = ""
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_BLANKS = " \t\n\v\f\r"
+"""The model reads ids and words without those around them, so that one of blanks alone is no id."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,8 @@ class RankRequest:
         searches: the searches, oldest first.
 
     Raises:
-        ValueError: an id or a word is empty or not a string, or there is no candidate.
+        ValueError: an id or a word is not a string, empty, of blanks alone or not to be written in UTF-8; there is no
+            candidate; or a list is longer than the limits of `model.inputs` allow.
     """
 
     user: str
@@ -47,6 +53,7 @@ class RankRequest:
         _check("rec_items", self.rec_items)
         if not self.candidates:
             raise ValueError("candidates: expected at least one item to rank, got none.")
+        _shapes([self])
 
 
 def request_inputs(requests: Sequence[RankRequest]) -> dict[str, np.ndarray]:
@@ -61,12 +68,13 @@ def request_inputs(requests: Sequence[RankRequest]) -> dict[str, np.ndarray]:
     Returns:
         `user [B]`, `rec_items [B, Lr]`, `search_words [B, Ls, W]`, `search_items [B, Ls, M]`, `candidates [B, C]`:
         UTF-8 bytes, `""` is padding.
+
+    Raises:
+        ValueError: the requests together, with their padding, are above the limits of `model.inputs`.
     """
-    rec = _longest(request.rec_items for request in requests)
-    searches = _longest(request.searches for request in requests)
-    words = _longest(search.words for request in requests for search in request.searches)
-    items = _longest(search.items for request in requests for search in request.searches)
-    candidates = _longest(request.candidates for request in requests)
+    shapes = _shapes(requests)
+    rec, candidates = shapes[REC_ITEMS][1], shapes[CANDIDATES][1]
+    (_, searches, words), items = shapes[SEARCH_WORDS], shapes[SEARCH_ITEMS][2]
     empty = Search(())
     padded = [[empty] * (searches - len(request.searches)) + list(request.searches) for request in requests]
     return {
@@ -78,12 +86,29 @@ def request_inputs(requests: Sequence[RankRequest]) -> dict[str, np.ndarray]:
     }
 
 
+def _shapes(requests: Sequence[RankRequest]) -> dict[str, tuple[int, ...]]:
+    batch, searches = len(requests), [search for request in requests for search in request.searches]
+    longest = _longest(request.searches for request in requests)
+    shapes = {
+        USER: (batch,),
+        REC_ITEMS: (batch, _longest(request.rec_items for request in requests)),
+        SEARCH_WORDS: (batch, longest, _longest(search.words for search in searches)),
+        SEARCH_ITEMS: (batch, longest, _longest(search.items for search in searches)),
+        CANDIDATES: (batch, _longest(request.candidates for request in requests)),
+    }
+    if message := excess(shapes):
+        raise ValueError(message)
+    return shapes
+
+
 def _check(name: str, values: Sequence[str]) -> None:
     if isinstance(values, str):
         raise ValueError(f"{name}: expected a list of strings, got the string {values!r}.")
     for value in values:
-        if not isinstance(value, str) or not value:
-            raise ValueError(f"{name}: expected non-empty strings, got {value!r}.")
+        if not isinstance(value, str) or not value.strip(_BLANKS):
+            raise ValueError(f"{name}: expected strings that are not blank, got {value!r}.")
+        if _SURROGATES.search(value):
+            raise ValueError(f"{name}: expected strings that UTF-8 can write, got {value!r}.")
 
 
 def _longest(sequences: Iterable[Sequence[object]]) -> int:

@@ -11,10 +11,12 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
 from model.inputs import SIGNATURE_DEFAULT
-from serving.errors import RequestError, trimmed
+from serving.errors import RequestError, refusal, trimmed
 from serving.tensors import decode_inputs
 
-_CLIENT_MISTAKES = (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError, tf.errors.DataLossError)
+_CLIENT_MISTAKES = (
+    tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError, tf.errors.DataLossError, UnicodeDecodeError,
+)  # fmt: skip
 
 
 class Servable:
@@ -71,7 +73,7 @@ class Servable:
         try:
             results = function(**tensors)
         except _CLIENT_MISTAKES as error:
-            message = f"the graph refuses the inputs {sorted(tensors)}: {trimmed(error)}"
+            message = refusal(error) or f"the graph refuses the inputs {sorted(tensors)}: {trimmed(error)}"
             raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, message) from error
         except tf.errors.ResourceExhaustedError as error:
             raise RequestError(grpc.StatusCode.RESOURCE_EXHAUSTED, trimmed(error)) from error

@@ -5,7 +5,6 @@ directory is given to TF Serving.
 """
 
 import logging
-import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -17,14 +16,16 @@ import click
 import grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
+from serving.limits import MAX_MESSAGE_BYTES
 from serving.manager import ModelManager
-from serving.services import ModelService, PredictionService
+from serving.services import MessageCheck, ModelService, PredictionService
 
 _LOGGER = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
 LOOPBACK = "127.0.0.1"
 _GRACE_SECONDS = 5.0
-_LARGEST_MESSAGE = 64 * 2**20
+_WORKERS = 4
+"""Calls that are computed at a time. Each may take as much memory as the limits of `model.inputs` let it."""
 _CONCURRENT_REQUESTS = 256
 """More are refused at once with RESOURCE_EXHAUSTED: a queue that only grows helps nobody."""
 
@@ -52,9 +53,10 @@ class RankingServer:
         self._stopping = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="versions", daemon=True)
         self._server = grpc.server(
-            ThreadPoolExecutor(max_workers=4 * (os.cpu_count() or 1)),
+            ThreadPoolExecutor(_WORKERS),
+            interceptors=[MessageCheck()],
             maximum_concurrent_rpcs=_CONCURRENT_REQUESTS,
-            options=[("grpc.max_receive_message_length", _LARGEST_MESSAGE), ("grpc.so_reuseport", 0)],
+            options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), ("grpc.so_reuseport", 0)],
         )
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
             PredictionService(self.manager), self._server

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -58,6 +59,26 @@ def _version(spec: Any) -> int | None:
 def _servable(manager: ModelManager, spec: Any) -> Servable:
     _check_name(manager, spec)
     return manager.servable(_version(spec))
+
+
+class MessageCheck(grpc.ServerInterceptor):  # type: ignore[misc]
+    """Answers bytes that are no message with INVALID_ARGUMENT, where gRPC itself would say INTERNAL."""
+
+    def intercept_service(self, continuation: Callable[..., Any], handler_call_details: Any) -> Any:
+        """Takes the place of a method's handler, and reads its message; all methods here are unary."""
+        handler, name = continuation(handler_call_details), handler_call_details.method
+        if handler is None:
+            return None
+
+        def answer(data: bytes, context: grpc.ServicerContext) -> Any:
+            try:
+                request = handler.request_deserializer(data)
+            except DecodeError:
+                message = f"{name}: {len(data)} bytes that are no message of its type"
+                return context.abort(grpc.StatusCode.INVALID_ARGUMENT, message)
+            return handler.unary_unary(request, context)
+
+        return grpc.unary_unary_rpc_method_handler(answer, None, handler.response_serializer)
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]

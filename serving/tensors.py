@@ -1,19 +1,28 @@
-"""From the tensors of a request to the inputs of a signature, checked before the graph sees them."""
+"""From the tensors of a request to the inputs of a signature, checked before anything is decoded.
 
+A TensorProto can name any shape and fill it from one value, so what a message asks for says nothing of its own size:
+names, types, shapes and the number of values are compared with the signature and the limits first.
+"""
+
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import grpc
 import tensorflow as tf
 
-from serving.errors import RequestError, trimmed
+from serving.errors import RequestError
+from serving.limits import MAX_MESSAGE_BYTES, excess
 
-MAX_ELEMENTS = 2**24
-"""Bounds what a short message may ask for: a TensorProto can name a huge shape and fill it from one value."""
+_VALUES = {
+    tf.string: "string_val", tf.float32: "float_val", tf.float64: "double_val", tf.int32: "int_val",
+    tf.int64: "int64_val", tf.bool: "bool_val",
+}  # fmt: skip
+"""The field of a TensorProto that holds the values of a type."""
 
 
 def decode_inputs(specs: Mapping[str, Any], protos: Mapping[str, Any]) -> dict[str, tf.Tensor]:
-    """Checks names, types and shapes of a request against a signature's inputs, and converts them.
+    """Checks names, types, shapes and sizes of a request against a signature's inputs, and converts them.
 
     Args:
         specs: input name -> `tf.TensorSpec`.
@@ -23,36 +32,57 @@ def decode_inputs(specs: Mapping[str, Any], protos: Mapping[str, Any]) -> dict[s
         input name -> tensor.
 
     Raises:
-        RequestError: INVALID_ARGUMENT, naming the input.
+        RequestError: INVALID_ARGUMENT, naming the input, the value and what is expected.
     """
     missing, unknown = sorted(specs.keys() - protos.keys()), sorted(protos.keys() - specs.keys())
     if missing or unknown:
         raise _invalid(f"missing inputs {missing}, unknown inputs {unknown}; the signature takes {sorted(specs)}")
-    return {name: _decode(name, specs[name], proto) for name, proto in protos.items()}
+    shapes = {name: _shape(name, specs[name], proto) for name, proto in protos.items()}
+    if message := excess(shapes):
+        raise _invalid(message)
+    for name, shape in shapes.items():
+        _check_values(name, protos[name], specs[name].dtype, shape)
+    return {name: tf.constant(tf.make_ndarray(proto), specs[name].dtype, shapes[name])
+            for name, proto in protos.items()}
 
 
-def _decode(name: str, spec: Any, proto: Any) -> tf.Tensor:
+def _shape(name: str, spec: Any, proto: Any) -> tuple[int, ...]:
     shape = tuple(dimension.size for dimension in proto.tensor_shape.dim)
-    elements = 1
-    for size in shape:
-        elements *= size
-    if proto.tensor_shape.unknown_rank or min(shape, default=0) < 0 or elements > MAX_ELEMENTS:
-        raise _invalid(f"input {name!r}: shape {list(shape)} is unknown, negative or above {MAX_ELEMENTS} elements")
+    if proto.tensor_shape.unknown_rank or min(shape, default=0) < 0:
+        raise _invalid(f"input {name!r}: shape {list(shape)} is unknown or negative")
     if proto.dtype != spec.dtype.as_datatype_enum or not spec.shape.is_compatible_with(shape):
-        received = tf.dtypes.as_dtype(proto.dtype).name if proto.dtype in _DTYPES else f"type {proto.dtype}"
         wanted = spec.shape.as_list() if spec.shape.rank is not None else "of any shape"
-        raise _invalid(f"input {name!r}: expected {spec.dtype.name} {wanted}, got {received} {list(shape)}")
+        received = f"{_name_of_type(proto.dtype)} {list(shape)}"
+        raise _invalid(f"input {name!r}: expected {spec.dtype.name} {wanted}, got {received}")
+    return shape
+
+
+def _check_values(name: str, proto: Any, dtype: tf.DType, shape: tuple[int, ...]) -> None:
+    """A value for each element or one for all, and no more bytes than a message could have carried one by one."""
+    elements, field = math.prod(shape), _VALUES[dtype]
+    values = getattr(proto, field)
+    size = 1 if dtype == tf.string else dtype.size
+    if proto.tensor_content:
+        if dtype == tf.string:
+            raise _invalid(f"input {name!r}: strings are read from `string_val`, got `tensor_content`")
+        if len(proto.tensor_content) != elements * size:
+            raise _invalid(f"input {name!r}: shape {list(shape)} takes {elements * size} bytes of `tensor_content`, "
+                           f"got {len(proto.tensor_content)}")
+    elif len(values) not in {elements, min(elements, 1)}:
+        raise _invalid(f"input {name!r}: shape {list(shape)} takes {elements} values of `{field}`, or one for all, "
+                       f"got {len(values)}")
+    if dtype == tf.string:
+        size = len(values[0]) if len(values) == 1 else 0
+    if elements * size > MAX_MESSAGE_BYTES:
+        raise _invalid(f"input {name!r}: at most {MAX_MESSAGE_BYTES} bytes are read, got {elements} elements of {size}")
+
+
+def _name_of_type(number: int) -> str:
     try:
-        return tf.constant(tf.make_ndarray(proto), dtype=spec.dtype, shape=shape)
-    except (ValueError, TypeError, tf.errors.OpError) as error:
-        raise _invalid(f"input {name!r}: cannot be decoded: {trimmed(error)}") from error
+        return tf.dtypes.as_dtype(number).name
+    except TypeError:
+        return f"type {number}"
 
 
 def _invalid(message: str) -> RequestError:
     return RequestError(grpc.StatusCode.INVALID_ARGUMENT, message)
-
-
-_DTYPES = frozenset(dtype.as_datatype_enum for dtype in (
-    tf.string, tf.int32, tf.int64, tf.float32, tf.float64, tf.float16, tf.bfloat16, tf.bool, tf.uint8, tf.int8,
-    tf.uint16, tf.int16, tf.uint32, tf.uint64, tf.complex64, tf.complex128,
-))

@@ -1,7 +1,6 @@
 import grpc
 import pytest
 import tensorflow as tf
-from google.protobuf import text_format
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
@@ -15,17 +14,19 @@ from serving.client import RankingClient, RankingError
 from serving.errors import trimmed
 from serving.request import RankRequest, request_inputs
 
+
+def _proto(dtype, shape, content=b"", **values):
+    """A TensorProto that nothing has made sense of."""
+    proto = tensor_pb2.TensorProto(dtype=dtype.as_datatype_enum, tensor_content=content, **values)
+    for size in shape:
+        proto.tensor_shape.dim.add().size = size
+    return proto
+
+
 INPUTS = {
     name: tf.make_tensor_proto(value, dtype=tf.string)
     for name, value in request_inputs([RankRequest("u", ["a", "b"])]).items()
 }
-HUGE = text_format.Parse(
-    "dtype: DT_INT64 tensor_shape { dim { size: 100000000 } } int64_val: 1", tensor_pb2.TensorProto()
-)
-SHORT = tensor_pb2.TensorProto(dtype=tf.int64.as_datatype_enum, tensor_content=b"123")
-SHORT.tensor_shape.dim.add().size = 1
-NEGATIVE = tensor_pb2.TensorProto(dtype=tf.int64.as_datatype_enum, int64_val=[1])
-NEGATIVE.tensor_shape.dim.add().size = -1
 OUT_OF_RANGE = tf.make_tensor_proto([9], tf.int64)
 NOT_A_TYPE = tensor_pb2.TensorProto(dtype=0)
 
@@ -79,10 +80,14 @@ def _examples(*values):
         ({"outputs": ["colour"]}, "INVALID_ARGUMENT",
          "unknown outputs ['colour']; the signature gives ['ranks', 'scores']"),
         ({"signature": "", "inputs": _examples(b"garbage")}, "INVALID_ARGUMENT", "['examples']"),
-        ({"signature": "lookup", "inputs": {"ids": HUGE}}, "INVALID_ARGUMENT", "input 'ids': shape [100000000]"),
-        ({"signature": "lookup", "inputs": {"ids": SHORT}}, "INVALID_ARGUMENT", "input 'ids': cannot be decoded"),
-        ({"signature": "lookup", "inputs": {"ids": NEGATIVE}}, "INVALID_ARGUMENT", "input 'ids': shape [-1]"),
         ({"signature": "lookup", "inputs": {"ids": OUT_OF_RANGE}}, "INVALID_ARGUMENT", "['ids']: indices[0] = 9"),
+        ({"signature": "few", "inputs": {"ids": tf.make_tensor_proto([0, 1, 2, 3], tf.int64)}}, "INVALID_ARGUMENT",
+         "`ids` should hold at most 3 ids. Received: 4. Ask again."),
+        ({"model": "m" * 10**6}, "NOT_FOUND", "model 'mmm"),
+        ({"inputs": dict.fromkeys((f"input-{number}" for number in range(10**4)), NOT_A_TYPE)}, "INVALID_ARGUMENT",
+         "'rec_items', 'search_items', 'search_words', 'user'], unknown inputs ['input-0', 'input-1'"),
+        ({"inputs": {**INPUTS, "user": _proto(tf.string, [1] * 10**5, string_val=[b"u"])}}, "INVALID_ARGUMENT",
+         "input 'user': expected string [None], got string [1, 1,"),
     ],
 )  # fmt: skip
 def test_clients_mistake_gets_tf_servings_code_and_names_the_thing(channel, arguments, code, says):
@@ -93,6 +98,109 @@ def test_clients_mistake_gets_tf_servings_code_and_names_the_thing(channel, argu
     assert "{{node" not in caught.value.details()
     assert len(caught.value.details()) < 500
     assert "scores" in _predict(channel).outputs  # nobody else is harmed
+
+
+def _asking(field, shape, value=b"x"):
+    """One value that stands for all the cells of a shape."""
+    return {"inputs": {**INPUTS, field: _proto(tf.string, shape, string_val=[value])}}
+
+
+def _ids(*arguments, **values):
+    return {"signature": "lookup", "inputs": {"ids": _proto(*arguments, **values)}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (_asking("candidates", [1, 10_001]),
+         "`candidates` should hold at most 10000 candidates a request. Received: 10001."),
+        (_asking("candidates", [1, 60_000]),
+         "`candidates` should hold at most 10000 candidates a request. Received: 60000."),
+        (_asking("candidates", [27, 10_000]),
+         "`candidates` should hold at most 262144 cells, requests times the longest "
+         "list of candidates. Received: [27, 10000]. Send fewer requests in a call."),
+        (_asking("candidates", [2**31, 2**31]),
+         "`candidates` should hold at most 1024 requests. Received: 2147483648."),
+        (_asking("user", [1_025]), "`user` should hold at most 1024 requests. Received: 1025."),
+        (_asking("rec_items", [1, 1_001]), "`rec_items` should hold at most 1000 clicks a request. Received: 1001."),
+        (_asking("search_words", [1, 1_001, 1]),
+         "`search_words` should hold at most 1000 searches a request. Received: 1001."),
+        (_asking("search_words", [1, 1, 1_001]),
+         "`search_words` should hold at most 1000 words a search. Received: 1001."),
+        (_asking("search_items", [1, 1, 2**62]),
+         "`search_items` should hold at most 1000 items a search. Received: 4611"),
+        (_asking("search_items", [2, 1_000, 1_000]),
+         "`search_items` should hold at most 1048576 strings, padding included. "
+         "Received: [2, 1000, 1000]. Send fewer requests in a call."),
+        (_asking("user", [1_024], b"u" * 2**16),
+         "input 'user': at most 33554432 bytes are read, got 1024 elements of 65536"),
+        (_asking("user", [-1]), "input 'user': shape [-1] is unknown or negative"),
+        ({"inputs": {**INPUTS, "user": _proto(tf.string, [2], string_val=[b"u"] * 3)}},
+         "input 'user': shape [2] takes 2 values of `string_val`, or one for all, got 3"),
+        ({"inputs": {**INPUTS, "user": _proto(tf.string, [3], string_val=[b"u"] * 2)}},
+         "input 'user': shape [3] takes 3 values of `string_val`, or one for all, got 2"),
+        ({"inputs": {**INPUTS, "user": _proto(tf.string, [1])}},
+         "input 'user': shape [1] takes 1 values of `string_val`, or one for all, got 0"),
+        ({"inputs": {**INPUTS, "user": _proto(tf.string, [0], string_val=[b"u"])}},
+         "input 'user': shape [0] takes 0 values of `string_val`"),
+        ({"inputs": {**INPUTS, "user": _proto(tf.string, [1], b"u")}},
+         "input 'user': strings are read from `string_val`, got `tensor_content`"),
+        ({"signature": "", "inputs": {"examples": _proto(tf.string, [10**6], string_val=[b"x" * 88_000])}},
+         "`examples` should hold at most 1024 requests. Received: 1000000."),
+        (_ids(tf.int64, [100_000_000], int64_val=[1]), "`ids` should hold at most 1024 requests. Received: 100000000."),
+        (_ids(tf.int64, [1], b"123"), "input 'ids': shape [1] takes 8 bytes of `tensor_content`, got 3"),
+        (_ids(tf.int64, [1], float_val=[1.0]),
+         "input 'ids': shape [1] takes 1 values of `int64_val`, or one for all, got 0"),
+    ],
+)  # fmt: skip
+def test_what_a_message_asks_for_is_bounded_before_it_is_decoded(channel, monkeypatch, arguments, says):
+    def decoded(proto):
+        raise AssertionError(f"decoded {proto.tensor_shape}")
+
+    with monkeypatch.context() as patched, pytest.raises(grpc.RpcError) as caught:
+        patched.setattr(tf, "make_ndarray", decoded)
+        _predict(channel, **arguments)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert says in caught.value.details()
+
+
+def test_largest_shapes_are_answered_and_one_value_may_stand_for_all(channel):
+    asked = {
+        **INPUTS,
+        "user": _proto(tf.string, [1_024], string_val=[b"u"]),
+        "rec_items": _proto(tf.string, [1_024, 1_000], string_val=[b"i"]),
+        "search_words": _proto(tf.string, [1_024, 1_000, 1], string_val=[b"w"]),
+        "search_items": _proto(tf.string, [1_024, 1, 1_000], string_val=[b"x"]),
+        "candidates": _proto(tf.string, [1_024, 256], string_val=[b"c"]),
+    }
+    assert tf.make_ndarray(_predict(channel, inputs=asked).outputs["ranks"]).shape == (1_024, 256)
+    asked = {**INPUTS, "candidates": _proto(tf.string, [1, 10_000], string_val=[b"c"])}
+    assert tf.make_ndarray(_predict(channel, inputs=asked).outputs["ranks"]).shape == (1, 10_000)
+
+
+@pytest.mark.parametrize("data", [b"\xff", b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x03\x0a\x01\xff"])
+@pytest.mark.parametrize("method", ["PredictionService/Predict", "ModelService/GetModelStatus"])
+def test_bytes_that_are_no_message_are_the_clients_mistake(channel, method, data):
+    ask = channel.unary_unary(f"/tensorflow.serving.{method}")
+    with pytest.raises(grpc.RpcError) as caught:
+        ask(data, timeout=10)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert f"{method}: {len(data)} bytes that are no message of its type" in caught.value.details()
+
+
+def test_other_methods_are_unimplemented(channel):
+    for method in ("PredictionService/Classify", "ModelService/HandleReloadConfigRequest", "Nothing/Here"):
+        with pytest.raises(grpc.RpcError) as caught:
+            channel.unary_unary(f"/tensorflow.serving.{method}")(b"", timeout=10)
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize("garbage", [b"\xff\xfe\n\n", b"\n\n" * 50, "ü".encode() * 500, b"a\0b\rc"])
+def test_garbage_in_a_refusal_does_not_hide_it(channel, garbage):
+    with pytest.raises(grpc.RpcError) as caught:
+        _predict(channel, "", _examples(garbage))
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "Could not parse example input" in caught.value.details()
 
 
 def test_explicit_version_default_signature_and_output_filter(channel):
@@ -128,10 +236,11 @@ def test_status_of_the_unknown_is_not_found(channel, name, version):
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-def test_oversized_request_is_refused(channel):
+def test_oversized_request_is_refused_by_grpc_itself(channel):
     with pytest.raises(grpc.RpcError) as caught:
-        _predict(channel, inputs=_with("user", [b"x" * (65 * 2**20)]))
+        _predict(channel, inputs=_with("user", [b"x" * (33 * 2**20)]))
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "33554432" in caught.value.details()
 
 
 def test_client_says_which_server_did_not_answer():
@@ -152,3 +261,8 @@ def test_stack_of_a_graph_is_cut():
     )
     assert trimmed(error) == "indices[0] = 9 is not in [0, 2)"
     assert trimmed(ValueError("")) == "ValueError"
+    error = ValueError(
+        "Graph execution error:\n\nDetected at node x defined at (most recent call last):\n<stack traces unavailable>\n"
+        "Could not parse example input, value: 'a\n  b\n'\n\t [[{{function_node f}}{{node x}}]] [Op:g]"
+    )
+    assert trimmed(error) == "Could not parse example input, value: 'a b '"

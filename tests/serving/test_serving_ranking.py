@@ -1,8 +1,11 @@
+import math
 import random
 
+import grpc
 import pytest
-from toy_servable import expected_score
+from toy_servable import NOBODY, expected_score
 
+from serving.client import RankingError
 from serving.request import RankRequest, Search
 
 
@@ -34,3 +37,20 @@ def test_batch_gives_each_user_what_it_gets_alone(still_client):
     requests = [_request(seed, candidates=1 + seed) for seed in range(4)]
     for answer, request in zip(still_client.rank_batch(requests), requests, strict=True):
         _check(answer, request)
+
+
+def test_a_request_that_cannot_be_scored_says_so_and_its_neighbours_are_answered(still_client):
+    unscored, good = RankRequest(NOBODY, ["a", "b"]), _request(2, candidates=3)
+    first, second, third = still_client.rank_batch([good, unscored, good])
+    _check(first, good)
+    _check(third, good)
+    assert (first.scored, second.scored, third.scored) == (True, False, True)
+    assert [row.item for row in second.candidates] == ["a", "b"]
+    assert all(math.isnan(row.score) for row in second.candidates)
+    with pytest.raises(RankingError, match="version 1 gives user 'nobody' scores of NaN; serve another") as caught:
+        still_client.rank(unscored)
+    assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
+
+
+def test_no_requests_get_no_answers(still_client):
+    assert still_client.rank_batch([]) == []

@@ -30,13 +30,47 @@ def test_a_user_without_any_history_still_gives_every_dimension():
     ("build", "says"),
     [
         (lambda: RankRequest("u", []), "candidates: expected at least one"),
-        (lambda: RankRequest("", ["c"]), "user: expected non-empty strings, got ''"),
-        (lambda: RankRequest("u", ["c", ""]), "candidates: expected non-empty strings"),
-        (lambda: RankRequest("u", [7]), "candidates: expected non-empty strings, got 7"),
+        (lambda: RankRequest("", ["c"]), "user: expected strings that are not blank, got ''"),
+        (lambda: RankRequest("u", ["c", ""]), "candidates: expected strings that are not blank"),
+        (lambda: RankRequest("u", [7]), "candidates: expected strings that are not blank, got 7"),
         (lambda: RankRequest("u", ["c"], "i1"), "rec_items: expected a list of strings, got the string 'i1'"),
         (lambda: Search(["w", None]), "a search's words"),
+        (lambda: RankRequest(" \t\n\v\f\r", ["c"]), r"user: expected strings that are not blank, got ' \\t"),
+        (lambda: RankRequest("u", ["c", " "]), "candidates: expected strings that are not blank, got ' '"),
+        (lambda: RankRequest("u", ["c"], ["\n"]), "rec_items: expected strings that are not blank"),
+        (lambda: Search(["w"], ["\r\n"]), "a search's items: expected strings that are not blank"),
+        (lambda: RankRequest("u", ["a\ud800"]), "candidates: expected strings that UTF-8 can write"),
+        (lambda: RankRequest("u", ["c"] * 10_001), "`candidates` .* 10000 candidates a request. Received: 10001"),
+        (lambda: RankRequest("u", ["c"], ["i"] * 1_001), "`rec_items` .* 1000 clicks a request. Received: 1001"),
+        (lambda: RankRequest("u", ["c"], searches=[Search(["w"])] * 1_001), "`search_words` .* 1000 searches .* 1001"),
+        (lambda: RankRequest("u", ["c"], searches=[Search(["w"] * 1_001)]), "`search_words` .* 1000 words .* 1001"),
+        (lambda: RankRequest("u", ["c"], searches=[Search([], ["i"] * 1_001)]), "`search_items` .* 1000 items .* 1001"),
     ],
 )
 def test_what_cannot_be_asked_is_named(build, says):
     with pytest.raises(ValueError, match=says):
         build()
+
+
+LONGEST = RankRequest("u", ["c"] * 10_000, ["i"] * 1_000, [Search(["w"] * 1_000, ["i"] * 1_000)] * 1_000)
+
+
+def test_a_request_may_be_as_large_as_the_limits_and_other_blanks_are_text():
+    assert request_inputs([LONGEST])["search_words"].shape == (1, 1_000, 1_000)
+    assert request_inputs([RankRequest("u", ["\u3000", "\xa0", "a b"])])["candidates"].tolist() == [
+        ["\u3000".encode(), "\xa0".encode(), b"a b"]]
+
+
+@pytest.mark.parametrize(
+    ("requests", "says"),
+    [
+        ([RankRequest("u", ["c"])] * 1_025, "`user` should hold at most 1024 requests. Received: 1025"),
+        ([RankRequest("u", ["c"])] * 26 + [RankRequest("u", ["c"] * 10_000)],
+         r"`candidates` should hold at most 262144 cells.*Received: \[27, 10000\]"),
+        ([LONGEST, RankRequest("u", ["c"])], r"`search_words` should hold at most 1048576 strings.*\[2, 1000, 1000\]"),
+    ],
+)
+def test_what_is_too_much_together_is_named_before_anything_is_built(monkeypatch, requests, says):
+    monkeypatch.setattr("serving.request._encoded", None)
+    with pytest.raises(ValueError, match=says):
+        request_inputs(requests)

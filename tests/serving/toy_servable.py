@@ -4,6 +4,8 @@ import farmhash
 import tensorflow as tf
 
 BUCKETS = 1000
+NOBODY = "nobody"
+"""The toy cannot score this user."""
 
 
 def bucket(text):
@@ -39,6 +41,7 @@ class Toy(tf.Module):
         history = 0.5 * _hashed(rec_items[:, -1]) + 0.25 * _hashed(search_words[:, -1, 0]) + 2.0 * clicks
         scores = _hashed(candidates) + history[:, None] + 1e4 * self.version
         scores = tf.where(candidates == "", -1e9, scores)
+        scores = tf.where(user[:, None] == NOBODY, float("nan"), scores)
         order = tf.argsort(scores, direction="DESCENDING", stable=True)
         return {"scores": scores, "ranks": tf.argsort(order) + 1}
 
@@ -51,7 +54,14 @@ class Toy(tf.Module):
     def lookup(self, ids):
         return {"rows": tf.gather(tf.constant([1.0, 2.0]), ids)}
 
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, "ids")])
+    def few(self, ids):
+        count = tf.size(ids)
+        refused = tf.strings.format("`ids` should hold at most 3 ids. Received: {}.", count)
+        with tf.control_dependencies([tf.debugging.Assert(count <= 3, [refused, "Ask again."])]):
+            return {"rows": ids + 1}
 
-def export(version, path, signatures=("rank", "serving_default", "lookup")):
+
+def export(version, path, signatures=("rank", "serving_default", "lookup", "few")):
     toy = Toy(version)
     tf.saved_model.save(toy, str(path), signatures={name: getattr(toy, name) for name in signatures})
