@@ -64,7 +64,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         cache = ReadCache(settings.read_cache, exec_properties["code_hash"])
         found = find_logs(settings)
         with self._make_beam_pipeline() as pipeline:
-            report = flow.build(pipeline, found, settings, output, cache, find_beside(settings, found))
+            report = flow.build(pipeline, found, settings, output, cache, beside=find_beside(settings, found))
             # Not `WriteToText`, which takes the path for a pattern when it moves the file into place.
             _ = report | "WriteReport" >> beam.Map(lambda text: io_utils.write_string_file(report_path, text))
         fileio.rmtree(output.partial_uri)

@@ -46,7 +46,7 @@ class NumberedFile(NamedTuple):
 
 def build(
     pipeline: beam.Pipeline, spans: list[tuple[str, list[LogFile]]], settings: LogSettings, output: ShardFiles,
-    cache: ReadCache, beside: Beside,
+    cache: ReadCache, *, beside: Beside,
 ) -> PCollection:
     """Lay out the steps: read, gather each user's events, split, write Examples, count.
 
@@ -83,7 +83,7 @@ def build(
     total = [part | name >> beam.CombineGlobally(_add)
              for name, part in (("CountUsers", counts), ("CountAllItems", items[_COUNTS]))]
     return (pipeline | "One" >> beam.Create([settings])
-            | "Report" >> beam.Map(_report, AsList(read[_FILES]), *map(AsSingleton, total), cuts, beside))
+            | "Report" >> beam.Map(_report, AsList(read[_FILES]), *map(AsSingleton, total), cuts, beside=beside))
 
 
 class _ReadFile(beam.DoFn):
@@ -186,5 +186,5 @@ def _add(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     return sum(map(Counter, counts), Counter())
 
 
-def _report(settings: LogSettings, *parts: Any) -> str:
-    return json.dumps(make_report(settings, *parts), indent=1, ensure_ascii=False)
+def _report(settings: LogSettings, *parts: Any, beside: Beside) -> str:
+    return json.dumps(make_report(settings, *parts, beside=beside), indent=1, ensure_ascii=False)

@@ -33,7 +33,7 @@ RULES = {
 
 def make_report(
     settings: LogSettings, files: Iterable[FileReport], users: dict[str, int], items: dict[str, int],
-    cuts: Cuts | None, beside: Beside,
+    cuts: Cuts | None, *, beside: Beside,
 ) -> dict[str, Any]:
     """Put a report together.
 

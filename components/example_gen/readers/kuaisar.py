@@ -97,5 +97,5 @@ def _read_searches(file: LogFile, settings: LogSettings, report: FileReport) -> 
         rules["source"] = columns.optional(_SOURCE)
     for rows in read_file(file.path, rules, report):
         source = pl.col("source") if has_source else pl.lit("").alias("source")
-        rows = cut_queries(rows, settings, report)
-        yield search_events(rows.with_columns(source, clicked=pl.col("clicks") > 0), report)
+        shown = cut_queries(rows, settings, report).with_columns(source, clicked=pl.col("clicks") > 0)
+        yield search_events(shown, report)
