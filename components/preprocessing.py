@@ -26,10 +26,10 @@ _COUNT_FEATURES = (
 def preprocessing_fn(inputs: dict[str, tf.RaggedTensor], custom_config: dict[str, Any]) -> dict[str, tf.SparseTensor]:
     """Map strings to ids: 0 is kept for padding, 1 is unknown, entry i of a vocabulary (or bucket i) is i + 2.
 
-    Ids and words are those that stand between `model.inputs.BLANKS`. An item has one id, in whatever role it occurs:
-    recommended, clicked in a search, or candidate. The candidates themselves are not counted, for they exist only in
-    the eval and test splits. Of a search, the items are counted that the model looks at: a row of its own that nothing
-    trains would be worse than being unknown.
+    Ids and words are read without the `model.inputs.BLANKS` around them. An item has one id, in whatever role it
+    occurs: recommended, clicked in a search, or candidate. The candidates themselves are not counted, for they exist
+    only in the eval and test splits. Of a search, the items are counted that the model looks at: a row of its own that
+    nothing trains would be worse than being unknown.
 
     Args:
         inputs: raw features of `model.inputs`, ragged strings and integers `[B, (n)]`.

@@ -71,7 +71,7 @@ def _model_config(fn_args: Any, transform: tft.TFTransformOutput) -> ModelConfig
 
 
 def _files(patterns: list[str]) -> list[str]:
-    """The files of splits. TFX gives them as `DIRECTORY/*`, in which `[` in the name of a directory would be a pattern."""
+    # TFX gives `DIRECTORY/*`; as a pattern, `[` in the name of the directory would be no name.
     directories = map(os.path.dirname, patterns)
     return sorted(os.path.join(directory, name) for directory in directories for name in tf.io.gfile.listdir(directory))
 

@@ -55,7 +55,7 @@ class LogSettings:
         negatives_existing: only items whose first click in the log is before the target's time.
         max_pool_items: items that negatives are drawn from at the most; of more, a sample that the seed fixes.
         candidates_file: candidates to use instead of drawing any: a file or pattern of what `candidates` of an earlier
-            run holds; "" draws them.
+            run holds, see `components.file_patterns`; "" draws them.
         export_candidates: also write the candidates of all requests as Parquet, for other systems and for
             `candidates_file`.
         seed: of the negatives and of the positive's column.

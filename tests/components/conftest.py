@@ -26,7 +26,7 @@ class LogRun(NamedTuple):
 
 @pytest.fixture(scope="session")
 def run_log(tmp_path_factory):
-    """Run the executor on Beam's in-memory runner: `run_log(log_dir, workers=1, **settings) -> LogRun`."""
+    """Run the executor on Beam's in-memory runner: `run_log(log_dir, workers=1, out="run", **settings) -> LogRun`."""
     import apache_beam as beam
     import tensorflow as tf
     from tfx.types import standard_artifacts
@@ -34,12 +34,13 @@ def run_log(tmp_path_factory):
     from components.example_gen.artifacts import Candidates, LogReport
     from components.example_gen.executor import Executor
     from components.example_gen.settings import LogSettings
+    from components.split_files import split_files
 
-    def run(log_dir, workers=1, **values):
+    def run(log_dir, workers=1, out="run", **values):
         mode = "in_memory" if workers == 1 else "multi_processing"
         arguments = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
                      f"--direct_running_mode={mode}", f"--direct_num_workers={workers}"]
-        out = tmp_path_factory.mktemp("run")
+        out = tmp_path_factory.mktemp(out)
         examples, log_report, candidates = standard_artifacts.Examples(), LogReport(), Candidates()
         for artifact, name in ((examples, "examples"), (log_report, "log_report"), (candidates, "candidates")):
             artifact.uri = str(out / name)
@@ -49,8 +50,7 @@ def run_log(tmp_path_factory):
             "settings": LogSettings(log_dir=str(log_dir), **values).to_json(), "input_fingerprint": "abc",
             "code_hash": ""})
         records = {
-            split: sorted(record.numpy() for record in tf.data.TFRecordDataset(
-                tf.io.gfile.glob(f"{examples.path(split=split)}/data_tfrecord-*.gz"), "GZIP"))
+            split: sorted(record.numpy() for record in tf.data.TFRecordDataset(split_files(examples, split), "GZIP"))
             for split in examples.splits}
         return LogRun(records, json.loads((out / "log_report" / "log_report.json").read_text()), examples,
                       out / "candidates")

@@ -121,6 +121,18 @@ def test_gzip_gives_the_same_examples_as_plain_and_a_second_run_as_the_first(res
     assert run_log(_write(tmp_path / "log", pack=True), **NEGATIVES).records == result.records
 
 
+def test_an_output_folder_is_no_pattern(result, run_log, tmp_path):
+    from components.split_files import split_files
+    from components.trainer import _files
+
+    run = run_log(_write(tmp_path / "log [x]"), out="out [v2]?", export_candidates=True, **NEGATIVES)
+    assert run.records == result.records
+    assert len(list(run.candidates.iterdir())) == 1
+    directory = run.artifact.path(split="train")
+    assert split_files(run.artifact, "train") == _files([f"{directory}/*"]) == [
+        f"{directory}/data_tfrecord-00000-of-00001.gz"]
+
+
 def test_workers_and_order_of_the_rows_make_no_difference(run_log, tmp_path):
     """Times are distinct, so that the order of the rows says nothing."""
     draw = random.Random(1)

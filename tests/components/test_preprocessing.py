@@ -1,10 +1,13 @@
 """Ids by vocabulary and by hashing: equal in training and serving, and what they should be."""
 
 import collections
+import json
 
 import farmhash
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from benchmarks.transform_graph import example, write_transform_graph
 from components.servable import Servable, _parse
@@ -16,6 +19,10 @@ from model.lcr_ser import LcrSer
 VOCABULARY = {"items": "vocabulary", "users": "vocabulary", "words": "vocabulary",
               "max_items": 3, "max_users": None, "max_words": 10}
 HASH = {"items": "hash", "users": "hash", "words": "hash", "max_items": 1000, "max_users": 7, "max_words": 20}
+
+ODD_IDS = ["a\nb", "a\rb", "a\r\nb", "a\\nb", "a\\\nb", "a\\", "\\", "a", "a\vb", "a\x85b", "a\u2028b", "a\0b",
+           "\u3000", "\x1f", "a b", "a  b", "a,b", 'a"b', "\\N", "nan", "None", "007", "7", "7.0", "é", "e\u0301", "עברית", "😀",
+           "\u200b", "x" * 5000, "-1", "__pad__", "[UNK]", "A", "[a]", "a|b", "\ufeffa", "'", "0"]
 
 TRAIN = [
     example(user=["u1"], rec_items=["a", "b", "a"], rec_searches_before=[0, 1, 1], rec_is_target=[0, 1, 1],
@@ -95,6 +102,119 @@ def test_a_saved_graph_gives_the_same_ids(transformed, servable, tmp_path):
     ids = tf.saved_model.load(str(tmp_path)).ids(tf.constant([example(**REQUEST)]))
     for feature, name in ((contract.USER, "users"), (contract.CANDIDATES, "items"), (contract.SEARCH_WORDS, "words")):
         assert ids[feature].values.numpy().tolist() == expected_ids(transformed[0], name, REQUEST[feature]), feature
+
+
+def test_blanks_around_ids_and_words_do_not_count(transformed, servable):
+    settings, _ = transformed
+    blanks = contract.BLANKS
+    padded = {name: [f"{blanks}{value}{blanks}" if isinstance(value, str) else value for value in values]
+              for name, values in REQUEST.items()}
+    plain, other = (servable._ids(_parse(tf.constant([example(**request)]), contract.REQUEST_FEATURES))
+                    for request in (REQUEST, padded))
+    for feature in contract.REQUEST_FEATURES:
+        assert plain[feature].to_list() == other[feature].to_list(), feature
+    history = {"user": tf.constant(["u2"]), "rec_items": tf.constant([["b"]]), "search_words": tf.constant([[["red"]]]),
+               "search_items": tf.constant([[["c"]]]), "candidates": tf.constant([["a", "b", ""]])}
+    with_blanks = {name: tf.where(value == "", value, " \t" + value + "\n") for name, value in history.items()}
+    scores = [servable._rank(**tensors)["scores"].numpy().tolist() for tensors in (history, with_blanks)]
+    assert scores[0] == scores[1]
+    # Nothing but blanks is no padding: an unknown id, or the bucket of what is left.
+    blank = {**history, "candidates": tf.constant([["a", blanks, "never seen"]])}
+    [[_, of_blanks, unknown]] = servable._rank(**blank)["scores"].numpy().tolist()
+    assert of_blanks > tf.float32.min
+    assert (of_blanks == unknown) == (settings["items"] == "vocabulary")
+
+
+def test_blanks_are_those_that_tensorflow_takes_away():
+    import string
+
+    characters = [chr(code) for code in range(256)]
+    stripped = tf.strings.strip(characters).numpy().tolist()
+    assert {character for character, left in zip(characters, stripped, strict=True) if not left} == set(contract.BLANKS)
+    assert set(contract.BLANKS) == set(string.whitespace)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.text("\\nr\n\ra", max_size=5), min_size=2, max_size=20))
+def test_lines_of_a_vocabulary_are_as_many_as_its_strings(strings):
+    from components.preprocessing import _as_line
+
+    lines = [line.decode() for line in _as_line(tf.constant(strings)).numpy()]
+    assert not any(set(line) & set("\n\r") for line in lines)
+    assert len(set(lines)) == len(set(strings))
+
+
+def _known_ids(graph, examples, feature):
+    """Strings of a feature in Examples to the ids that Transform's graph gives them."""
+    raw = _parse(tf.constant(examples), contract.HISTORY_FEATURES)
+    raw |= {contract.CANDIDATES: tf.RaggedTensor.from_row_lengths(tf.constant([], tf.string), [0] * len(examples))}
+    ids = graph.transform_raw_features(raw, drop_unused_features=True)
+    return dict(zip(raw[feature].flat_values.numpy().tolist(), ids[feature].values.numpy().tolist(), strict=True))
+
+
+def _check_every_string_is_known(graph, examples):
+    from components.warm_start import _read
+
+    for feature, name in ((contract.USER, "users"), (contract.REC_ITEMS, "items"), (contract.SEARCH_WORDS, "words")):
+        ids = _known_ids(graph, examples, feature)
+        assert len(set(ids.values())) == len(ids) > 1, feature
+        assert min(ids.values()) >= contract.FIRST_KNOWN_ID, feature
+        # One line an entry, for all that reads the file.
+        entries = graph.vocabulary_size_by_name(name)
+        assert entries >= len(ids)
+        assert len(_read(graph.vocabulary_file_by_name(name))) == entries
+        assert max(ids.values()) < entries + contract.FIRST_KNOWN_ID
+
+
+ALL = {"items": "vocabulary", "users": "vocabulary", "words": "vocabulary", "max_items": None, "max_users": None,
+       "max_words": None}
+
+
+def test_every_string_is_known_to_the_graph_and_to_the_session_that_serves_it(tmp_path):
+    examples = [example(
+        user=[odd], rec_items=ODD_IDS, rec_searches_before=[0] * len(ODD_IDS), rec_is_target=[1] * len(ODD_IDS),
+        search_words=ODD_IDS, search_word_counts=[len(ODD_IDS)], search_items=[odd], search_item_counts=[1])
+        for odd in ODD_IDS]
+    graph = write_transform_graph(str(tmp_path / "graph"), ALL, examples)
+    _check_every_string_is_known(graph, examples)
+    expected = _known_ids(graph, examples, contract.USER)
+
+    # As TF Serving loads it: by the session loader of C++, whose initialisation fills the tables.
+    module = tf.Module()
+    loaded = Servable(LcrSer(ModelConfig(**table_sizes(graph, ALL), dim=4, mlp_units=(4,))), graph)
+    module.resources = loaded.transform_resources
+    module.ids = tf.function(
+        lambda user: {"ids": loaded._transform.apply_transform_model({
+            **{name: tf.RaggedTensor.from_row_lengths(tf.constant([], tf.int64 if "counts" in name else tf.string), [0])
+               for name in contract.REQUEST_FEATURES},
+            contract.USER: tf.RaggedTensor.from_row_lengths(user, [tf.size(user)])})[contract.USER].values},
+        input_signature=[tf.TensorSpec([None], tf.string, name="user")], autograph=False)
+    tf.saved_model.save(module, str(tmp_path / "saved"), signatures={"ids": module.ids})
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        graph_def = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(tmp_path / "saved"))
+        signature = graph_def.signature_def["ids"]
+        ids = session.run(signature.outputs["ids"].name, {signature.inputs["user"].name: list(expected)})
+    assert ids.tolist() == list(expected.values())
+
+
+def test_every_id_that_is_kept_of_a_log_is_known(run_log, tmp_path):
+    kept = [odd.strip(contract.BLANKS) for odd in ODD_IDS]
+    for name, header, rows in (
+        ("recommendations", ["user_id", "item_id", "timestamp_ms", "clicked"],
+         [(user, kept[(number + turn) % len(kept)], 1_714_543_200_000 + turn, 1)
+          for number, user in enumerate(kept) for turn in range(6)]),
+        ("searches", ["user_id", "timestamp_ms", "query_words", "item_id", "clicked"],
+         [(user, 1_714_543_200_003, "red shoe", item, 1) for user, item in zip(kept, reversed(kept), strict=True)]),
+    ):
+        with (tmp_path / f"{name}.jsonl").open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(dict(zip(header, row, strict=True))) + "\n" for row in rows)
+    run = run_log(tmp_path, source="events", num_negatives=5)
+    examples = run.records["train"]
+    graph = write_transform_graph(str(tmp_path / "graph"), ALL, examples)
+    _check_every_string_is_known(graph, examples)
+    users = _known_ids(graph, examples, contract.USER)
+    assert set(users) == {user.encode() for user in kept}
+    assert run.report["log"]["users"] == len(users) == graph.vocabulary_size_by_name("users")
 
 
 @pytest.mark.parametrize("buckets", [1, 10, 1000])

@@ -21,11 +21,10 @@ from components.example_gen.readers.text_blocks import TextBlocks
 
 _HEADER_LINES = 100
 _BRACE, _NEWLINE = b"{\n"
-_LIKE_A_LIST = r"^\[(?s:.*)"
 _PRINTED_OTHERWISE = (
-    rf"^-0$|\x00|^\{{|{_LIKE_A_LIST}[\\\x00-\x1f]|{_LIKE_A_LIST}[\[,]\s*(?:[\[{{tfn]|-0|-?\d+\.)")
+    r"^-0$|\x00|^\{|^\[(?s:.*)[\\\x00-\x1f]|^\[(?:(?s:.*),)?\s*(?:[\[{tfn]|-0|-?\d+\.)")
 """What polars prints in another way than we do, or does not tell from text: null, floats and objects in lists."""
-_LARGE = rf"^-?\d{{16,}}$|{_LIKE_A_LIST}\d{{16,}}"
+_LARGE = r"^-?\d{16,}$|^\[(?s:.*)\d{16,}"
 """What may have been a float too large to be one whole number."""
 _LARGE_FLOAT = re.compile(rb"[:,\[]\s*-?(?:\d{16,}\.|\d{38}|\d+(?:\.\d+)?[eE])")
 _HALF_A_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -136,9 +135,14 @@ def _text(value: Any, name: str) -> str:
         case float():
             return _number(value)
         case list() if not any(isinstance(one, list | dict) for one in value):
-            texts = [one if type(one) is int else _text(one, name) for one in value]
-            return json.dumps(texts, ensure_ascii=False)
+            return json.dumps([_element(one, name) for one in value], ensure_ascii=False)
     raise BadField(f"{name} is no text, number or list of them", json.dumps(value))
+
+
+def _element(value: Any, name: str) -> int | str:
+    text = _text(value, name)
+    is_whole = type(value) in (int, float) and text.lstrip("-").isdigit()
+    return int(text) if is_whole else text
 
 
 def _number(value: float) -> str:

@@ -12,7 +12,7 @@ from components.example_gen.readers import fields, files
 from components.example_gen.readers.csv_rows import LINE
 
 BATCH_ROWS = 1 << 16
-_EXACT_BITS = {pl.Float64(): fields.EXACT_BITS, pl.Float32(): 24, pl.Float16(): 11}
+_EXACT_BITS = {"Float64": fields.EXACT_BITS, "Float32": 24, "Float16": 11}
 _Schema = dict[str, pl.DataType]
 
 
@@ -72,7 +72,7 @@ def as_text(values: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     if dtype.is_float():
         values = values.fill_nan(None)
         whole = values.cast(pl.Int64, strict=False)
-        exact = values.abs() < 1 << _EXACT_BITS[dtype]
+        exact = values.abs() < 1 << _EXACT_BITS[str(dtype)]
         text = values.cast(pl.String)
         large = text if dtype == pl.Float64 else text + f" ({str(dtype).lower()})"
         return (pl.when(~exact).then(large).when(whole == values).then(whole.cast(pl.String)).otherwise(text)

@@ -35,9 +35,9 @@ def find(directory: str, table: str, endings: Sequence[str] = ENDINGS) -> list[L
 
 
 def left_out(directory: str, table: str, endings: Sequence[str] = ENDINGS) -> list[str]:
-    """Return the files that lie and are named as those of a table, and are no data: their paths from the directory."""
+    """Return the files that lie or are named as those of a table and are no data: their paths from the directory."""
     def is_named_so(name: str) -> bool:
-        bare = name.split("/")[0].lstrip("._~")
+        bare = name.split("/", maxsplit=1)[0].lstrip("._~")
         return bare == table or bare.startswith((f"{table}-", f"{table}."))
 
     return [name for name in files.listing(directory) if is_named_so(name) and not _is_part(name, table, endings)]
