@@ -1,8 +1,7 @@
 """A server under requests that nobody should send: `python -m benchmarks.fuzz --requests 10000 --model_dir DIR`.
 
-Starts the development server on loopback as a process of its own, with TensorFlow's own defaults, and sends it
-requests from four threads: a fifth of them good, the others wrong in ways that are drawn (`benchmarks.fuzz_requests`).
-A fault is
+Starts the development server on loopback as a process of its own, and sends it requests from four threads: a fifth of
+them good, the others wrong in ways that are drawn (`benchmarks.fuzz_requests`). A fault is
 
 - an answer of INTERNAL or UNKNOWN, none within a minute, or a server that is gone;
 - a good request, or a good row beside wrong ones, that is not answered as it was before, alone;
@@ -16,7 +15,6 @@ where there is a fault. The same seed sends the same requests. What the server i
 import argparse
 import collections
 import contextlib
-import os
 import socket
 import subprocess
 import sys
@@ -77,8 +75,8 @@ def main() -> None:
     detail = {"requests": sum(outcome.answers.values()), "seed": args.seed, "start_mb": outcome.start_mb,
               "peak_mb": outcome.peak_mb, "signatures": by_signature, "kinds": by_kind, "faults": outcome.faults}
     statuses = sorted({status for _, _, status in outcome.answers})
-    rows = [("", *statuses), *((name, *(f"{counts.get(status, 0):,}" for status in statuses))
-                               for name, counts in by_signature.items())]
+    rows = [("", *by_signature), *((status, *(f"{counts.get(status, 0):,}" for counts in by_signature.values()))
+                                   for status in statuses)]
     report("fuzz", outcome.growth_mb, "MB more at the most", f"below {args.max_growth_mb:,.0f}, no fault", detail, rows)
     for fault in outcome.faults[:20]:
         print(fault)
@@ -209,11 +207,10 @@ def _metadata(channel: grpc.Channel) -> tuple[int, dict[str, Any]]:
 @contextlib.contextmanager
 def _server(model_dir: Path, log: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The server's process and its address, once a version is ready."""
-    environment = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
     command = [sys.executable, "-m", "serving.server", "--model_dir", str(model_dir), "--model_name", MODEL_NAME,
                "--port", "0"]
-    with log.open("w") as errors, subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment) as process:
+    with (log.open("w") as errors,
+          subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process):
         limit = threading.Timer(_START_SECONDS, process.kill)
         limit.start()
         try:

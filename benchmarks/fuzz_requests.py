@@ -251,7 +251,7 @@ def _wrong_names(draw: random.Random, request: Any) -> Any:
 
 
 def _many_inputs(draw: random.Random, request: Any) -> Any:
-    for number in range(draw.choice((1, 100, 10_000))):
+    for number in range(draw.choice((1, 100, 10_000, 10_000, 300_000))):
         request.inputs[f"input-{number}"].SetInParent()
     return request
 
@@ -368,12 +368,11 @@ def _garbage(draw: random.Random, _request: Any) -> Attempt:
 
 
 def _too_long(draw: random.Random, request: Any) -> Attempt:
-    """Above the size of a message now and then, and many strings below it otherwise."""
+    """Fields of two bytes that take many more in memory, below the size of a message and at times above it."""
     proto = _an_input(draw, request)[1]
-    if draw.random() < 0.1:
-        proto.tensor_content = bytes(33 * 2**20)
-    else:
-        proto.string_val.extend([b""] * draw.choice((10_000, 2**20)))
+    field = draw.choice((b"\x42\x00", b"\x72\x00", b"\x12\x02\x12\x00"))  # a string, a resource, a dimension
+    size = draw.choice((10_000, 2**20, 2**20, 2**23 - 2**12, 2**23 + 1))
+    proto.MergeFromString(field * (size // len(field)))
     return Attempt("", "", request.SerializeToString())
 
 

@@ -16,8 +16,8 @@ from model.inputs import (
     SEARCH_WORDS,
 )
 
-MAX_MESSAGE_BYTES = 32 * 2**20
-"""Of one gRPC message, and of one tensor that it stands for. As many strings as a tensor may hold fit, at 30 bytes."""
+MAX_MESSAGE_BYTES = 8 * 2**20
+"""Of one gRPC message, and of one tensor that it stands for: `MAX_REQUESTS` requests of 500 strings of 14 bytes fit."""
 
 _SEARCHES = (MAX_EVENTS, "searches a request")
 _AXES = {

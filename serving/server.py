@@ -18,7 +18,7 @@ from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_p
 
 from serving.limits import MAX_MESSAGE_BYTES
 from serving.manager import ModelManager
-from serving.services import MessageCheck, ModelService, PredictionService
+from serving.services import Answers, ModelService, PredictionService
 
 _LOGGER = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
@@ -54,7 +54,7 @@ class RankingServer:
         self._poller = threading.Thread(target=self._poll, name="versions", daemon=True)
         self._server = grpc.server(
             ThreadPoolExecutor(_WORKERS),
-            interceptors=[MessageCheck()],
+            interceptors=[Answers()],
             maximum_concurrent_rpcs=_CONCURRENT_REQUESTS,
             options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), ("grpc.so_reuseport", 0)],
         )

@@ -1,8 +1,8 @@
 """TF Serving's gRPC services on top of a model manager."""
 
-import functools
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -23,22 +23,7 @@ from serving.servable import Servable
 
 _LOGGER = logging.getLogger(__name__)
 _SIGNATURES = "signature_def"
-
-
-def _answered(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Turns a RequestError into its status; anything else is our fault, and its text stays in the log."""
-
-    @functools.wraps(method)
-    def answer(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
-        try:
-            return method(self, request)
-        except RequestError as error:
-            return context.abort(error.code, error.message)
-        except Exception:
-            _LOGGER.exception("%s failed", method.__name__)
-            return context.abort(grpc.StatusCode.INTERNAL, f"{method.__name__} failed; see the server's log")
-
-    return answer
+_LARGE_BYTES = 2**20
 
 
 def _check_name(manager: ModelManager, spec: Any) -> None:
@@ -61,24 +46,49 @@ def _servable(manager: ModelManager, spec: Any) -> Servable:
     return manager.servable(_version(spec))
 
 
-class MessageCheck(grpc.ServerInterceptor):  # type: ignore[misc]
-    """Answers bytes that are no message with INVALID_ARGUMENT, where gRPC itself would say INTERNAL."""
+class Answers(grpc.ServerInterceptor):  # type: ignore[misc]
+    """Reads the messages of all methods, and answers what cannot be answered with its status.
+
+    A RequestError says its own; bytes that are no message are the client's mistake, where gRPC itself would say
+    INTERNAL; anything else is our fault, and its text stays in the log.
+
+    Large messages are answered by one thread, one after another: a field of two bytes may take hundreds in memory, and
+    what a thread has freed the C library keeps for that thread.
+    """
+
+    def __init__(self) -> None:
+        self._for_large = ThreadPoolExecutor(1)
 
     def intercept_service(self, continuation: Callable[..., Any], handler_call_details: Any) -> Any:
-        """Takes the place of a method's handler, and reads its message; all methods here are unary."""
+        """Takes the place of a method's handler; all methods here are unary."""
         handler, name = continuation(handler_call_details), handler_call_details.method
         if handler is None:
             return None
 
         def answer(data: bytes, context: grpc.ServicerContext) -> Any:
-            try:
-                request = handler.request_deserializer(data)
-            except DecodeError:
-                message = f"{name}: {len(data)} bytes that are no message of its type"
-                return context.abort(grpc.StatusCode.INVALID_ARGUMENT, message)
-            return handler.unary_unary(request, context)
+            if len(data) > _LARGE_BYTES:
+                answered = self._for_large.submit(_answered, handler, name, data, context).result()
+            else:
+                answered = _answered(handler, name, data, context)
+            return context.abort(answered.code, answered.message) if isinstance(answered, RequestError) else answered
 
         return grpc.unary_unary_rpc_method_handler(answer, None, handler.response_serializer)
+
+
+def _answered(handler: grpc.RpcMethodHandler, name: str, data: bytes, context: grpc.ServicerContext) -> Any:
+    """The response, or a RequestError that holds on to nothing: a traceback would keep the message alive."""
+    try:
+        return handler.unary_unary(handler.request_deserializer(data), context)
+    except DecodeError:
+        message = f"{name}: {len(data)} bytes that are no message of its type"
+        return RequestError(grpc.StatusCode.INVALID_ARGUMENT, message)
+    except RequestError as error:
+        return RequestError(error.code, error.message)
+    except NotImplementedError:
+        return RequestError(grpc.StatusCode.UNIMPLEMENTED, f"{name} is not implemented")
+    except Exception:
+        _LOGGER.exception("%s failed", name)
+        return RequestError(grpc.StatusCode.INTERNAL, f"{name} failed; see the server's log")
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
@@ -87,8 +97,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
     def __init__(self, manager: ModelManager) -> None:
         self._manager = manager
 
-    @_answered
-    def Predict(self, request: Any) -> Any:
+    def Predict(self, request: Any, _context: Any) -> Any:
         """Runs a signature of the loaded version."""
         servable = _servable(self._manager, request.model_spec)
         signature = request.model_spec.signature_name or SIGNATURE_DEFAULT
@@ -101,8 +110,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
             response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
         return response
 
-    @_answered
-    def GetModelMetadata(self, request: Any) -> Any:
+    def GetModelMetadata(self, request: Any, _context: Any) -> Any:
         """Describes the signatures of the loaded version."""
         if list(request.metadata_field) != [_SIGNATURES]:
             message = f"metadata_field: expected [{_SIGNATURES!r}], got {list(request.metadata_field)}"
@@ -124,8 +132,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
     def __init__(self, manager: ModelManager) -> None:
         self._manager = manager
 
-    @_answered
-    def GetModelStatus(self, request: Any) -> Any:
+    def GetModelStatus(self, request: Any, _context: Any) -> Any:
         """Lists the states of the versions seen so far, newest first."""
         _check_name(self._manager, request.model_spec)
         wanted = _version(request.model_spec)

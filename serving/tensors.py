@@ -20,6 +20,9 @@ _VALUES = {
 }  # fmt: skip
 """The field of a TensorProto that holds the values of a type."""
 
+_MOST_INPUTS, _MOST_DIMENSIONS = 100, 10
+"""More are not looked at one by one; no signature has as many."""
+
 
 def decode_inputs(specs: Mapping[str, Any], protos: Mapping[str, Any]) -> dict[str, tf.Tensor]:
     """Checks names, types, shapes and sizes of a request against a signature's inputs, and converts them.
@@ -34,6 +37,8 @@ def decode_inputs(specs: Mapping[str, Any], protos: Mapping[str, Any]) -> dict[s
     Raises:
         RequestError: INVALID_ARGUMENT, naming the input, the value and what is expected.
     """
+    if len(protos) > _MOST_INPUTS:
+        raise _invalid(f"at most {_MOST_INPUTS} inputs are read, got {len(protos)}; expected {sorted(specs)}")
     missing, unknown = sorted(specs.keys() - protos.keys()), sorted(protos.keys() - specs.keys())
     if missing or unknown:
         raise _invalid(f"missing inputs {missing}, unknown inputs {unknown}; the signature takes {sorted(specs)}")
@@ -47,7 +52,10 @@ def decode_inputs(specs: Mapping[str, Any], protos: Mapping[str, Any]) -> dict[s
 
 
 def _shape(name: str, spec: Any, proto: Any) -> tuple[int, ...]:
-    shape = tuple(dimension.size for dimension in proto.tensor_shape.dim)
+    dimensions = proto.tensor_shape.dim
+    if len(dimensions) > _MOST_DIMENSIONS:
+        raise _invalid(f"input {name!r}: at most {_MOST_DIMENSIONS} dimensions are read, got {len(dimensions)}")
+    shape = tuple(dimension.size for dimension in dimensions)
     if proto.tensor_shape.unknown_rank or min(shape, default=0) < 0:
         raise _invalid(f"input {name!r}: shape {list(shape)} is unknown or negative")
     if proto.dtype != spec.dtype.as_datatype_enum or not spec.shape.is_compatible_with(shape):

@@ -1,3 +1,6 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import grpc
 import pytest
 import tensorflow as tf
@@ -13,6 +16,7 @@ from tensorflow_serving.apis import (
 from serving.client import RankingClient, RankingError
 from serving.errors import trimmed
 from serving.request import RankRequest, request_inputs
+from serving.servable import Servable
 
 
 def _proto(dtype, shape, content=b"", **values):
@@ -84,10 +88,14 @@ def _examples(*values):
         ({"signature": "few", "inputs": {"ids": tf.make_tensor_proto([0, 1, 2, 3], tf.int64)}}, "INVALID_ARGUMENT",
          "`ids` should hold at most 3 ids. Received: 4. Ask again."),
         ({"model": "m" * 10**6}, "NOT_FOUND", "model 'mmm"),
-        ({"inputs": dict.fromkeys((f"input-{number}" for number in range(10**4)), NOT_A_TYPE)}, "INVALID_ARGUMENT",
+        ({"inputs": dict.fromkeys((f"input-{number}" for number in range(9)), NOT_A_TYPE)}, "INVALID_ARGUMENT",
          "'rec_items', 'search_items', 'search_words', 'user'], unknown inputs ['input-0', 'input-1'"),
+        ({"inputs": dict.fromkeys((f"input-{number}" for number in range(10**4)), NOT_A_TYPE)}, "INVALID_ARGUMENT",
+         "at most 100 inputs are read, got 10000; expected ['candidates', 'rec_items', 'search_items', "),
         ({"inputs": {**INPUTS, "user": _proto(tf.string, [1] * 10**5, string_val=[b"u"])}}, "INVALID_ARGUMENT",
-         "input 'user': expected string [None], got string [1, 1,"),
+         "input 'user': at most 10 dimensions are read, got 100000"),
+        ({"inputs": {**INPUTS, "user": _proto(tf.string, [1] * 10, string_val=[b"u"])}}, "INVALID_ARGUMENT",
+         "input 'user': expected string [None], got string [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"),
     ],
 )  # fmt: skip
 def test_clients_mistake_gets_tf_servings_code_and_names_the_thing(channel, arguments, code, says):
@@ -133,7 +141,7 @@ def _ids(*arguments, **values):
          "`search_items` should hold at most 1048576 strings, padding included. "
          "Received: [2, 1000, 1000]. Send fewer requests in a call."),
         (_asking("user", [1_024], b"u" * 2**16),
-         "input 'user': at most 33554432 bytes are read, got 1024 elements of 65536"),
+         "input 'user': at most 8388608 bytes are read, got 1024 elements of 65536"),
         (_asking("user", [-1]), "input 'user': shape [-1] is unknown or negative"),
         ({"inputs": {**INPUTS, "user": _proto(tf.string, [2], string_val=[b"u"] * 3)}},
          "input 'user': shape [2] takes 2 values of `string_val`, or one for all, got 3"),
@@ -188,6 +196,27 @@ def test_bytes_that_are_no_message_are_the_clients_mistake(channel, method, data
     assert f"{method}: {len(data)} bytes that are no message of its type" in caught.value.details()
 
 
+@pytest.mark.parametrize(("size", "at_a_time"), [(2 * 2**20, 1), (2**10, 2)])
+def test_large_messages_are_answered_one_after_another(still_server, monkeypatch, size, at_a_time):
+    answer, lock, inside, most = Servable.call, threading.Lock(), [], []
+
+    def watched(*arguments):
+        with lock:
+            inside.append(1)
+            most.append(len(inside))
+        met.wait(timeout=0.5)
+        with lock:
+            inside.pop()
+        return answer(*arguments)
+
+    met = threading.Event()
+    monkeypatch.setattr(Servable, "call", watched)
+    with grpc.insecure_channel(still_server.address) as opened, ThreadPoolExecutor() as pool:
+        asked = [pool.submit(_predict, opened, inputs=_with("user", [b"u" * size])) for _ in range(2)]
+        assert all("scores" in call.result().outputs for call in asked)
+    assert max(most) == at_a_time
+
+
 def test_other_methods_are_unimplemented(channel):
     for method in ("PredictionService/Classify", "ModelService/HandleReloadConfigRequest", "Nothing/Here"):
         with pytest.raises(grpc.RpcError) as caught:
@@ -238,9 +267,9 @@ def test_status_of_the_unknown_is_not_found(channel, name, version):
 
 def test_oversized_request_is_refused_by_grpc_itself(channel):
     with pytest.raises(grpc.RpcError) as caught:
-        _predict(channel, inputs=_with("user", [b"x" * (33 * 2**20)]))
+        _predict(channel, inputs=_with("user", [b"x" * (9 * 2**20)]))
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert "33554432" in caught.value.details()
+    assert "8388608" in caught.value.details()
 
 
 def test_client_says_which_server_did_not_answer():
