@@ -164,7 +164,7 @@ def overlaid(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _fields(kind: type) -> Collection[str]:
+def _fields(kind: Any) -> Collection[str]:
     if issubclass(kind, BaseModel):
         return list(kind.model_fields)
     return [field.name for field in dataclasses.fields(kind)]
