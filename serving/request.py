@@ -6,13 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from model.inputs import CANDIDATES, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
+from model.inputs import BLANKS, CANDIDATES, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
 from serving.limits import excess
 
 _PADDING = ""
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_BLANKS = " \t\n\v\f\r"
-"""The model reads ids and words without those around them, so that one of blanks alone is no id."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ def _check(name: str, values: Sequence[str]) -> None:
     if isinstance(values, str):
         raise ValueError(f"{name}: expected a list of strings, got the string {values!r}.")
     for value in values:
-        if not isinstance(value, str) or not value.strip(_BLANKS):
+        if not isinstance(value, str) or not value.strip(BLANKS):
             raise ValueError(f"{name}: expected strings that are not blank, got {value!r}.")
         if _SURROGATES.search(value):
             raise ValueError(f"{name}: expected strings that UTF-8 can write, got {value!r}.")

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from toy_servable import Toy
 
-from benchmarks.fuzz import fuzz
+from benchmarks.fuzz import MAX_GROWTH_MB, fuzz
 from benchmarks.fuzz_requests import PREDICT
 
 
@@ -18,7 +18,7 @@ def log(tmp_path):
 
 def test_nothing_that_is_sent_breaks_the_server_or_changes_a_good_answer(exported, tmp_path, log):
     shutil.copytree(exported(1), tmp_path / "models" / "1")
-    outcome = fuzz(tmp_path / "models", requests=600, seed=2026, max_growth_mb=2_000, log=log)
+    outcome = fuzz(tmp_path / "models", requests=600, seed=2026, max_growth_mb=MAX_GROWTH_MB, log=log)
     assert outcome.faults == []
     assert "Traceback" not in log.read_text(errors="replace")
     assert sum(outcome.answers.values()) == 600
