@@ -21,8 +21,8 @@ VOCABULARY = {"items": "vocabulary", "users": "vocabulary", "words": "vocabulary
 HASH = {"items": "hash", "users": "hash", "words": "hash", "max_items": 1000, "max_users": 7, "max_words": 20}
 
 ODD_IDS = ["a\nb", "a\rb", "a\r\nb", "a\\nb", "a\\\nb", "a\\", "\\", "a", "a\vb", "a\x85b", "a\u2028b", "a\0b",
-           "\u3000", "\x1f", "a b", "a  b", "a,b", 'a"b', "\\N", "nan", "None", "007", "7", "7.0", "é", "e\u0301", "עברית", "😀",
-           "\u200b", "x" * 5000, "-1", "__pad__", "[UNK]", "A", "[a]", "a|b", "\ufeffa", "'", "0"]
+           "\u3000", "\x1f", "a b", "a  b", "a,b", 'a"b', "\\N", "nan", "None", "007", "7", "7.0", "é", "e\u0301",
+           "עברית", "😀", "\u200b", "x" * 5000, "-1", "__pad__", "[UNK]", "A", "[a]", "a|b", "\ufeffa", "'", "0"]
 
 TRAIN = [
     example(user=["u1"], rec_items=["a", "b", "a"], rec_searches_before=[0, 1, 1], rec_is_target=[0, 1, 1],
