@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-from apache_beam.io.filesystems import FileSystems
-
 
 class LogFile(NamedTuple):
     """A file whose rows are read.
@@ -25,7 +23,7 @@ class LogFile(NamedTuple):
     @property
     def name(self) -> str:
         """The path from the directory of the log."""
-        name = FileSystems.split(self.path)[1]
+        name = self.path.rpartition("/")[2]  # of a URI too
         return f"{self.folder}/{name}" if self.folder else name
 
 
