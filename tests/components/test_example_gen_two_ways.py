@@ -18,6 +18,9 @@ LISTS = ['["a", "b"]', "['a', 7]", "[]", "", "[4k] monitor", "[sale", "[1.5]", "
          "red  shoe", '[" a ", ""]', "x" * 20]
 NUMBERS = [7, 7.0, 0, 1, -0.0, 1.5, 1e-7, 9007199254740993, 1714543200000, 1714543200000.0, True, None]
 VALUES = [*NUMBERS, ["a", 7], [7.0, None], [1.5], [[1]], [], {"x": 1}]
+# Whether times are dates or ordinal numbers is a matter of the file, not of a row: here they are dates.
+DATES = [value for value in VALUES
+         if value is None or value is True or not isinstance(value, int | float) or value > 1e9]
 _COLUMNS = {  # source and table: columns and what may stand in them
     ("kuaisar", "rec_inter.csv"): {"user_id": IDS, "item_id": IDS, "timestamp": TIMES, "click": FLAGS},
     ("kuaisar", "src_inter.csv"): {
@@ -30,12 +33,13 @@ _COLUMNS = {  # source and table: columns and what may stand in them
         "user_id": IDS, "timestamp_ms": TIMES, "query_words": LISTS, "item_id": IDS, "clicked": FLAGS},
     ("qilin", "recommendation_train"): {"user_idx": IDS, "request_idx": IDS, "rec_result_details_with_idx": [
         "[{'note_idx': 11, 'click': 1, 'request_timestamp': 1714543200000, 'position': 0.0}]", "[]", "[{", "",
-        "[{'note_idx': '', 'click': 1, 'request_timestamp': 5} {'note_idx': 1.5e3, 'click': 1, "
-        "'request_timestamp': 5}]",
+        "[{'note_idx': '', 'click': 1, 'request_timestamp': 1714543205} {'note_idx': 1.5e3, 'click': 1, "
+        "'request_timestamp': 1714543205}]",
     ]},
     ("qilin", "search_train"): {"user_idx": IDS, "search_idx": IDS, "query": LISTS, "search_result_details_with_idx": [
         "[{'note_idx': 11, 'click': 1, 'search_timestamp': 1714543200, 'position': 0.0}]", "[]",
-        '[{"note_idx": "x", "click": null, "search_timestamp": 5}, {"note_idx": 4, "click": 0, "search_timestamp": 7}]',
+        '[{"note_idx": "x", "click": null, "search_timestamp": 1714543205}, '
+        '{"note_idx": 4, "click": 0, "search_timestamp": 1714543207}]',
     ]},
 }
 
@@ -50,7 +54,8 @@ def _csv(columns):
 
 
 def _json(columns):
-    row = st.tuples(*(st.sampled_from([*values, *VALUES]) for values in columns.values())).map(
+    drawn = ([*values, *(DATES if values is TIMES else VALUES)] for values in columns.values())
+    row = st.tuples(*map(st.sampled_from, drawn)).map(
         lambda values: json.dumps(dict(zip(columns, values, strict=True))))
     return st.lists(st.one_of(row, row, row, st.sampled_from(["oops", "[1]", '{"user_id": 1'])), min_size=1, max_size=6)
 

@@ -109,7 +109,7 @@ def test_blanks_around_ids_and_words_do_not_count(transformed, servable):
     blanks = contract.BLANKS
     padded = {name: [f"{blanks}{value}{blanks}" if isinstance(value, str) else value for value in values]
               for name, values in REQUEST.items()}
-    plain, other = (servable._ids(_parse(tf.constant([example(**request)]), contract.REQUEST_FEATURES))
+    plain, other = (servable._ids(_parse(tf.constant([example(**request)]), contract.REQUEST_FEATURES)[0])
                     for request in (REQUEST, padded))
     for feature in contract.REQUEST_FEATURES:
         assert plain[feature].to_list() == other[feature].to_list(), feature
@@ -146,7 +146,9 @@ def test_lines_of_a_vocabulary_are_as_many_as_its_strings(strings):
 
 def _known_ids(graph, examples, feature):
     """Strings of a feature in Examples to the ids that Transform's graph gives them."""
-    raw = _parse(tf.constant(examples), contract.HISTORY_FEATURES)
+    spec = {name: tf.io.RaggedFeature(tf.int64 if name.endswith("_counts") else tf.string, row_splits_dtype=tf.int64)
+            for name in contract.HISTORY_FEATURES}
+    raw = tf.io.parse_example(tf.constant(examples), spec)
     raw |= {contract.CANDIDATES: tf.RaggedTensor.from_row_lengths(tf.constant([], tf.string), [0] * len(examples))}
     ids = graph.transform_raw_features(raw, drop_unused_features=True)
     return dict(zip(raw[feature].flat_values.numpy().tolist(), ids[feature].values.numpy().tolist(), strict=True))
