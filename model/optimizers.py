@@ -18,7 +18,8 @@ class SplitAdam(tf.Module):
 
     Dense weights are left to `keras.optimizers.Adam`. Of a table only the rows in the gradient are read and
     written; gradients of a row that occurs more than once are summed first. It is not Adam to the bit: the moments
-    of a row decay only when the row is looked up.
+    of a row decay only when the row is looked up, and their bias correction counts steps, not the row's visits, which
+    was tried and was worse (docs/training.md).
 
     Args:
         tables: embedding tables `[rows, d]`; may be empty.
