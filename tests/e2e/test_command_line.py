@@ -12,7 +12,7 @@ BIN = Path(sys.executable).parent
 
 def _tfx(*arguments, name="tfx", cwd=ROOT):
     return subprocess.run([str(BIN / name), *arguments], cwd=cwd, check=False, capture_output=True, text=True,
-                          timeout=120)
+                          timeout=600)
 
 
 def test_the_installed_scripts_are_ours():
