@@ -38,11 +38,13 @@ test-line-b: ## Set-up, lint, unit tests and demo run in a Debian 13 made by deb
 	@scripts/any-python -m scripts.line_b $(or $(FOLDER),build/debian)
 
 lint: $(STAMP) ## Ruff, mypy and the import contracts
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-fmt: $(STAMP) ## Sort imports and apply ruff's safe fixes
+fmt: $(STAMP) ## Format, and apply the safe fixes of ruff
+	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 score: $(STAMP) ## Rank candidates with the pushed model, over gRPC

@@ -1,8 +1,7 @@
 """Requests of 1 + 99 candidates that are ranked a second: ours and the plain version.
 
-    python -m benchmarks.evaluation --threads 1
+python -m benchmarks.evaluation --threads 1
 """
-
 
 import tensorflow as tf
 
@@ -46,13 +45,27 @@ def main() -> None:
     floor = machine["matmul_gflops"] * 1e9 / count
     rates = {name: REQUESTS / timing.median for name, timing in timings.items()}
     rows = [("", "requests a second", "best", "of the floor")]
-    rows += [(name, f"{rates[name]:,.0f}", f"{REQUESTS / timing.fastest:,.0f}", f"{rates[name] / floor:.0%}")
-             for name, timing in timings.items()]
-    rows.append((f"the target, set on a machine of {RATE_OF_TARGET} GFLOP/s", f"{TARGET:,}", "",
-                 f"{TARGET * count / (RATE_OF_TARGET * 1e9):.0%}"))
+    rows += [
+        (name, f"{rates[name]:,.0f}", f"{REQUESTS / timing.fastest:,.0f}", f"{rates[name] / floor:.0%}")
+        for name, timing in timings.items()
+    ]
+    rows.append(
+        (
+            f"the target, set on a machine of {RATE_OF_TARGET} GFLOP/s",
+            f"{TARGET:,}",
+            "",
+            f"{TARGET * count / (RATE_OF_TARGET * 1e9):.0%}",
+        )
+    )
     rows += [(name, f"{rate:,}", "", "") for name, rate in LITERATURE.items()]
-    detail = {"machine": machine, "operations_a_row": count, "floor_rows_a_second": floor, "rows_a_second": rates,
-              "ratio_to_plain": timings["plain Keras"].over(timings["ours"]), "literature": LITERATURE}
+    detail = {
+        "machine": machine,
+        "operations_a_row": count,
+        "floor_rows_a_second": floor,
+        "rows_a_second": rates,
+        "ratio_to_plain": timings["plain Keras"].over(timings["ours"]),
+        "literature": LITERATURE,
+    }
     report("evaluation", rates["ours"], "requests a second", f"{TARGET:,} on one thread", detail, rows)
 
 

@@ -1,6 +1,6 @@
 """One run of LogExampleGen's executor on a directory, as the scale benchmark starts it.
 
-    python -m benchmarks.example_gen_job LOG_DIR OUT_DIR WORKERS
+python -m benchmarks.example_gen_job LOG_DIR OUT_DIR WORKERS
 """
 
 import sys
@@ -19,8 +19,11 @@ SETTINGS = {"words_per_search": 8, "max_bad_share": 1.0}
 def main(log: str, out: str, workers: str) -> None:
     """Runs with the defaults of leave-one-out."""
     mode = "in_memory" if workers == "1" else "multi_processing"
-    arguments = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
-                 f"--direct_running_mode={mode}", f"--direct_num_workers={workers}"]
+    arguments = [
+        "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
+        f"--direct_running_mode={mode}",
+        f"--direct_num_workers={workers}",
+    ]
     outputs = {}
     kinds = {"examples": standard_artifacts.Examples, "log_report": LogReport, "candidates": Candidates}
     for name, kind in kinds.items():
@@ -28,8 +31,11 @@ def main(log: str, out: str, workers: str) -> None:
         artifact.uri = str(Path(out) / name)
         outputs[name] = [artifact]
     context = Executor.Context(tmp_dir=out, make_beam_pipeline_fn=lambda: beam.Pipeline(argv=arguments))
-    Executor(context).Do({}, outputs, {
-        "settings": LogSettings(log_dir=log, **SETTINGS).to_json(), "input_fingerprint": "", "code_hash": ""})
+    Executor(context).Do(
+        {},
+        outputs,
+        {"settings": LogSettings(log_dir=log, **SETTINGS).to_json(), "input_fingerprint": "", "code_hash": ""},
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How a run's model ranks the test split among all known items, beside the number that its sampled candidates give.
 
-    python -m benchmarks.full_catalogue --threads 1    # the log and the trained model of the last run
+python -m benchmarks.full_catalogue --threads 1    # the log and the trained model of the last run
 """
 
 import argparse
@@ -24,8 +24,12 @@ def main() -> None:
     """Measures and reports."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1, help="of TensorFlow; 0 leaves it to choose")
-    parser.add_argument("--avoid", choices=("past", "whole_log", "none"), default="past",
-                        help="which clicks of the user are no negatives")
+    parser.add_argument(
+        "--avoid",
+        choices=("past", "whole_log", "none"),
+        default="past",
+        help="which clicks of the user are no negatives",
+    )
     parser.add_argument("--batch", type=int, default=256, help="requests a step")
     parser.add_argument("--block", type=int, default=1024, help="items a step")
     args = parser.parse_args()
@@ -45,12 +49,27 @@ def main() -> None:
     sampled, items = requests.candidates.shape[1] - 1, len(full.catalogue)
     titles = {"sampled": f"against {sampled} sampled items", "full": f"among {items:,} known items"}
     rows = [("", *names)]
-    rows += [(title.replace("sampled", titles["sampled"], 1) if title.startswith("sampled") else
-              title.replace("full", titles["full"], 1), *(f"{values[name]:.4f}" for name in names))
-             for title, values in found.items()]
-    detail = {"machine": describe(args.threads), "run": str(log.settings.name), "requests": len(requests),
-              "known_targets": int(known.sum()), "items": items, "avoid": args.avoid, "batch": args.batch,
-              "block": args.block, "seconds_with_tracing": seconds, "metrics": found}
+    rows += [
+        (
+            title.replace("sampled", titles["sampled"], 1)
+            if title.startswith("sampled")
+            else title.replace("full", titles["full"], 1),
+            *(f"{values[name]:.4f}" for name in names),
+        )
+        for title, values in found.items()
+    ]
+    detail = {
+        "machine": describe(args.threads),
+        "run": str(log.settings.name),
+        "requests": len(requests),
+        "known_targets": int(known.sum()),
+        "items": items,
+        "avoid": args.avoid,
+        "batch": args.batch,
+        "block": args.block,
+        "seconds_with_tracing": seconds,
+        "metrics": found,
+    }
     report("full_catalogue", found["full"][MAIN_METRIC], f"{MAIN_METRIC} among all known items", "none", detail, rows)
 
 

@@ -42,8 +42,12 @@ _THREADS = 4
 _START_SECONDS = 120
 _ANSWER_SECONDS = 300
 _SAMPLE_SECONDS = 0.01
-_FAULTS = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DEADLINE_EXCEEDED,
-           grpc.StatusCode.UNAVAILABLE)
+_FAULTS = (
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.UNAVAILABLE,
+)
 _MEGABYTE = 1e6
 
 
@@ -72,11 +76,20 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     outcome = fuzz(args.model_dir, args.requests, args.seed, args.max_growth_mb, FOLDER / "fuzz_server.log")
     by_signature, by_kind = (_table(outcome, which) for which in (0, 1))
-    detail = {"requests": sum(outcome.answers.values()), "seed": args.seed, "start_mb": outcome.start_mb,
-              "peak_mb": outcome.peak_mb, "signatures": by_signature, "kinds": by_kind, "faults": outcome.faults}
+    detail = {
+        "requests": sum(outcome.answers.values()),
+        "seed": args.seed,
+        "start_mb": outcome.start_mb,
+        "peak_mb": outcome.peak_mb,
+        "signatures": by_signature,
+        "kinds": by_kind,
+        "faults": outcome.faults,
+    }
     statuses = sorted({status for _, _, status in outcome.answers})
-    rows = [("", *by_signature), *((status, *(f"{counts.get(status, 0):,}" for counts in by_signature.values()))
-                                   for status in statuses)]
+    rows = [
+        ("", *by_signature),
+        *((status, *(f"{counts.get(status, 0):,}" for counts in by_signature.values())) for status in statuses),
+    ]
     report("fuzz", outcome.growth_mb, "MB more at the most", f"below {args.max_growth_mb:,.0f}, no fault", detail, rows)
     for fault in outcome.faults[:20]:
         print(fault)
@@ -95,8 +108,12 @@ def fuzz(model_dir: Path, requests: int, seed: int, max_growth_mb: float, log: P
         log: file that the server writes to.
     """
     outcome = Outcome()
-    with _server(model_dir, log) as (process, address), grpc.insecure_channel(
-            address, [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]) as channel:
+    with (
+        _server(model_dir, log) as (process, address),
+        grpc.insecure_channel(
+            address, [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+        ) as channel,
+    ):
         version, signatures = _metadata(channel)
         session = _Session(channel, address, Maker(MODEL_NAME, signatures, model_dir / str(version), seed), outcome)
         session.ask_golden()
@@ -162,9 +179,14 @@ class _Session:
     def _wrong_rows(self, attempt: Attempt, data: bytes) -> list[int]:
         """Rows of a call that differ from the golden answer: not at all in a call alone, else by rounding at most."""
         outputs, alone = _outputs(data), attempt.kind == GOOD
-        return [row for row, golden in attempt.golden.items()
-                if not all(_equal(outputs[name][row], value[0], alone)
-                           for name, value in self._answers[attempt.signature][golden].items())]
+        return [
+            row
+            for row, golden in attempt.golden.items()
+            if not all(
+                _equal(outputs[name][row], value[0], alone)
+                for name, value in self._answers[attempt.signature][golden].items()
+            )
+        ]
 
     def _send_raw(self, data: bytes) -> str:
         host, port = self._address.rsplit(":", 1)
@@ -207,10 +229,21 @@ def _metadata(channel: grpc.Channel) -> tuple[int, dict[str, Any]]:
 @contextlib.contextmanager
 def _server(model_dir: Path, log: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The server's process and its address, once a version is ready."""
-    command = [sys.executable, "-m", "serving.server", "--model_dir", str(model_dir), "--model_name", MODEL_NAME,
-               "--port", "0"]
-    with (log.open("w") as errors,
-          subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process):
+    command = [
+        sys.executable,
+        "-m",
+        "serving.server",
+        "--model_dir",
+        str(model_dir),
+        "--model_name",
+        MODEL_NAME,
+        "--port",
+        "0",
+    ]
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
         limit = threading.Timer(_START_SECONDS, process.kill)
         limit.start()
         try:

@@ -21,17 +21,48 @@ EXAMPLES = "examples"
 GOOD = "good"
 GOLDEN_ROWS = 8
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
-METHODS = (PREDICT, *(f"/tensorflow.serving.{name}" for name in (
-    "PredictionService/GetModelMetadata", "PredictionService/Classify", "PredictionService/Regress",
-    "PredictionService/MultiInference", "ModelService/GetModelStatus", "ModelService/HandleReloadConfigRequest",
-    "Nothing/There")))
+METHODS = (
+    PREDICT,
+    *(
+        f"/tensorflow.serving.{name}"
+        for name in (
+            "PredictionService/GetModelMetadata",
+            "PredictionService/Classify",
+            "PredictionService/Regress",
+            "PredictionService/MultiInference",
+            "ModelService/GetModelStatus",
+            "ModelService/HandleReloadConfigRequest",
+            "Nothing/There",
+        )
+    ),
+)
 RAW = "raw TCP"
 """In place of a method: the bytes go to the port without gRPC."""
-_SIZES = {contract.REC_ITEMS: (6,), contract.SEARCH_WORDS: (4, 3), contract.SEARCH_ITEMS: (4, 2),
-          contract.CANDIDATES: (10,)}
+_SIZES = {
+    contract.REC_ITEMS: (6,),
+    contract.SEARCH_WORDS: (4, 3),
+    contract.SEARCH_ITEMS: (4, 2),
+    contract.CANDIDATES: (10,),
+}
 _VOCABULARIES = {contract.USER: contract.USER_VOCABULARY, contract.SEARCH_WORDS: contract.WORD_VOCABULARY}
-_NASTY = (b"", b" ", b" \t\n\v\f\r", b"nobody knows me", b"\xff\xfe", b"\xed\xa0\x80", b"\0", b"a\0b", b"a\r\nb",
-          b" a ", b"x" * 100_000, "é\u2028\u3000😀".encode(), b"-1", b"nan", b"%s%n", b"[4k] monitor")
+_NASTY = (
+    b"",
+    b" ",
+    b" \t\n\v\f\r",
+    b"nobody knows me",
+    b"\xff\xfe",
+    b"\xed\xa0\x80",
+    b"\0",
+    b"a\0b",
+    b"a\r\nb",
+    b" a ",
+    b"x" * 100_000,
+    "é\u2028\u3000😀".encode(),
+    b"-1",
+    b"nan",
+    b"%s%n",
+    b"[4k] monitor",
+)
 _NOT_FINITE = (math.nan, math.inf, -math.inf, 3e38, -3e38, 1e-45)
 _LARGE = (1_001, 1_025, 10_001, 60_000, 2**20 + 1, 2**31, 2**62)
 
@@ -73,8 +104,10 @@ class Maker:
         self._model_name, self._signatures, self._seed = model_name, signatures, seed
         self._vocabularies = {path.name: path.read_bytes().split(b"\n")[:1_000] for path in version.glob("assets/*")}
         draw = random.Random(seed)  # noqa: S311 - nothing secret
-        self.golden = {name: [self._row(draw, definition) for _ in range(GOLDEN_ROWS)]
-                       for name, definition in sorted(signatures.items())}
+        self.golden = {
+            name: [self._row(draw, definition) for _ in range(GOLDEN_ROWS)]
+            for name, definition in sorted(signatures.items())
+        }
         """Signature name -> its golden rows."""
 
     def call(self, signature: str, rows: Sequence[Row]) -> predict_pb2.PredictRequest:
@@ -127,15 +160,21 @@ class Maker:
                 inner = [size.size for size in info.tensor_shape.dim][1:]
                 normal = np.random.default_rng(draw.randrange(2**32)).normal(size=(1, *inner))
                 row[name] = (normal if dtype.is_floating and "mask" not in name else np.ones_like(normal)).astype(
-                    dtype.as_numpy_dtype)
+                    dtype.as_numpy_dtype
+                )
         return row
 
     def _strings(self, draw: random.Random, name: str) -> np.ndarray:
         """Known and unknown ids; a history begins with some padding."""
         shape = (1, *_SIZES.get(name, ()))
         known = self._vocabularies.get(_VOCABULARIES.get(name, contract.ITEM_VOCABULARY), [b"known"])
-        values = np.array([draw.choice(known) if draw.random() < 0.9 else b"unknown %d" % draw.randrange(1_000)
-                           for _ in range(math.prod(shape))], object).reshape(shape)
+        values = np.array(
+            [
+                draw.choice(known) if draw.random() < 0.9 else b"unknown %d" % draw.randrange(1_000)
+                for _ in range(math.prod(shape))
+            ],
+            object,
+        ).reshape(shape)
         if name in _SIZES and name != contract.CANDIDATES:
             values[:, : draw.randrange(values.shape[1])] = b""
         return values
@@ -143,8 +182,10 @@ class Maker:
     def _example(self, draw: random.Random) -> bytes:
         values = {name: self._strings(draw, name)[0] for name in (contract.USER, *_SIZES)}
         lists: dict[str, Sequence[Any]] = {name: np.ravel(value).tolist() for name, value in values.items()}
-        for strings, counts in ((contract.SEARCH_WORDS, contract.SEARCH_WORD_COUNTS),
-                                (contract.SEARCH_ITEMS, contract.SEARCH_ITEM_COUNTS)):
+        for strings, counts in (
+            (contract.SEARCH_WORDS, contract.SEARCH_WORD_COUNTS),
+            (contract.SEARCH_ITEMS, contract.SEARCH_ITEM_COUNTS),
+        ):
             lists[counts] = np.sum(values[strings] != b"", axis=1).tolist()
         lists = {name: [value for value in column if value != b""] for name, column in lists.items()}
         return _serialized({**lists, contract.LABEL: [draw.randrange(10)]})
@@ -296,8 +337,10 @@ def _as_large_as_allowed(draw: random.Random, request: Any) -> Any:
         for proto in request.inputs.values():
             _repeat(proto, [contract.MAX_REQUESTS + more, *_shape(proto)[1:]])
         if contract.CANDIDATES in request.inputs:
-            _repeat(request.inputs[contract.CANDIDATES], [contract.MAX_REQUESTS + more,
-                                                          contract.MAX_PAIRS // contract.MAX_REQUESTS])
+            _repeat(
+                request.inputs[contract.CANDIDATES],
+                [contract.MAX_REQUESTS + more, contract.MAX_PAIRS // contract.MAX_REQUESTS],
+            )
         return request
     name, proto = _an_input(draw, request)
     shape = _shape(proto)
@@ -356,7 +399,7 @@ def _damaged(draw: random.Random, request: Any) -> Attempt:
     """Bytes that were lost or changed on their way."""
     data = bytearray(request.SerializeToString())
     if draw.random() < 0.3:
-        del data[draw.randrange(len(data)):]
+        del data[draw.randrange(len(data)) :]
     for _ in range(draw.choice((1, 3, 30))):
         if data:
             data[draw.randrange(len(data))] = draw.randrange(256)
@@ -377,9 +420,19 @@ def _too_long(draw: random.Random, request: Any) -> Attempt:
 
 
 _WRONG_CALLS: dict[str, Callable[[random.Random, Any], Any]] = {
-    "model, version, signature": _wrong_model, "output filter": _output_filter, "names of inputs": _wrong_names,
-    "number of inputs": _many_inputs, "type": _wrong_type, "shape": _wrong_shape, "one value": _one_value_for_all,
-    "limits": _as_large_as_allowed, "number of values": _wrong_count, "field of values": _wrong_field,
-    "batches differ": _batches_differ, "empty batch": _empty_batch, "damaged": _damaged, "garbage": _garbage,
+    "model, version, signature": _wrong_model,
+    "output filter": _output_filter,
+    "names of inputs": _wrong_names,
+    "number of inputs": _many_inputs,
+    "type": _wrong_type,
+    "shape": _wrong_shape,
+    "one value": _one_value_for_all,
+    "limits": _as_large_as_allowed,
+    "number of values": _wrong_count,
+    "field of values": _wrong_field,
+    "batches differ": _batches_differ,
+    "empty batch": _empty_batch,
+    "damaged": _damaged,
+    "garbage": _garbage,
     "long message": _too_long,
 }

@@ -1,6 +1,6 @@
 """What a GRPO step costs, over a supervised step on the same rows and the same 1 + 99 candidates.
 
-    python -m benchmarks.grpo --threads 1
+python -m benchmarks.grpo --threads 1
 """
 
 import dataclasses
@@ -28,10 +28,13 @@ def main() -> None:
     args = parse(__doc__, rounds=8)
     machine = describe(args.threads)
     supervised_step, grpo_step = make_steps(random_timelines(SHAPE, USERS, 4), args.jit)
-    timings = time_in_turns({
-        "supervised": supervised_step,
-        "GRPO, N = 8": grpo_step,
-    }, args.rounds)
+    timings = time_in_turns(
+        {
+            "supervised": supervised_step,
+            "GRPO, N = 8": grpo_step,
+        },
+        args.rounds,
+    )
     ratio = timings["GRPO, N = 8"].over(timings["supervised"])
     counts = {
         "supervised": operations.training(SHAPE, 100, 2),
@@ -39,11 +42,19 @@ def main() -> None:
         "GRPO, N = 8": 4 * operations.forward(SHAPE, 100, trajectories=8),
     }
     rows = [("step", "seconds", "fastest", "operations a row")]
-    rows += [(name, f"{timing.median:.3f}", f"{timing.fastest:.3f}", f"{counts[name] / 1e6:,.0f} M")
-             for name, timing in timings.items()]
-    detail = {"machine": machine, "rows": ROWS, "candidates": 100, "trajectories": 8,
-              "seconds": {name: timing.median for name, timing in timings.items()}, "operations_a_row": counts,
-              "ratio_by_operations": counts["GRPO, N = 8"] / counts["supervised"]}
+    rows += [
+        (name, f"{timing.median:.3f}", f"{timing.fastest:.3f}", f"{counts[name] / 1e6:,.0f} M")
+        for name, timing in timings.items()
+    ]
+    detail = {
+        "machine": machine,
+        "rows": ROWS,
+        "candidates": 100,
+        "trajectories": 8,
+        "seconds": {name: timing.median for name, timing in timings.items()},
+        "operations_a_row": counts,
+        "ratio_by_operations": counts["GRPO, N = 8"] / counts["supervised"],
+    }
     report("grpo", ratio, "times a supervised step", "4.5 at the most", detail, rows)
 
 
@@ -54,9 +65,11 @@ def make_steps(timelines: Timelines, jit: bool = False) -> tuple[Callable[[], fl
     model, student = LcrSer(SHAPE), LcrSer(SHAPE)
     optimizer = SplitAdam([layer.table for layer in model.tables], model.dense_variables, 1e-3)
     taught = supervised.make_step(
-        model, optimizer, dataclasses.replace(SUPERVISED, num_negatives=99, jit_compile=jit), timelines)
+        model, optimizer, dataclasses.replace(SUPERVISED, num_negatives=99, jit_compile=jit), timelines
+    )
     reinforced = reinforcement.make_step(
-        student, reinforcement.copy_policy(student), reinforcement.make_optimizer(student, config), config, timelines)
+        student, reinforcement.copy_policy(student), reinforcement.make_optimizer(student, config), config, timelines
+    )
     return (
         lambda: float(taught(number, positions)["loss"]),
         lambda: float(reinforced(number, positions)["loss"]),

@@ -1,8 +1,7 @@
 """Rows a second of the input pipeline alone: windows cut from timelines, negatives sampled.
 
-    python -m benchmarks.input --threads 1
+python -m benchmarks.input --threads 1
 """
-
 
 import tensorflow as tf
 
@@ -25,8 +24,9 @@ def main() -> None:
     machine = describe(args.threads)
     timelines = random_timelines(SHAPE, USERS, 4)
     windows = TargetWindows(timelines, SHAPE)
-    sample = NegativeSampler(timelines, SUPERVISED.negative_sampling, SUPERVISED.negatives_avoid,
-                             SUPERVISED.num_negatives, SUPERVISED.seed)
+    sample = NegativeSampler(
+        timelines, SUPERVISED.negative_sampling, SUPERVISED.negatives_avoid, SUPERVISED.num_negatives, SUPERVISED.seed
+    )
     order = TargetOrder(timelines.targets, BATCH, SUPERVISED.seed)
     done = iter(range(1_000_000))
 
@@ -43,11 +43,15 @@ def main() -> None:
 
     timings = time_in_turns({"input pipeline": call, "whole step": ours(timelines, SUPERVISED)}, args.rounds)
     rows = [("", "rows a second", "best")]
-    rows += [(name, f"{BATCH / timing.median:,.0f}", f"{BATCH / timing.fastest:,.0f}")
-             for name, timing in timings.items()]
+    rows += [
+        (name, f"{BATCH / timing.median:,.0f}", f"{BATCH / timing.fastest:,.0f}") for name, timing in timings.items()
+    ]
     share = timings["input pipeline"].over(timings["whole step"])
-    detail = {"machine": machine, "rows_a_second": {name: BATCH / timing.median for name, timing in timings.items()},
-              "share_of_step": share}
+    detail = {
+        "machine": machine,
+        "rows_a_second": {name: BATCH / timing.median for name, timing in timings.items()},
+        "share_of_step": share,
+    }
     report("input", BATCH / timings["input pipeline"].median, "rows a second", "never the bottleneck", detail, rows)
 
 

@@ -73,10 +73,24 @@ def main() -> None:
         "TFX Evaluator": _seconds(lambda: _evaluate(model_dir, many)) - _seconds(lambda: _evaluate(model_dir, files)),
     }
     rows = [("", "seconds", "requests a second", "times the bare model", "times it from Examples")]
-    rows += [(name, f"{taken:.2f}", f"{count / taken:,.0f}", f"{taken / seconds['bare model']:.2f}",
-              f"{taken / seconds['bare model, from Examples']:.2f}") for name, taken in seconds.items()]
-    report("judgement", seconds["RankingCheck"] / seconds["bare model"], "times the bare model", f"{TARGET}",
-           {"machine": describe(args.threads), "requests": count, "seconds": seconds}, rows)
+    rows += [
+        (
+            name,
+            f"{taken:.2f}",
+            f"{count / taken:,.0f}",
+            f"{taken / seconds['bare model']:.2f}",
+            f"{taken / seconds['bare model, from Examples']:.2f}",
+        )
+        for name, taken in seconds.items()
+    ]
+    report(
+        "judgement",
+        seconds["RankingCheck"] / seconds["bare model"],
+        "times the bare model",
+        f"{TARGET}",
+        {"machine": describe(args.threads), "requests": count, "seconds": seconds},
+        rows,
+    )
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -95,6 +109,7 @@ def _newest(folder: Path) -> Path:
 
 def _evaluate(model_dir: Path, files: list[str]) -> None:
     """Run the Evaluator's own executor, as the pipeline does."""
+
     def artifact(kind: type, path: str) -> list:
         made = kind()
         made.uri = path
@@ -111,10 +126,17 @@ def _evaluate(model_dir: Path, files: list[str]) -> None:
         context = Executor.Context(tmp_dir=folder, make_beam_pipeline_fn=lambda: beam.Pipeline(argv=BEAM_ARGS))
         Executor(context).Do(
             {"model": artifact(standard_artifacts.Model, str(model_dir.parent)), "examples": examples},
-            {"evaluation": artifact(standard_artifacts.ModelEvaluation, f"{folder}/evaluation"),
-             "blessing": artifact(standard_artifacts.ModelBlessing, f"{folder}/blessing")},
-            {"eval_config": proto_utils.proto_to_json(eval_config(0.0, 1.0)), "example_splits": '["test"]',
-             "fairness_indicator_thresholds": "null", "module_path": "components.rank_extractors"})
+            {
+                "evaluation": artifact(standard_artifacts.ModelEvaluation, f"{folder}/evaluation"),
+                "blessing": artifact(standard_artifacts.ModelBlessing, f"{folder}/blessing"),
+            },
+            {
+                "eval_config": proto_utils.proto_to_json(eval_config(0.0, 1.0)),
+                "example_splits": '["test"]',
+                "fairness_indicator_thresholds": "null",
+                "module_path": "components.rank_extractors",
+            },
+        )
 
 
 if __name__ == "__main__":

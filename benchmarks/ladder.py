@@ -55,14 +55,15 @@ def main() -> None:
                 _climb(experiment, results, seed, rung, further=further, new=rung not in done)
 
 
-def _climb(
-    experiment: Experiment, results: Path, seed: int, rung: str, *, further: list[str], new: bool
-) -> None:
+def _climb(experiment: Experiment, results: Path, seed: int, rung: str, *, further: list[str], new: bool) -> None:
     if rung == "K = 0, no searches":
-        experiment = dataclasses.replace(experiment, **{
-            name: without_searches(getattr(experiment, name))
-            for name in ("timelines", "eval_requests", "test_requests")
-        })
+        experiment = dataclasses.replace(
+            experiment,
+            **{
+                name: without_searches(getattr(experiment, name))
+                for name in ("timelines", "eval_requests", "test_requests")
+            },
+        )
     shape = dataclasses.replace(experiment.shape, **RUNGS[rung]["model"])
     config = dataclasses.replace(experiment.supervised, seed=seed, **RUNGS[rung]["supervised"])
     logs = (experiment.timelines, experiment.eval_requests)
@@ -77,9 +78,7 @@ def _climb(
             grpo = dataclasses.replace(experiment.grpo, seed=seed)
             trained = in_scratch(reinforcement.train, start, grpo, *logs)
         else:
-            trained = in_scratch(
-                supervised.train, shape, _further_steps(experiment, config, name), *logs, start=start
-            )
+            trained = in_scratch(supervised.train, shape, _further_steps(experiment, config, name), *logs, start=start)
         append(results, {"rung": name, "seed": seed, **experiment.test_metrics(trained), "seconds": _since(begin)})
 
 

@@ -23,8 +23,12 @@ def report(rows: Sequence[dict[str, Any]], order: Sequence[str]) -> str:
             values = [_spread([row[metric] for row in runs.values()]) for metric in METRICS]
             lines.append(f"| {rung} | {len(runs)} | " + " | ".join(values) + " |")
     lines += ["", "| NDCG@5 | pairs | mean difference | t | p |", "|---|---|---|---|---|"]
-    pairs = [*BEFORE.items(), *WHOLE, *((control, "+TCL") for control in CONTROLS),
-             *(("+RL", control) for control in CONTROLS)]
+    pairs = [
+        *BEFORE.items(),
+        *WHOLE,
+        *((control, "+TCL") for control in CONTROLS),
+        *(("+RL", control) for control in CONTROLS),
+    ]
     lines += [line for one, other in pairs for line in _paired(one, other, by_rung)]
     return "\n".join(lines)
 

@@ -53,21 +53,44 @@ def compare(args: argparse.Namespace) -> None:
         for _ in range(args.rounds):
             for switch, measured in found.items():
                 file = os.path.join(folder, f"{switch}.npy")
-                command = [sys.executable, "-m", "benchmarks.onednn", args.saved_model, "--threads", str(args.threads),
-                           "--scores", file]
-                child = subprocess.run(command, env={**os.environ, SWITCH: switch}, check=True, capture_output=True,
-                                       text=True)
+                command = [
+                    sys.executable,
+                    "-m",
+                    "benchmarks.onednn",
+                    args.saved_model,
+                    "--threads",
+                    str(args.threads),
+                    "--scores",
+                    file,
+                ]
+                child = subprocess.run(
+                    command, env={**os.environ, SWITCH: switch}, check=True, capture_output=True, text=True
+                )
                 measured.append(json.loads(child.stdout.splitlines()[-1]))
                 scores[switch] = np.load(file)
-    ratios = {name: statistics.median(on[name] / off[name] for off, on in zip(*found.values(), strict=True))
-              for name in found["0"][0]}
+    ratios = {
+        name: statistics.median(on[name] / off[name] for off, on in zip(*found.values(), strict=True))
+        for name in found["0"][0]
+    }
     rows = [("", "without, ms", "with, ms", "with / without")]
-    rows += [(name, *(f"{1e3 * statistics.median(one[name] for one in measured):.2f}" for measured in found.values()),
-              f"{ratio:.2f}") for name, ratio in ratios.items()]
+    rows += [
+        (
+            name,
+            *(f"{1e3 * statistics.median(one[name] for one in measured):.2f}" for measured in found.values()),
+            f"{ratio:.2f}",
+        )
+        for name, ratio in ratios.items()
+    ]
     farthest = float(np.abs(scores["1"] - scores["0"]).max())
     rows.append(("largest distance of a score", "", f"{farthest:.2g}", ""))
-    report("onednn", max(ratios.values()), "of the time without", "no score differs but by rounding",
-           {"processor_seconds": found, "ratios": ratios, "score_distance": farthest}, rows)
+    report(
+        "onednn",
+        max(ratios.values()),
+        "of the time without",
+        "no score differs but by rounding",
+        {"processor_seconds": found, "ratios": ratios, "score_distance": farthest},
+        rows,
+    )
 
 
 def measure(args: argparse.Namespace) -> dict[str, float]:
@@ -81,8 +104,10 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
         calls = {
             "training step": ours(random_timelines(SHAPE, 512, 4), SUPERVISED),
             "evaluation of 512 requests": evaluator.ranks,
-            **{f"{CALLS} rank calls, {users} users": _repeated(model.signatures["rank"], inputs[users])
-               for users in (1, USERS)},
+            **{
+                f"{CALLS} rank calls, {users} users": _repeated(model.signatures["rank"], inputs[users])
+                for users in (1, USERS)
+            },
         }
         return {name: timing.cpu for name, timing in time_in_turns(calls, rounds=5).items()}
 
@@ -102,8 +127,13 @@ def _inputs(users: int) -> dict[str, np.ndarray]:
     def ids(*shape: int) -> np.ndarray:
         return np.array([b"%d" % one for one in random.integers(0, 1_000, shape).ravel()], object).reshape(shape)
 
-    return {"user": ids(users), "rec_items": ids(users, EVENTS), "search_words": ids(users, EVENTS, 3),
-            "search_items": ids(users, EVENTS, 2), "candidates": ids(users, CANDIDATES)}
+    return {
+        "user": ids(users),
+        "rec_items": ids(users, EVENTS),
+        "search_words": ids(users, EVENTS, 3),
+        "search_items": ids(users, EVENTS, 2),
+        "candidates": ids(users, CANDIDATES),
+    }
 
 
 if __name__ == "__main__":

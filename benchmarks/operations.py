@@ -27,7 +27,8 @@ def forward(config: ModelConfig, candidates: int, trajectories: int = 1, branche
     crossed = steps * (2 * sum(attend) + 2 * feed_forward)
     plain = steps * (sum(attend) + 2 * feed_forward) if branches > 1 else 0
     aggregate = 2 * 2 * candidates * d * d + trajectories * sum(
-        4 * candidates * (length + steps) * d for length in lengths)
+        4 * candidates * (length + steps) * d for length in lengths
+    )
     widths = (*config.mlp_units, 1)
     later = sum(2 * one * other for one, other in zip(widths, widths[1:], strict=False))
     shared = 2 * d * widths[0] * (1 + candidates)

@@ -109,8 +109,7 @@ class PlainLcrSer(keras.Model):
         states, found = [one[:, -1] for one in encoded], [[], []]
         for step in range(self.config.reasoning_steps):
             new = [
-                (state + side.steps[step])[:, None]
-                for state, side in zip(states, (self.search, self.rec), strict=True)
+                (state + side.steps[step])[:, None] for state, side in zip(states, (self.search, self.rec), strict=True)
             ]
             search, rec = tf.concat([search, new[0]], 1), tf.concat([rec, new[1]], 1)
             states = []

@@ -28,7 +28,8 @@ def make_plain_step(
     """
     windows = TargetWindows(timelines, model.config)
     sample = NegativeSampler(
-        timelines, config.negative_sampling, config.negatives_avoid, config.num_negatives, config.seed)
+        timelines, config.negative_sampling, config.negatives_avoid, config.num_negatives, config.seed
+    )
     if apply is None:
         optimizer = keras.optimizers.Adam(config.learning_rate)
 
@@ -68,10 +69,13 @@ def _l2(model: PlainLcrSer, batch: dict[str, tf.Tensor]) -> tf.Tensor:
         model.words: [batch[SEARCH_WORDS]],
     }
     tables = {id(layer.embeddings) for layer in used}
-    total = tf.add_n([
-        tf.reduce_sum(tf.square(variable)) for variable in model.trainable_variables
-        if len(variable.shape) > 1 and id(variable) not in tables
-    ])
+    total = tf.add_n(
+        [
+            tf.reduce_sum(tf.square(variable))
+            for variable in model.trainable_variables
+            if len(variable.shape) > 1 and id(variable) not in tables
+        ]
+    )
     for layer, ids in used.items():
         distinct, _ = tf.unique(tf.concat([tf.reshape(one, [-1]) for one in ids], 0))
         rows = tf.gather(layer.embeddings, tf.boolean_mask(distinct, distinct != PADDING_ID))

@@ -26,7 +26,8 @@ def copy_weights(model: LcrSer, plain: PlainLcrSer) -> None:
         _copy_attention(encoder.attention, side.own, config)
         _copy_attention(cross, side.cross, config)
         for ours, theirs in (
-            (encoder.hidden, side.feed_forward.hidden), (encoder.out, side.feed_forward.out),
+            (encoder.hidden, side.feed_forward.hidden),
+            (encoder.out, side.feed_forward.out),
             (encoder.norm, side.feed_forward.norm),
         ):
             theirs.set_weights(ours.get_weights())
@@ -40,11 +41,14 @@ def _copy_attention(ours: keras.layers.Layer, theirs: keras.layers.Layer, config
     query, query_bias = ours.query.get_weights()
     (key, value), (key_bias, value_bias) = (tf.split(part, 2, -1) for part in ours.key_value.get_weights())
     out, out_bias = ours.out.get_weights()
-    theirs.attention.set_weights([
-        *(
-            tf.reshape(part, (*part.shape[:-1], *heads)).numpy()
-            for part in (query, query_bias, key, key_bias, value, value_bias)
-        ),
-        out.reshape(*heads, config.dim), out_bias,
-    ])
+    theirs.attention.set_weights(
+        [
+            *(
+                tf.reshape(part, (*part.shape[:-1], *heads)).numpy()
+                for part in (query, query_bias, key, key_bias, value, value_bias)
+            ),
+            out.reshape(*heads, config.dim),
+            out_bias,
+        ]
+    )
     theirs.norm.set_weights(ours.norm.get_weights())

@@ -19,18 +19,42 @@ LENGTH, NEGATIVES, WORDS, ITEMS = 30, 99, 8, 5
 def main(log: Path, out: Path) -> None:
     """Reads, splits, samples and writes."""
     clicks = (
-        pl.scan_csv(log / "rec_inter.csv*").with_row_index("line").filter(pl.col("click") > 0)
-        .select("user_id", "item_id", "line", time="timestamp").sort("user_id", "time", "line").collect())
-    shown = pl.scan_csv(log / "src_inter.csv*").with_row_index("line").select(
-        "user_id", "item_id", "line", "keyword", "search_source", session="search_session_id",
-        time="search_session_timestamp", clicked=pl.col("click_cnt") > 0)
+        pl.scan_csv(log / "rec_inter.csv*")
+        .with_row_index("line")
+        .filter(pl.col("click") > 0)
+        .select("user_id", "item_id", "line", time="timestamp")
+        .sort("user_id", "time", "line")
+        .collect()
+    )
+    shown = (
+        pl.scan_csv(log / "src_inter.csv*")
+        .with_row_index("line")
+        .select(
+            "user_id",
+            "item_id",
+            "line",
+            "keyword",
+            "search_source",
+            session="search_session_id",
+            time="search_session_timestamp",
+            clicked=pl.col("click_cnt") > 0,
+        )
+    )
     searches = (
-        shown.sort("line").group_by("user_id", "time", "session", "keyword", "search_source", maintain_order=True)
-        .agg(items=pl.col("item_id").filter("clicked").unique(maintain_order=True).head(ITEMS),
-             first=pl.col("item_id").head(1), line=pl.col("line").first())
-        .with_columns(items=pl.when(pl.col("items").list.len() > 0).then("items").otherwise("first"),
-                      words=pl.col("keyword").str.json_decode(pl.List(pl.Int64)).list.head(WORDS))
-        .sort("user_id", "time", "line").collect())
+        shown.sort("line")
+        .group_by("user_id", "time", "session", "keyword", "search_source", maintain_order=True)
+        .agg(
+            items=pl.col("item_id").filter("clicked").unique(maintain_order=True).head(ITEMS),
+            first=pl.col("item_id").head(1),
+            line=pl.col("line").first(),
+        )
+        .with_columns(
+            items=pl.when(pl.col("items").list.len() > 0).then("items").otherwise("first"),
+            words=pl.col("keyword").str.json_decode(pl.List(pl.Int64)).list.head(WORDS),
+        )
+        .sort("user_id", "time", "line")
+        .collect()
+    )
     pool = clicks["item_id"].unique().sort().to_numpy()
     rng = np.random.default_rng(2025)
     out.mkdir(parents=True, exist_ok=True)
@@ -48,7 +72,11 @@ def main(log: Path, out: Path) -> None:
 
 
 def write_user(  # noqa: PLR0917 - a script
-    user: int, clicks: pl.DataFrame, searches: pl.DataFrame, pool: np.ndarray, rng: np.random.Generator,
+    user: int,
+    clicks: pl.DataFrame,
+    searches: pl.DataFrame,
+    pool: np.ndarray,
+    rng: np.random.Generator,
     writers: dict[str, tf.io.TFRecordWriter],
 ) -> None:
     """Writes a timeline and up to two requests."""
@@ -58,8 +86,15 @@ def write_user(  # noqa: PLR0917 - a script
     kept = searches_before[trained] if trained < len(items) else searches.height
     history = features(user, items[:trained], searches[:kept])
     known = (before + searches_before > 0)[:trained].astype(int)
-    write(writers["train"], {**history, "rec_clicks_before": before[:trained], "rec_is_target": known,
-                             "rec_searches_before": searches_before[:trained]})
+    write(
+        writers["train"],
+        {
+            **history,
+            "rec_clicks_before": before[:trained],
+            "rec_is_target": known,
+            "rec_searches_before": searches_before[:trained],
+        },
+    )
     own = {*items, *searches["items"].explode().drop_nulls().to_list()}
     for split, at in (("eval", trained), ("test", trained + 1)):
         if at < len(items) and before[at] + searches_before[at]:
@@ -70,19 +105,22 @@ def write_user(  # noqa: PLR0917 - a script
             candidates = list(negatives)[:NEGATIVES]
             label = int(rng.integers(NEGATIVES + 1))
             candidates.insert(label, items[at])
-            seen = searches[max(0, searches_before[at] - LENGTH):searches_before[at]]
-            history = features(user, items[max(0, before[at] - LENGTH):before[at]], seen)
+            seen = searches[max(0, searches_before[at] - LENGTH) : searches_before[at]]
+            history = features(user, items[max(0, before[at] - LENGTH) : before[at]], seen)
             write(writers[split], {**history, "candidates": texts(candidates), "label": [label]})
 
 
 def features(user: int, items: list[int], searches: pl.DataFrame) -> dict[str, list]:
     """A history."""
     words, found = searches["words"].to_list(), searches["items"].to_list()
-    return {"user": texts([user]), "rec_items": texts(items),
-            "search_words": texts([word for one in words for word in one]),
-            "search_word_counts": [len(one) for one in words],
-            "search_items": texts([item for one in found for item in one]),
-            "search_item_counts": [len(one) for one in found]}
+    return {
+        "user": texts([user]),
+        "rec_items": texts(items),
+        "search_words": texts([word for one in words for word in one]),
+        "search_word_counts": [len(one) for one in words],
+        "search_items": texts([item for one in found for item in one]),
+        "search_item_counts": [len(one) for one in found],
+    }
 
 
 def texts(ids: list[int]) -> list[bytes]:

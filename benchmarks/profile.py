@@ -1,6 +1,6 @@
 """Where the time of a training step goes, by operation, for both stages.
 
-    python -m benchmarks.profile --threads 1
+python -m benchmarks.profile --threads 1
 """
 
 import collections
@@ -67,13 +67,25 @@ def _table(title: str, found: dict[tuple[str, str], list[float]], steps: int) ->
         by_kind[kind] += times
         slowest[kind] = max(slowest.get(kind, (0.0, "")), (sum(times), name))
     total = sum(map(sum, by_kind.values()))
-    table = Table("operation", "ms a step", "share", "times a step", "its slowest one", title=f"{title}: "
-                  f"{total / steps:,.0f} ms a step", title_justify="left")
+    table = Table(
+        "operation",
+        "ms a step",
+        "share",
+        "times a step",
+        "its slowest one",
+        title=f"{title}: {total / steps:,.0f} ms a step",
+        title_justify="left",
+    )
     ordered = sorted(by_kind.items(), key=lambda item: -sum(item[1]))
     for kind, times in ordered[:LINES]:
         spent, name = slowest[kind]
-        table.add_row(kind, f"{sum(times) / steps:,.1f}", f"{sum(times) / total:.1%}", f"{len(times) // steps:,}",
-                      f"{name} ({spent / steps:,.1f} ms)")
+        table.add_row(
+            kind,
+            f"{sum(times) / steps:,.1f}",
+            f"{sum(times) / total:.1%}",
+            f"{len(times) // steps:,}",
+            f"{name} ({spent / steps:,.1f} ms)",
+        )
     rest = [time for _, times in ordered[LINES:] for time in times]
     table.add_row("all others", f"{sum(rest) / steps:,.1f}", f"{sum(rest) / total:.1%}", f"{len(rest) // steps:,}", "")
     return table

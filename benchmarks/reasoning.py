@@ -1,6 +1,6 @@
 """What K reasoning steps cost at inference, over the same model with K = 0.
 
-    python -m benchmarks.reasoning --threads 1
+python -m benchmarks.reasoning --threads 1
 """
 
 import dataclasses
@@ -31,16 +31,36 @@ def main() -> None:
     extra = {steps: 100 * (timings[str(steps)].over(timings["0"]) - 1) for steps in PAPER}
     fastest = {steps: 100 * (timings[str(steps)].fastest / timings["0"].fastest - 1) for steps in PAPER}
     counted = {
-        steps: 100 * (forward(dataclasses.replace(SHAPE, reasoning_steps=steps), CANDIDATES)
-                      / forward(dataclasses.replace(SHAPE, reasoning_steps=0), CANDIDATES) - 1)
+        steps: 100
+        * (
+            forward(dataclasses.replace(SHAPE, reasoning_steps=steps), CANDIDATES)
+            / forward(dataclasses.replace(SHAPE, reasoning_steps=0), CANDIDATES)
+            - 1
+        )
         for steps in PAPER
     }
     rows = [("K", "seconds", "over K = 0", "by the fastest call", "by operations", "paper, Table 4 (A6000)")]
-    rows += [(str(steps), f"{timings[str(steps)].median:.3f}", f"{extra[steps]:+.1f} %", f"{fastest[steps]:+.1f} %",
-              f"{counted[steps]:+.1f} %", f"+{PAPER[steps]} %") for steps in PAPER]
-    detail = {"machine": machine, "requests": REQUESTS, "candidates": CANDIDATES, "extra_percent": extra,
-              "extra_percent_fastest": fastest, "extra_percent_by_operations": counted, "paper_percent": PAPER,
-              "seconds": {steps: timings[str(steps)].median for steps in PAPER}}
+    rows += [
+        (
+            str(steps),
+            f"{timings[str(steps)].median:.3f}",
+            f"{extra[steps]:+.1f} %",
+            f"{fastest[steps]:+.1f} %",
+            f"{counted[steps]:+.1f} %",
+            f"+{PAPER[steps]} %",
+        )
+        for steps in PAPER
+    ]
+    detail = {
+        "machine": machine,
+        "requests": REQUESTS,
+        "candidates": CANDIDATES,
+        "extra_percent": extra,
+        "extra_percent_fastest": fastest,
+        "extra_percent_by_operations": counted,
+        "paper_percent": PAPER,
+        "seconds": {steps: timings[str(steps)].median for steps in PAPER},
+    }
     report("reasoning", extra[5], "% over K = 0 at K = 5", "under 10", detail, rows)
 
 

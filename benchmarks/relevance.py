@@ -30,12 +30,20 @@ from model.training.evaluation import Evaluator, ranking_metrics
 from model.training.windows import RequestWindows
 
 # Fewer and shorter topics and items that recur, for in a log as flat as KuaiSAR ids have nothing to learn from.
-LOG = SimulatorSettings(rec_rows=120.0, topics=12, errand_topics=3, subtopics=4, rec_rows_an_item=100.0, hits=0.2,
-                        search_rows_an_item=60.0, recommended_results=0.5)
-SHAPE = {"dim": 32, "num_heads": 2, "rec_length": 30, "search_length": 30, "words_per_search": 6,
-         "items_per_search": 5}
-SUPERVISED = SupervisedConfig(batch_size=256, learning_rate=0.004, max_epochs=8, patience=2, tcl_stop_gradient="both",
-                              targets_per_user=25)
+LOG = SimulatorSettings(
+    rec_rows=120.0,
+    topics=12,
+    errand_topics=3,
+    subtopics=4,
+    rec_rows_an_item=100.0,
+    hits=0.2,
+    search_rows_an_item=60.0,
+    recommended_results=0.5,
+)
+SHAPE = {"dim": 32, "num_heads": 2, "rec_length": 30, "search_length": 30, "words_per_search": 6, "items_per_search": 5}
+SUPERVISED = SupervisedConfig(
+    batch_size=256, learning_rate=0.004, max_epochs=8, patience=2, tcl_stop_gradient="both", targets_per_user=25
+)
 VARIANTS: dict[str, tuple[int, float]] = {"K = 0": (0, 0.0), "K = 3, TCL": (3, 0.1), "K = 3, no TCL": (3, 0.0)}
 """K and lambda_TCL; without a step Eq. (9) has nothing to compare, so that K = 0 has one row."""
 BATCH = 512
@@ -54,26 +62,44 @@ def main() -> None:
     config = dataclasses.replace(SUPERVISED, seed=args.seed, max_epochs=args.epochs)
     relevant, real = searches_of(log, SHAPE["search_length"])
     newest_first = np.broadcast_to(np.arange(relevant.shape[1], dtype=float), relevant.shape)
-    found = {"newest first": {"requests": len(areas(newest_first, relevant, real)),
-                              "newest": _summary(areas(newest_first, relevant, real))}}
+    found = {
+        "newest first": {
+            "requests": len(areas(newest_first, relevant, real)),
+            "newest": _summary(areas(newest_first, relevant, real)),
+        }
+    }
     for name, (steps, weight) in VARIANTS.items():
         started = time.monotonic()
         shape = ModelConfig(**log.sizes, **SHAPE, reasoning_steps=steps)
         untrained = look(LcrSer(shape), log)
-        model = in_scratch(supervised.train, shape, dataclasses.replace(config, tcl_weight=weight), log.timelines,
-                           log.eval_requests)
+        model = in_scratch(
+            supervised.train, shape, dataclasses.replace(config, tcl_weight=weight), log.timelines, log.eval_requests
+        )
         found[name] = {
             **{kind: _summary(areas(weights, relevant, real)) for kind, weights in look(model, log).items()},
             **{f"{kind}, untrained": _summary(areas(weights, relevant, real)) for kind, weights in untrained.items()},
             **ranking_metrics(Evaluator(model, log.test_requests, BATCH).ranks()),
-            "seconds": round(time.monotonic() - started, 1)}
+            "seconds": round(time.monotonic() - started, 1),
+        }
         print(name, found[name], flush=True)
-    detail = {"machine": describe(args.threads), "users": args.users, "seed": args.seed, "log": dataclasses.asdict(LOG),
-              "training": dataclasses.asdict(config), "targets": int(log.timelines.rec_is_target.sum()),
-              "test_requests": len(log.test_requests), "found": found}
-    report("relevance", found["K = 3, TCL"]["target attention"]["mean"],
-           "area under the ROC curve, target attention, K = 3 with TCL", "above that of the newest first", detail,
-           _rows(found))
+    detail = {
+        "machine": describe(args.threads),
+        "users": args.users,
+        "seed": args.seed,
+        "log": dataclasses.asdict(LOG),
+        "training": dataclasses.asdict(config),
+        "targets": int(log.timelines.rec_is_target.sum()),
+        "test_requests": len(log.test_requests),
+        "found": found,
+    }
+    report(
+        "relevance",
+        found["K = 3, TCL"]["target attention"]["mean"],
+        "area under the ROC curve, target attention, K = 3 with TCL",
+        "above that of the newest first",
+        detail,
+        _rows(found),
+    )
 
 
 def look(model: LcrSer, log: Simulated) -> dict[str, np.ndarray]:
@@ -96,7 +122,8 @@ def look(model: LcrSer, log: Simulated) -> dict[str, np.ndarray]:
         parts.setdefault("target attention", []).append(weights.numpy())
         if crossed:
             parts.setdefault("cross attention", []).append(
-                crossed[-1][:, 0, :, : histories.search.mask.shape[1]].mean(1))
+                crossed[-1][:, 0, :, : histories.search.mask.shape[1]].mean(1)
+            )
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
 
@@ -140,8 +167,10 @@ def _rows(found: dict[str, dict[str, Any]]) -> list[tuple[str, ...]]:
     newest = found["newest first"]["newest"]
     rows.append(("newest first", f"{newest['mean']:.3f}", f"{newest['mean']:.3f}", "", "", ""))
     for name in VARIANTS:
-        cells = [f"{found[name][kind]['mean']:.3f} ± {found[name][kind]['error']:.3f}" if kind in found[name] else "-"
-                 for kind in kinds]
+        cells = [
+            f"{found[name][kind]['mean']:.3f} ± {found[name][kind]['error']:.3f}" if kind in found[name] else "-"
+            for kind in kinds
+        ]
         rows.append((name, *cells, f"{found[name]['NDCG@5']:.4f}"))
     return rows
 

@@ -35,13 +35,26 @@ def main() -> None:
     rows = [("events", "job", "seconds", "events a second", "peak memory, GiB", "bytes of Examples an event")]
     for entry in found.values():
         for name, run in entry["runs"].items():
-            rows.append((f"{entry['events']:,}" if name == "one core" else "", name, f"{run['seconds']:.1f}",
-                         f"{entry['events'] / run['seconds']:,.0f}", f"{run['peak_gib']:.2f}",
-                         f"{run['example_bytes'] / entry['events']:.2f}"))
+            rows.append(
+                (
+                    f"{entry['events']:,}" if name == "one core" else "",
+                    name,
+                    f"{run['seconds']:.1f}",
+                    f"{entry['events'] / run['seconds']:,.0f}",
+                    f"{run['peak_gib']:.2f}",
+                    f"{run['example_bytes'] / entry['events']:.2f}",
+                )
+            )
         rows.append(("", "raw CSV, gzip", "", "", "", f"{entry['csv_gz_bytes'] / entry['events']:.2f}"))
     largest = list(found.values())[-1]
-    report("scale", largest["events"] / largest["runs"]["one core"]["seconds"], "events a second on one core",
-           "less memory than polars at 1e7, at most twice its time at 1e6", found, rows)
+    report(
+        "scale",
+        largest["events"] / largest["runs"]["one core"]["seconds"],
+        "events a second on one core",
+        "less memory than polars at 1e7, at most twice its time at 1e6",
+        found,
+        rows,
+    )
 
 
 def measure_size(events: float, rounds: int) -> dict[str, Any]:
@@ -51,7 +64,8 @@ def measure_size(events: float, rounds: int) -> dict[str, Any]:
         counts = simulate(log, events, SimulatorSettings())
         rows = counts.rec_rows + counts.search_rows
         jobs = {
-            "one core": ("benchmarks.example_gen_job", "1", 1), "two cores": ("benchmarks.example_gen_job", "2", 2),
+            "one core": ("benchmarks.example_gen_job", "1", 1),
+            "two cores": ("benchmarks.example_gen_job", "2", 2),
             "polars, one core": ("benchmarks.polars_job", None, 1),
             "polars, two cores": ("benchmarks.polars_job", None, 2),
         }
@@ -67,8 +81,11 @@ def measure_size(events: float, rounds: int) -> dict[str, Any]:
 def run_job(arguments: list[str], cores: int, out: str) -> dict[str, float]:
     """Runs a module in a process that may use so many cores."""
     shutil.rmtree(out, ignore_errors=True)
-    environment = {**os.environ, "POLARS_MAX_THREADS": "1" if arguments[0].endswith("gen_job") else str(cores),
-                   "CUDA_VISIBLE_DEVICES": "-1"}
+    environment = {
+        **os.environ,
+        "POLARS_MAX_THREADS": "1" if arguments[0].endswith("gen_job") else str(cores),
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
     started, peak = time.perf_counter(), 0
     with open(os.devnull, "w") as nowhere:
         process = subprocess.Popen([sys.executable, "-m", *arguments], env=environment, stderr=nowhere)

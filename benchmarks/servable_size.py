@@ -30,9 +30,18 @@ from model import inputs as contract
 
 MEGABYTE = 1e6
 EXAMPLES = [
-    example(user=[user], rec_items=["item_0000000"], rec_searches_before=[0], rec_is_target=[1], search_words=["word"],
-            search_word_counts=[1], search_items=["item_0000001"], search_item_counts=[1])
-    for user in ("user_0", "user_1")]
+    example(
+        user=[user],
+        rec_items=["item_0000000"],
+        rec_searches_before=[0],
+        rec_is_target=[1],
+        search_words=["word"],
+        search_word_counts=[1],
+        search_items=["item_0000001"],
+        search_item_counts=[1],
+    )
+    for user in ("user_0", "user_1")
+]
 
 
 def main() -> None:
@@ -60,17 +69,34 @@ def _report(args: argparse.Namespace) -> None:
             sizes = ("--items", str(args.items), "--dim", str(args.dim))
             _in_fresh_process("--save", servable, *sizes)
             measured[kind] = {"disk_mb": _megabytes(servable), **json.loads(_in_fresh_process("--load", servable))}
-    rows = [("", *measured), *((key, *(f"{values[key]:,.1f}" for values in measured.values()))
-                               for key in measured["hash"])]
-    detail = {"machine": describe(args.threads), "items": args.items, "dim": args.dim,
-              "table_mb": (args.items + contract.FIRST_KNOWN_ID) * args.dim * 4 / MEGABYTE, **measured}
-    report("servable_size", measured["vocabulary"]["peak_rss_mb"], "MB at the most",
-           "below 4,000 with 5,000,000 items", detail, rows)
+    rows = [
+        ("", *measured),
+        *((key, *(f"{values[key]:,.1f}" for values in measured.values())) for key in measured["hash"]),
+    ]
+    detail = {
+        "machine": describe(args.threads),
+        "items": args.items,
+        "dim": args.dim,
+        "table_mb": (args.items + contract.FIRST_KNOWN_ID) * args.dim * 4 / MEGABYTE,
+        **measured,
+    }
+    report(
+        "servable_size",
+        measured["vocabulary"]["peak_rss_mb"],
+        "MB at the most",
+        "below 4,000 with 5,000,000 items",
+        detail,
+        rows,
+    )
 
 
 def _in_fresh_process(*arguments: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "benchmarks.servable_size", *arguments],  # noqa: S603
-                          check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.servable_size", *arguments],  # noqa: S603
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     return done.stdout.strip().split("\n")[-1]
 
 
@@ -79,8 +105,14 @@ def _save(directory: str, kind: str, items: int, dim: int) -> None:
     from model.config import ModelConfig
     from model.lcr_ser import LcrSer
 
-    settings = {"items": kind, "users": "vocabulary", "words": "vocabulary", "max_items": items, "max_users": None,
-                "max_words": None}
+    settings = {
+        "items": kind,
+        "users": "vocabulary",
+        "words": "vocabulary",
+        "max_items": items,
+        "max_users": None,
+        "max_words": None,
+    }
     with tempfile.TemporaryDirectory() as folder:
         graph = write_transform_graph(f"{folder}/graph", settings, EXAMPLES)
         if kind == "vocabulary":
@@ -110,8 +142,14 @@ def _load(directory: str) -> dict[str, Any]:
         seconds.append(time.perf_counter() - start)
     if not np.isfinite(scores).all() or len(np.unique(scores)) < scores.size // 2:
         raise ValueError(f"`scores` should be finite and differ between known items. Received: {scores}.")
-    return {"assets_mb": _megabytes(f"{directory}/assets"), "load_s": seconds[0], "first_rank_s": seconds[1],
-            "second_rank_ms": 1e3 * seconds[2], "peak_rss_mb": _peak(), "rss_before_mb": before}
+    return {
+        "assets_mb": _megabytes(f"{directory}/assets"),
+        "load_s": seconds[0],
+        "first_rank_s": seconds[1],
+        "second_rank_ms": 1e3 * seconds[2],
+        "peak_rss_mb": _peak(),
+        "rss_before_mb": before,
+    }
 
 
 def _peak() -> float:

@@ -67,35 +67,55 @@ def read(log_dir: Path, seed: int) -> Simulated:
     rng = np.random.default_rng(seed)
     eval_requests, test_requests = (
         _requests(events, part.ravel(), ends, search_ends, before, clicks_before, rng)
-        for part in (targets[:, :1], targets[:, 1:]))
+        for part in (targets[:, :1], targets[:, 1:])
+    )
     relevant = _relevant(log_dir, events, targets[:, 1:].ravel(), search_ends, before)
     return Simulated(timelines, eval_requests, test_requests, relevant, events.sizes)
 
 
 def _read_events(log_dir: Path) -> _Events:
     rec, search = (_scan(log_dir, name) for name in ("rec_inter.csv", "src_inter.csv"))
-    clicks = rec.filter(pl.col("click") > 0).select(
-        "user_id", "item_id", pl.col("timestamp").cast(pl.Int64)).collect()
+    clicks = rec.filter(pl.col("click") > 0).select("user_id", "item_id", pl.col("timestamp").cast(pl.Int64)).collect()
     clicked = pl.col("item_id").filter(pl.col("click_cnt") > 0).unique(maintain_order=True)
-    searches = search.group_by("user_id", "search_session_id", "search_session_timestamp", maintain_order=True).agg(
-        pl.col("keyword").first().str.strip_chars("[]").str.split(", ").alias("words"), clicked.alias("items"),
-    ).sort("user_id", "search_session_timestamp").collect()
-    ids = {name: values.unique().sort() for name, values in (
-        ("users", pl.concat([clicks["user_id"], searches["user_id"]])),
-        ("items", pl.concat([clicks["item_id"], searches["items"].explode().drop_nulls()])),
-        ("words", searches["words"].explode()))}
+    searches = (
+        search.group_by("user_id", "search_session_id", "search_session_timestamp", maintain_order=True)
+        .agg(
+            pl.col("keyword").first().str.strip_chars("[]").str.split(", ").alias("words"),
+            clicked.alias("items"),
+        )
+        .sort("user_id", "search_session_timestamp")
+        .collect()
+    )
+    ids = {
+        name: values.unique().sort()
+        for name, values in (
+            ("users", pl.concat([clicks["user_id"], searches["user_id"]])),
+            ("items", pl.concat([clicks["item_id"], searches["items"].explode().drop_nulls()])),
+            ("words", searches["words"].explode()),
+        )
+    }
     to = {name: dict(zip(values, range(len(values)), strict=True)) for name, values in ids.items()}
     user = pl.col("user_id").replace_strict(to["users"]).alias("user")
     item = pl.element().replace_strict(to["items"]) + FIRST_KNOWN_ID
     word = pl.element().replace_strict(to["words"]) + FIRST_KNOWN_ID
     return _Events(
         len(ids["users"]),
-        clicks.select(user, (pl.col("item_id").replace_strict(to["items"]) + FIRST_KNOWN_ID).alias("item"),
-                      "timestamp", "user_id", "item_id"),
-        searches.select(user, pl.col("search_session_timestamp").alias("timestamp"),
-                        pl.col("search_session_id").alias("session"), pl.col("words").list.eval(word),
-                        pl.col("items").list.eval(item)),
-        {f"num_{name}": len(values) + FIRST_KNOWN_ID for name, values in ids.items()})
+        clicks.select(
+            user,
+            (pl.col("item_id").replace_strict(to["items"]) + FIRST_KNOWN_ID).alias("item"),
+            "timestamp",
+            "user_id",
+            "item_id",
+        ),
+        searches.select(
+            user,
+            pl.col("search_session_timestamp").alias("timestamp"),
+            pl.col("search_session_id").alias("session"),
+            pl.col("words").list.eval(word),
+            pl.col("items").list.eval(item),
+        ),
+        {f"num_{name}": len(values) + FIRST_KNOWN_ID for name, values in ids.items()},
+    )
 
 
 def _scan(log_dir: Path, name: str) -> pl.LazyFrame:
@@ -103,8 +123,12 @@ def _scan(log_dir: Path, name: str) -> pl.LazyFrame:
 
 
 def _timelines(  # noqa: PLR0917 - one call
-    events: _Events, ends: np.ndarray, search_ends: np.ndarray, before: np.ndarray, clicks_before: np.ndarray,
-    kept: np.ndarray
+    events: _Events,
+    ends: np.ndarray,
+    search_ends: np.ndarray,
+    before: np.ndarray,
+    clicks_before: np.ndarray,
+    kept: np.ndarray,
 ) -> Timelines:
     at = _ranges(ends[:-1], kept)
     # A user's searches before the last click that is trained on, and those up to the first held out.
@@ -115,24 +139,34 @@ def _timelines(  # noqa: PLR0917 - one call
     seen_clicks = clicks_before[at] - np.repeat(ends[:-1], kept)
     return Timelines(
         users=np.arange(events.users, dtype=np.int32) + FIRST_KNOWN_ID,
-        rec_items=events.clicks["item"].to_numpy()[at].astype(np.int32), rec_offsets=offsets(kept),
+        rec_items=events.clicks["item"].to_numpy()[at].astype(np.int32),
+        rec_offsets=offsets(kept),
         **_searches(events, search_ends[:-1], searches),
-        rec_clicks_before=seen_clicks.astype(np.int32), rec_searches_before=seen.astype(np.int32),
-        rec_is_target=(seen_clicks + seen > 0).astype(np.int32))
+        rec_clicks_before=seen_clicks.astype(np.int32),
+        rec_searches_before=seen.astype(np.int32),
+        rec_is_target=(seen_clicks + seen > 0).astype(np.int32),
+    )
 
 
 def _requests(  # noqa: PLR0917 - one call
-    events: _Events, targets: np.ndarray, ends: np.ndarray, search_ends: np.ndarray, before: np.ndarray,
-    clicks_before: np.ndarray, rng: np.random.Generator
+    events: _Events,
+    targets: np.ndarray,
+    ends: np.ndarray,
+    search_ends: np.ndarray,
+    before: np.ndarray,
+    clicks_before: np.ndarray,
+    rng: np.random.Generator,
 ) -> Requests:
     user, item = (events.clicks[name].to_numpy() for name in ("user", "item"))
     owner = user[targets]
     history = clicks_before[targets] - ends[owner]
     return Requests(
         users=(owner + FIRST_KNOWN_ID).astype(np.int32),
-        rec_items=item[_ranges(ends[owner], history)].astype(np.int32), rec_offsets=offsets(history),
+        rec_items=item[_ranges(ends[owner], history)].astype(np.int32),
+        rec_offsets=offsets(history),
         **_searches(events, search_ends[owner], before[targets] - search_ends[owner]),
-        **_candidates(events, owner, item[targets], rng))
+        **_candidates(events, owner, item[targets], rng),
+    )
 
 
 def _searches(events: _Events, begins: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
@@ -154,8 +188,12 @@ def _candidates(
     pool = events.clicks["item"].unique().sort().to_numpy()
     size = events.sizes["num_items"]
     searched = events.searches.select("user", pl.col("items").alias("item")).explode("item").drop_nulls()
-    clicked = np.unique(np.r_[(events.clicks["user"] * size + events.clicks["item"]).to_numpy(),
-                              (searched["user"] * size + searched["item"]).to_numpy()])
+    clicked = np.unique(
+        np.r_[
+            (events.clicks["user"] * size + events.clicks["item"]).to_numpy(),
+            (searched["user"] * size + searched["item"]).to_numpy(),
+        ]
+    )
     drawn = pool[rng.integers(len(pool), size=(len(owner), 4 * NEGATIVES))]
     pair = owner[:, None] * size + drawn
     place = np.minimum(np.searchsorted(clicked, pair), len(clicked) - 1)
@@ -179,10 +217,14 @@ def _relevant(
     log_dir: Path, events: _Events, targets: np.ndarray, search_ends: np.ndarray, before: np.ndarray
 ) -> np.ndarray:
     asked = events.clicks[targets].with_row_index("request").select("request", "user_id", "item_id", "timestamp")
-    truth = _scan(log_dir / "truth", "relevant_searches.csv").collect().join(
-        asked, on=["user_id", "item_id", "timestamp"])
-    session = truth.select("request", pl.col("search_session_ids").str.strip_chars("[]").str.split(", ").alias(
-        "session")).explode("session").with_columns(pl.col("session").cast(pl.Int64))
+    truth = (
+        _scan(log_dir / "truth", "relevant_searches.csv").collect().join(asked, on=["user_id", "item_id", "timestamp"])
+    )
+    session = (
+        truth.select("request", pl.col("search_session_ids").str.strip_chars("[]").str.split(", ").alias("session"))
+        .explode("session")
+        .with_columns(pl.col("session").cast(pl.Int64))
+    )
     place = session.join(events.searches.with_row_index("place").select("session", "place"), on="session")
     owner = events.clicks["user"].to_numpy()[targets]
     counts = before[targets] - search_ends[owner]

@@ -1,6 +1,6 @@
 """What reasoning does, in numbers: where the states go (the paper's Fig. 4a and 5), and what the attentions look at.
 
-    python -m benchmarks.states --seed 2025    # contrastive loss as set, with its gradient everywhere, and without it
+python -m benchmarks.states --seed 2025    # contrastive loss as set, with its gradient everywhere, and without it
 """
 
 import argparse
@@ -39,9 +39,7 @@ def main() -> None:
     results = experiment.settings.output_dir / "bench" / f"states_{experiment.settings.name}.jsonl"
     for name, changes in VARIANTS.items():
         config = dataclasses.replace(experiment.supervised, seed=args.seed, **changes)
-        model = in_scratch(
-            supervised.train, experiment.shape, config, experiment.timelines, experiment.eval_requests
-        )
+        model = in_scratch(supervised.train, experiment.shape, config, experiment.timelines, experiment.eval_requests)
         append(results, {"variant": name, "seed": args.seed, **look_at(model, experiment)})
 
 
@@ -86,17 +84,16 @@ def look_at(model: LcrSer, experiment: Experiment) -> dict[str, Any]:
     return figures
 
 
-def _cross_figures(
-    histories: Sides, crossed_weights: dict[str, list[np.ndarray]]
-) -> Iterator[tuple[str, list[float]]]:
+def _cross_figures(histories: Sides, crossed_weights: dict[str, list[np.ndarray]]) -> Iterator[tuple[str, list[float]]]:
     for side, other in (("search", histories.rec), ("rec", histories.search)):
         events = other.mask.numpy().sum(1)
         several = events > 1
         of_history = [step[several, 0, :, : other.mask.shape[1]] for step in crossed_weights[side]]
         yield f"cross_history_{side}", [round(float(step.sum(-1).mean()), 4) for step in of_history]
-        yield f"cross_focus_{side}", [
-            round(float((step.max(-1) / step.sum(-1) * events[several, None]).mean()), 4) for step in of_history
-        ]
+        yield (
+            f"cross_focus_{side}",
+            [round(float((step.max(-1) / step.sum(-1) * events[several, None]).mean()), 4) for step in of_history],
+        )
 
 
 def _rounded(values: tf.Tensor) -> list[float]:

@@ -1,6 +1,6 @@
 """A training step with few and with many items, and the memory that the table takes.
 
-    python -m benchmarks.table --threads 1
+python -m benchmarks.table --threads 1
 """
 
 import dataclasses
@@ -32,11 +32,18 @@ def main() -> None:
     grown = peaks[f"{MANY:,}"] - peaks[f"{FEW:,}"]
     tables = 3 * MANY * SHAPE.dim * 4 / 2**30
     rows = [("items", "seconds a step", "fastest", "peak memory of the process, GiB")]
-    rows += [(name, f"{timing.median:.3f}", f"{timing.fastest:.3f}", f"{peaks[name]:.2f}")
-             for name, timing in timings.items()]
+    rows += [
+        (name, f"{timing.median:.3f}", f"{timing.fastest:.3f}", f"{peaks[name]:.2f}")
+        for name, timing in timings.items()
+    ]
     rows.append(("table and both moments", "", "", f"{tables:.2f}"))
-    detail = {"machine": machine, "seconds": {name: timing.median for name, timing in timings.items()},
-              "peak_gib": peaks, "peak_growth_gib": grown, "table_and_moments_gib": tables}
+    detail = {
+        "machine": machine,
+        "seconds": {name: timing.median for name, timing in timings.items()},
+        "peak_gib": peaks,
+        "peak_growth_gib": grown,
+        "table_and_moments_gib": tables,
+    }
     report("table", many.over(few), "times the step at 50,000 items", "1.25 at the most", detail, rows)
 
 

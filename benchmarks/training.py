@@ -1,6 +1,6 @@
 """Rows a second of a supervised step with its input pipeline, ours and the plain version, in one run.
 
-    python -m benchmarks.training --threads 1
+python -m benchmarks.training --threads 1
 """
 
 import dataclasses
@@ -42,14 +42,34 @@ def main() -> None:
     rates = {name: BATCH / timing.median for name, timing in timings.items()}
     rows = [("", "rows a second", "best", "rows a CPU second", "of the floor")]
     for name, timing in timings.items():
-        rows.append((name, f"{rates[name]:,.0f}", f"{BATCH / timing.fastest:,.0f}", f"{BATCH / timing.cpu:,.0f}",
-                     f"{rates[name] / floor:.0%}"))
-    rows.append((f"the target, set on a machine of {RATE_OF_TARGET} GFLOP/s", f"{TARGET:,}", "", "",
-                 f"{TARGET * count / (RATE_OF_TARGET * 1e9):.0%}"))
+        rows.append(
+            (
+                name,
+                f"{rates[name]:,.0f}",
+                f"{BATCH / timing.fastest:,.0f}",
+                f"{BATCH / timing.cpu:,.0f}",
+                f"{rates[name] / floor:.0%}",
+            )
+        )
+    rows.append(
+        (
+            f"the target, set on a machine of {RATE_OF_TARGET} GFLOP/s",
+            f"{TARGET:,}",
+            "",
+            "",
+            f"{TARGET * count / (RATE_OF_TARGET * 1e9):.0%}",
+        )
+    )
     rows += [(name, f"{rate:,}", "", "", "") for name, rate in LITERATURE.items()]
-    detail = {"machine": machine, "operations_a_row": count,
-              "bytes_a_row": operations.bytes_moved(SHAPE, 2), "floor_rows_a_second": floor, "rows_a_second": rates,
-              "ratio_to_plain": timings["plain Keras"].over(timings["ours"]), "literature": LITERATURE}
+    detail = {
+        "machine": machine,
+        "operations_a_row": count,
+        "bytes_a_row": operations.bytes_moved(SHAPE, 2),
+        "floor_rows_a_second": floor,
+        "rows_a_second": rates,
+        "ratio_to_plain": timings["plain Keras"].over(timings["ours"]),
+        "literature": LITERATURE,
+    }
     report("training", rates["ours"], "rows a second", f"{TARGET:,} on one thread", detail, rows)
 
 

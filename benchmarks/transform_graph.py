@@ -20,9 +20,7 @@ SCHEMA_FILE = Path(components.__file__).with_name("schema") / "schema.pbtxt"
 BEAM_ARGUMENTS = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
 
 
-def write_transform_graph(
-    directory: str, settings: dict[str, Any], examples: Sequence[bytes]
-) -> tft.TFTransformOutput:
+def write_transform_graph(directory: str, settings: dict[str, Any], examples: Sequence[bytes]) -> tft.TFTransformOutput:
     """Analyses serialized Examples on Beam's in-memory runner, and writes the graph as the Transform component does.
 
     Args:
@@ -32,11 +30,15 @@ def write_transform_graph(
     """
     schema = text_format.Parse(SCHEMA_FILE.read_text(), schema_pb2.Schema())
     source = tfxio.TFExampleBeamRecord(physical_format="memory", schema=schema, telemetry_descriptors=["benchmark"])
-    with (tempfile.TemporaryDirectory() as temporary, beam.Pipeline(argv=BEAM_ARGUMENTS) as pipeline,
-          tft_beam.Context(temp_dir=temporary)):
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        beam.Pipeline(argv=BEAM_ARGUMENTS) as pipeline,
+        tft_beam.Context(temp_dir=temporary),
+    ):
         table = pipeline | beam.Create(list(examples)) | source.BeamSource()
         graph = (table, source.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(
-            lambda inputs: preprocessing_fn(inputs, {"items_per_search": 5, **settings}))
+            lambda inputs: preprocessing_fn(inputs, {"items_per_search": 5, **settings})
+        )
         _ = graph | tft_beam.WriteTransformFn(directory)
     return tft.TFTransformOutput(directory)
 

@@ -45,13 +45,15 @@ def _reason(failure: Any) -> str:
     name, value = failure.metric_key.name, failure.metric_value.double_value.value
     if failure.metric_threshold.HasField("change_threshold"):
         allowed = -failure.metric_threshold.change_threshold.absolute.value
-        return (f"{name.removesuffix('_diff')} is {-value:.4f} lower than the last pushed model's, "
-                f"more than {allowed:g}")
+        return f"{name.removesuffix('_diff')} is {-value:.4f} lower than the last pushed model's, more than {allowed:g}"
     return f"{name} is {value:.4f}, below {failure.metric_threshold.value_threshold.lower_bound.value:g}"
 
 
 def _overall(result: Any) -> dict[str, float]:
     values = dict(result.slicing_metrics)[()][""][""]
     numbers = {name: value["doubleValue"] for name, value in values.items() if "doubleValue" in value}
-    return {name: float(number) for name, number in numbers.items()
-            if name.startswith(_KINDS) and not name.endswith("_diff")}
+    return {
+        name: float(number)
+        for name, number in numbers.items()
+        if name.startswith(_KINDS) and not name.endswith("_diff")
+    }

@@ -43,8 +43,12 @@ class Verdict:
 def infra_verdict(blessing: types.Artifact) -> Verdict:
     """The `InfraBlessing` of the stock InfraValidator in the form of the other gates."""
     passed = model_utils.is_infra_validated(blessing)
-    return Verdict("InfraValidator", () if passed else (
-        "TF Serving did not load the model, or did not answer; the log of the run says what it said",))
+    return Verdict(
+        "InfraValidator",
+        ()
+        if passed
+        else ("TF Serving did not load the model, or did not answer; the log of the run says what it said",),
+    )
 
 
 def write_verdict(artifact: types.Artifact, verdict: Verdict) -> None:

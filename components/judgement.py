@@ -31,18 +31,30 @@ def eval_config(min_ndcg_5: float, max_ndcg_5_drop: float, ks: Sequence[int] = (
     threshold = config_pb2.MetricThreshold(
         value_threshold=config_pb2.GenericValueThreshold(lower_bound={"value": min_ndcg_5}),
         change_threshold=config_pb2.GenericChangeThreshold(
-            direction=config_pb2.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -max_ndcg_5_drop}))
+            direction=config_pb2.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -max_ndcg_5_drop}
+        ),
+    )
     metrics = [config_pb2.MetricConfig(class_name="RankCount", module="components.ranking_metrics")]
     for name in metric_names(ks):
         kind, _, k = name.partition("@")
-        metrics.append(config_pb2.MetricConfig(
-            class_name=_CLASSES[kind], module="components.ranking_metrics",
-            config=json.dumps({"k": int(k)} if k else {}),
-            threshold=threshold if name == f"NDCG@{MAIN_K}" else None))
+        metrics.append(
+            config_pb2.MetricConfig(
+                class_name=_CLASSES[kind],
+                module="components.ranking_metrics",
+                config=json.dumps({"k": int(k)} if k else {}),
+                threshold=threshold if name == f"NDCG@{MAIN_K}" else None,
+            )
+        )
     return config_pb2.EvalConfig(
-        model_specs=[config_pb2.ModelSpec(
-            # Named, because TFMA finds out by trying to load the model as one of Keras 2 first.
-            model_type="tf_generic",
-            signature_name=contract.SIGNATURE_RANK_EVAL, prediction_key="rank", label_key=contract.LABEL)],
+        model_specs=[
+            config_pb2.ModelSpec(
+                # Named, because TFMA finds out by trying to load the model as one of Keras 2 first.
+                model_type="tf_generic",
+                signature_name=contract.SIGNATURE_RANK_EVAL,
+                prediction_key="rank",
+                label_key=contract.LABEL,
+            )
+        ],
         slicing_specs=[config_pb2.SlicingSpec()],
-        metrics_specs=[config_pb2.MetricsSpec(metrics=metrics)])
+        metrics_specs=[config_pb2.MetricsSpec(metrics=metrics)],
+    )

@@ -40,8 +40,10 @@ def preprocessing_fn(inputs: dict[str, tf.RaggedTensor], custom_config: dict[str
     Returns:
         The same features as sparse int64 tensors `[B, (n)]`.
     """
-    strings = {feature: tf.strings.strip(inputs[feature].values)  # `contract.BLANKS`
-               for feature in (*_ITEM_FEATURES, contract.USER, contract.SEARCH_WORDS)}
+    strings = {
+        feature: tf.strings.strip(inputs[feature].values)  # `contract.BLANKS`
+        for feature in (*_ITEM_FEATURES, contract.USER, contract.SEARCH_WORDS)
+    }
     place_in_search = tf.ragged.range(inputs[contract.SEARCH_ITEM_COUNTS].values).flat_values
     found = tf.boolean_mask(strings[contract.SEARCH_ITEMS], place_in_search < custom_config["items_per_search"])
     items = tf.concat([strings[contract.REC_ITEMS], found], axis=0)
@@ -51,15 +53,14 @@ def preprocessing_fn(inputs: dict[str, tf.RaggedTensor], custom_config: dict[str
         contract.USER: _id_maker(contract.USER_VOCABULARY, strings[contract.USER], custom_config),
         contract.SEARCH_WORDS: _id_maker(contract.WORD_VOCABULARY, strings[contract.SEARCH_WORDS], custom_config),
     }
-    outputs = {feature: inputs[feature].with_values(ids(strings[feature])).to_sparse()
-               for feature, ids in makers.items()}
+    outputs = {
+        feature: inputs[feature].with_values(ids(strings[feature])).to_sparse() for feature, ids in makers.items()
+    }
     outputs.update({feature: inputs[feature].to_sparse() for feature in _COUNT_FEATURES})
     return outputs
 
 
-def _id_maker(
-    vocabulary: str, counted: tf.Tensor, custom_config: dict[str, Any]
-) -> Callable[[tf.Tensor], tf.Tensor]:
+def _id_maker(vocabulary: str, counted: tf.Tensor, custom_config: dict[str, Any]) -> Callable[[tf.Tensor], tf.Tensor]:
     """A function from strings to the ids of one table, int64; `counted` are the strings that make its vocabulary."""
     limit = custom_config[f"max_{vocabulary}"]
     if custom_config[vocabulary] == HASH:

@@ -31,8 +31,10 @@ def custom_extractors(eval_shared_model: Any, eval_config: Any, tensor_adapter_c
     del tensor_adapter_config
     models = model_util.verify_and_update_eval_shared_models(eval_shared_model)
     rank = _Rank({one.model_name: one.model_loader for one in models})
-    return [extractor.Extractor(stage_name="Rank", ptransform=rank),
-            slice_key_extractor.SliceKeyExtractor(eval_config=eval_config)]
+    return [
+        extractor.Extractor(stage_name="Rank", ptransform=rank),
+        slice_key_extractor.SliceKeyExtractor(eval_config=eval_config),
+    ]
 
 
 class _Rank(beam.PTransform):
@@ -50,8 +52,10 @@ class _RankBatch(model_util.DoFnWithModels):
         column = batch.column(batch.schema.get_field_index(constants.ARROW_INPUT_COLUMN))
         examples = np.asarray(column.flatten())
         size = rows_a_call(examples[0])
-        parts = [tf.constant(examples[begin:begin + size]) for begin in range(0, len(examples), size)]
+        parts = [tf.constant(examples[begin : begin + size]) for begin in range(0, len(examples), size)]
         # By name: TensorFlow takes it by position too, after writing all examples into the text of an error.
-        ranks = {name: np.concatenate([model.signatures[SIGNATURE_RANK_EVAL](examples=part)["rank"] for part in parts])
-                 for name, model in self._loaded_models.items()}
+        ranks = {
+            name: np.concatenate([model.signatures[SIGNATURE_RANK_EVAL](examples=part)["rank"] for part in parts])
+            for name, model in self._loaded_models.items()
+        }
         yield {constants.PREDICTIONS_KEY: ranks if len(ranks) > 1 else ranks.popitem()[1], constants.FEATURES_KEY: {}}

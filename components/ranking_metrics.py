@@ -33,7 +33,8 @@ class _MeanOverRanks(beam.CombineFn):
         total, number = accumulator
         # With a baseline, predictions of both models arrive; this call picks the ones of the model asked for.
         for _, prediction, _ in metric_util.to_label_prediction_example_weight(
-                element, **self._names, flatten=False, allow_none=True):
+            element, **self._names, flatten=False, allow_none=True
+        ):
             ranks = np.ravel(prediction).astype(np.float64)
             total, number = total + float(self._gain(ranks).sum()), number + len(ranks)
         return total, number
@@ -79,13 +80,25 @@ def _computations(  # noqa: PLR0917
     **_: Any,
 ) -> list[metric_types.MetricComputation]:
     key = metric_types.MetricKey(
-        name=metric_name, model_name=model_name, output_name=output_name, sub_key=sub_key,
-        aggregation_type=aggregation_type, example_weighted=example_weighted)
+        name=metric_name,
+        model_name=model_name,
+        output_name=output_name,
+        sub_key=sub_key,
+        aggregation_type=aggregation_type,
+        example_weighted=example_weighted,
+    )
     names = {"eval_config": eval_config, "model_name": model_name, "output_name": output_name}
-    return [metric_types.MetricComputation(
-        keys=[key], combiner=combine(key, gain, names),
-        preprocessors=[metric_types.StandardMetricInputsPreprocessor(
-            include_filter={constants.PREDICTIONS_KEY: {}}, include_default_inputs=False)])]
+    return [
+        metric_types.MetricComputation(
+            keys=[key],
+            combiner=combine(key, gain, names),
+            preprocessors=[
+                metric_types.StandardMetricInputsPreprocessor(
+                    include_filter={constants.PREDICTIONS_KEY: {}}, include_default_inputs=False
+                )
+            ],
+        )
+    ]
 
 
 class RankHitRate(metric_types.Metric):

@@ -22,8 +22,10 @@ from model.metrics import pessimistic_rank, pessimistic_ranks
 from model.training.timelines import Histories
 from model.training.windows import Windows
 
-_RAW_DTYPES = {name: tf.int64 if name.endswith("_counts") or name == contract.LABEL else tf.string
-               for name in (*contract.REQUEST_FEATURES, contract.LABEL)}
+_RAW_DTYPES = {
+    name: tf.int64 if name.endswith("_counts") or name == contract.LABEL else tf.string
+    for name in (*contract.REQUEST_FEATURES, contract.LABEL)
+}
 _NO_RANK = tf.float32.min
 """Score of padding among the candidates: below every score of a real one."""
 
@@ -34,9 +36,12 @@ Raw = dict[str, tf.RaggedTensor]
 
 
 _RAW_SPECS, _ID_SPECS = (
-    {name: tf.RaggedTensorSpec([None, None], dtype or _RAW_DTYPES[name], ragged_rank=1)
-     for name in contract.REQUEST_FEATURES}
-    for dtype in (None, tf.int32))
+    {
+        name: tf.RaggedTensorSpec([None, None], dtype or _RAW_DTYPES[name], ragged_rank=1)
+        for name in contract.REQUEST_FEATURES
+    }
+    for dtype in (None, tf.int32)
+)
 
 
 def _no_values(rows: tf.Tensor, dtype: tf.DType) -> tf.RaggedTensor:
@@ -67,8 +72,10 @@ class Servable(tf.Module):
         history = [tf.TensorSpec([None] * rank, tf.string, name=name) for name, rank in _TENSOR_RANKS.items()]
         candidates = tf.TensorSpec([None, None], tf.string, name=contract.CANDIDATES)
         encode = self._encode.get_concrete_function(*history)
-        state = {name: tf.TensorSpec([None, *spec.shape[1:]], spec.dtype, name=name)
-                 for name, spec in encode.structured_outputs.items()}
+        state = {
+            name: tf.TensorSpec([None, *spec.shape[1:]], spec.dtype, name=name)
+            for name, spec in encode.structured_outputs.items()
+        }
         return {
             contract.SIGNATURE_DEFAULT: self._score_examples,
             contract.SIGNATURE_RANK_EVAL: self._rank_eval,
@@ -88,18 +95,29 @@ class Servable(tf.Module):
         return {"rank": pessimistic_rank(self._scores_of_examples(raw, readable), label)[:, None]}
 
     @tf.function(autograph=False)
-    def _rank(self, user: tf.Tensor, rec_items: tf.Tensor, search_words: tf.Tensor, search_items: tf.Tensor,
-              candidates: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _rank(
+        self,
+        user: tf.Tensor,
+        rec_items: tf.Tensor,
+        search_words: tf.Tensor,
+        search_items: tf.Tensor,
+        candidates: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
         checks = [*_checks_of_candidates(candidates), _equal(contract.CANDIDATES, contract.USER, candidates, user)]
         with tf.control_dependencies(checks):
             candidates = tf.identity(candidates)
         return self._ranked(candidates, self._encode(user, rec_items, search_words, search_items))
 
     @tf.function(autograph=False)
-    def _encode(self, user: tf.Tensor, rec_items: tf.Tensor, search_words: tf.Tensor,
-                search_items: tf.Tensor) -> dict[str, tf.Tensor]:
-        history = {contract.USER: user, contract.REC_ITEMS: rec_items, contract.SEARCH_WORDS: search_words,
-                   contract.SEARCH_ITEMS: search_items}
+    def _encode(
+        self, user: tf.Tensor, rec_items: tf.Tensor, search_words: tf.Tensor, search_items: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        history = {
+            contract.USER: user,
+            contract.REC_ITEMS: rec_items,
+            contract.SEARCH_WORDS: search_words,
+            contract.SEARCH_ITEMS: search_items,
+        }
         with tf.control_dependencies(_checks_of_history(history)):
             raw = _history_of_tensors(*map(tf.identity, history.values()))
         raw[contract.CANDIDATES] = _no_values(tf.shape(user)[0], tf.string)
@@ -193,8 +211,11 @@ def _parse(examples: tf.Tensor, features: tuple[str, ...]) -> tuple[Raw, tf.Tens
     with tf.control_dependencies([_right_rows("examples", examples)]):
         examples = tf.identity(examples)
     spec = {name: tf.io.RaggedFeature(_RAW_DTYPES[name], row_splits_dtype=tf.int64) for name in features}
-    good = tf.cond(_parsable(examples[None], spec)[0], lambda: tf.ones(tf.shape(examples), tf.bool),
-                   lambda: _parsable(examples[:, None], spec))
+    good = tf.cond(
+        _parsable(examples[None], spec)[0],
+        lambda: tf.ones(tf.shape(examples), tf.bool),
+        lambda: _parsable(examples[:, None], spec),
+    )
     raw = tf.io.parse_example(tf.where(good, examples, ""), spec)
     good &= _agree(raw)
     raw = tf.cond(tf.reduce_all(good), lambda: raw, lambda: tf.io.parse_example(tf.where(good, examples, ""), spec))
@@ -213,6 +234,7 @@ def _parsable(batches: tf.Tensor, spec: dict[str, Any]) -> tf.Tensor:
     It fails for a single bad one, and a dataset that ignores errors is the only place of a graph where an operation
     may fail and the rest goes on.
     """
+
     @tf.autograph.experimental.do_not_convert
     def parse(number: tf.Tensor, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         sizes = [tf.size(feature.flat_values) for feature in tf.io.parse_example(batch, spec).values()]
@@ -235,8 +257,10 @@ def _agree(raw: Raw) -> tf.Tensor:
     good = (lengths[contract.USER] == 1) & (lengths[contract.REC_ITEMS] <= contract.MAX_EVENTS)
     good &= lengths[contract.CANDIDATES] <= columns
     good &= lengths[contract.SEARCH_WORD_COUNTS] == lengths[contract.SEARCH_ITEM_COUNTS]
-    for name, counted in ((contract.SEARCH_WORD_COUNTS, contract.SEARCH_WORDS),
-                          (contract.SEARCH_ITEM_COUNTS, contract.SEARCH_ITEMS)):
+    for name, counted in (
+        (contract.SEARCH_WORD_COUNTS, contract.SEARCH_WORDS),
+        (contract.SEARCH_ITEM_COUNTS, contract.SEARCH_ITEMS),
+    ):
         counts = raw[name]
         good &= (lengths[name] <= contract.MAX_EVENTS) & (lengths[counted] <= contract.MAX_STRINGS)
         # With every count in its range their sum cannot wrap around.
@@ -256,49 +280,71 @@ def _right_rows(name: str, tensor: tf.Tensor) -> tf.Operation:
     rows = tf.shape(tensor)[0]
     return tf.debugging.Assert(
         (rows >= 1) & (rows <= contract.MAX_REQUESTS),
-        [f"`{name}` should hold from 1 to {contract.MAX_REQUESTS} rows. Received:", rows])
+        [f"`{name}` should hold from 1 to {contract.MAX_REQUESTS} rows. Received:", rows],
+    )
 
 
 def _equal(name: str, other: str, tensor: tf.Tensor, of_other: tf.Tensor, axis: int = 0) -> tf.Operation:
     size, wanted = tf.shape(tensor)[axis], tf.shape(of_other)[axis]
     what = ("rows", "searches")[axis]
     return tf.debugging.Assert(
-        size == wanted, [f"`{name}` should hold as many {what} as `{other}`. Received:", size, "and", wanted])
+        size == wanted, [f"`{name}` should hold as many {what} as `{other}`. Received:", size, "and", wanted]
+    )
 
 
 def _checks_of_history(history: dict[str, tf.Tensor]) -> list[tf.Operation]:
     user = history[contract.USER]
-    checks = [_right_rows(contract.USER, user),
-              _equal(contract.SEARCH_ITEMS, contract.SEARCH_WORDS, history[contract.SEARCH_ITEMS],
-                     history[contract.SEARCH_WORDS], axis=1)]
+    checks = [
+        _right_rows(contract.USER, user),
+        _equal(
+            contract.SEARCH_ITEMS,
+            contract.SEARCH_WORDS,
+            history[contract.SEARCH_ITEMS],
+            history[contract.SEARCH_WORDS],
+            axis=1,
+        ),
+    ]
     for name, tensor in history.items():
         if name != contract.USER:
-            checks += [_equal(name, contract.USER, tensor, user),
-                       _at_most(name, "strings", tf.size(tensor, tf.int64), contract.MAX_STRINGS),
-                       *(_at_most(name, f"columns on axis {axis}", tf.shape(tensor)[axis], contract.MAX_EVENTS)
-                         for axis in range(1, tensor.shape.rank))]
+            checks += [
+                _equal(name, contract.USER, tensor, user),
+                _at_most(name, "strings", tf.size(tensor, tf.int64), contract.MAX_STRINGS),
+                *(
+                    _at_most(name, f"columns on axis {axis}", tf.shape(tensor)[axis], contract.MAX_EVENTS)
+                    for axis in range(1, tensor.shape.rank)
+                ),
+            ]
     return checks
 
 
 def _checks_of_candidates(candidates: tf.Tensor) -> list[tf.Operation]:
-    return [_right_rows(contract.CANDIDATES, candidates),
-            _at_most(contract.CANDIDATES, "columns", tf.shape(candidates)[1], contract.MAX_CANDIDATES),
-            _at_most(contract.CANDIDATES, "strings", tf.size(candidates, tf.int64), contract.MAX_PAIRS)]
+    return [
+        _right_rows(contract.CANDIDATES, candidates),
+        _at_most(contract.CANDIDATES, "columns", tf.shape(candidates)[1], contract.MAX_CANDIDATES),
+        _at_most(contract.CANDIDATES, "strings", tf.size(candidates, tf.int64), contract.MAX_PAIRS),
+    ]
 
 
 def _checks_of_state(state: dict[str, tf.Tensor], candidates: tf.Tensor) -> list[tf.Operation]:
     checks = []
     for name, part in state.items():
         wanted = tf.concat([tf.shape(candidates)[:1], part.shape[1:]], 0)
-        checks.append(tf.debugging.Assert(
-            tf.reduce_all(tf.shape(part) == wanted),
-            [f"`{name}` should be what `{contract.SIGNATURE_ENCODE}` gave, one row for each of "
-             f"`{contract.CANDIDATES}`, of shape", wanted, "Received:", tf.shape(part)]))
+        checks.append(
+            tf.debugging.Assert(
+                tf.reduce_all(tf.shape(part) == wanted),
+                [
+                    f"`{name}` should be what `{contract.SIGNATURE_ENCODE}` gave, one row for each of "
+                    f"`{contract.CANDIDATES}`, of shape",
+                    wanted,
+                    "Received:",
+                    tf.shape(part),
+                ],
+            )
+        )
     return checks
 
 
-def _history_of_tensors(user: tf.Tensor, rec_items: tf.Tensor, search_words: tf.Tensor,
-                        search_items: tf.Tensor) -> Raw:
+def _history_of_tensors(user: tf.Tensor, rec_items: tf.Tensor, search_words: tf.Tensor, search_items: tf.Tensor) -> Raw:
     """The features of an Example, from padded tensors; "" is padding."""
     is_word, is_item = search_words != "", search_items != ""
     is_search = tf.reduce_any(is_word, 2) | tf.reduce_any(is_item, 2)

@@ -23,6 +23,7 @@ def table_sizes(transform: tft.TFTransformOutput, settings: dict[str, Any]) -> d
         transform: what Transform put out, with the vocabularies that were counted.
         settings: those of `components.preprocessing`.
     """
+
     def entries(name: str) -> int:
         return settings[f"max_{name}"] if settings[name] == HASH else transform.vocabulary_size_by_name(name)
 

@@ -35,18 +35,27 @@ def start_from(saved_model_dir: str, shape: ModelConfig, transform: tft.TFTransf
     """
     sizes = _table_sizes(saved_model_dir)
     try:
-        earlier = restore(LcrSer(dataclasses.replace(shape, **{f"num_{name}": sizes[name] for name in NAMES})),
-                          saved_model_dir)
+        earlier = restore(
+            LcrSer(dataclasses.replace(shape, **{f"num_{name}": sizes[name] for name in NAMES})), saved_model_dir
+        )
     except (AssertionError, ValueError) as error:
-        raise ValueError("`warm_start` should find a pushed model with the settings of `model` as they are now, but "
-                         f"{saved_model_dir} has others: {error}. Set it to false to train from scratch.") from error
+        raise ValueError(
+            "`warm_start` should find a pushed model with the settings of `model` as they are now, but "
+            f"{saved_model_dir} has others: {error}. Set it to false to train from scratch."
+        ) from error
     rows = {}
     for name in NAMES:
         new_size = getattr(shape, f"num_{name}")
-        rows[name] = earlier_rows(_pushed_strings(saved_model_dir, name), _strings(transform, name), sizes[name],
-                                  new_size)
-        logging.info("Warm start: %d of %d rows of %s carried over from %s.", (rows[name] != FRESH).sum(), new_size,
-                     name, saved_model_dir)
+        rows[name] = earlier_rows(
+            _pushed_strings(saved_model_dir, name), _strings(transform, name), sizes[name], new_size
+        )
+        logging.info(
+            "Warm start: %d of %d rows of %s carried over from %s.",
+            (rows[name] != FRESH).sum(),
+            new_size,
+            name,
+            saved_model_dir,
+        )
     model = LcrSer(shape)
     carry_over(earlier, model, rows)
     return model

@@ -32,9 +32,7 @@ class TargetAttention(keras.layers.Layer):
         """w, `[B, N, C, d]`: what `weigh` gives, summed."""
         return self.weigh(candidates, states, mask, steps).total()
 
-    def weigh(
-        self, candidates: tf.Tensor, states: tf.Tensor, mask: tf.Tensor, steps: tf.Tensor
-    ) -> WeightedStates:
+    def weigh(self, candidates: tf.Tensor, states: tf.Tensor, mask: tf.Tensor, steps: tf.Tensor) -> WeightedStates:
         """Weights for each candidate.
 
         The softmax over the history is taken once for all trajectories. What a trajectory adds is how its steps share

@@ -95,7 +95,7 @@ class ResidualAttention(keras.layers.Layer):
             tf.reshape(tf.einsum("hk,jhk->hj", tf.reshape(self.query.bias, heads), key), [width]) * scale,
             # Transposed, its gradient is a product that TensorFlow does faster.
             tf.reshape(tf.einsum("jhk,hkd->dhj", value, out), [self.dim, width]),
-            tf.linalg.matvec(self.out.kernel, self.key_value.bias[self.dim:], transpose_a=True) + self.out.bias,
+            tf.linalg.matvec(self.out.kernel, self.key_value.bias[self.dim :], transpose_a=True) + self.out.bias,
         )
         return Absorbed(*(tf.cast(weight, self.compute_dtype) for weight in absorbed))
 

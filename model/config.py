@@ -124,10 +124,28 @@ class SupervisedConfig:
     seed: int = 2025
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "batch_size", "eval_batch_size", "num_negatives", "max_epochs", "patience",
-                  "evaluations_per_epoch", "checkpoint_every")
-        _at_least(self, 0, "learning_rate", "tcl_weight", "tcl_margin", "l2_weight", "max_eval_requests",
-                  "targets_per_user", "max_steps")
+        _at_least(
+            self,
+            1,
+            "batch_size",
+            "eval_batch_size",
+            "num_negatives",
+            "max_epochs",
+            "patience",
+            "evaluations_per_epoch",
+            "checkpoint_every",
+        )
+        _at_least(
+            self,
+            0,
+            "learning_rate",
+            "tcl_weight",
+            "tcl_margin",
+            "l2_weight",
+            "max_eval_requests",
+            "targets_per_user",
+            "max_steps",
+        )
         if not 0 <= self.unknown_rate < 1:
             raise ValueError(f"`unknown_rate` should be from 0 to below 1. Received: {self.unknown_rate}.")
         _one_of(self, "negative_sampling", ("uniform", "popularity"))
@@ -195,10 +213,30 @@ class GrpoConfig:
 
     def __post_init__(self) -> None:
         _at_least(self, 2, "num_trajectories")
-        _at_least(self, 1, "num_negatives", "batch_size", "eval_batch_size", "accumulation_steps",
-                  "updates_per_rollout", "eval_every", "patience")
-        _at_least(self, 0, "noise_scale", "noise_std", "kl_weight", "advantage_epsilon", "negative_weight",
-                  "learning_rate", "clip_range", "max_steps", "max_eval_requests")
+        _at_least(
+            self,
+            1,
+            "num_negatives",
+            "batch_size",
+            "eval_batch_size",
+            "accumulation_steps",
+            "updates_per_rollout",
+            "eval_every",
+            "patience",
+        )
+        _at_least(
+            self,
+            0,
+            "noise_scale",
+            "noise_std",
+            "kl_weight",
+            "advantage_epsilon",
+            "negative_weight",
+            "learning_rate",
+            "clip_range",
+            "max_steps",
+            "max_eval_requests",
+        )
         _one_of(self, "policy", ("softmax", "sigmoid"))
         _one_of(self, "trained", ("all", "dense", "reasoning"))
         _one_of(self, "negative_sampling", ("uniform", "popularity"))
@@ -207,11 +245,14 @@ class GrpoConfig:
         if not 0 < self.temperature < math.inf:
             raise ValueError(f"`temperature` should be above 0. Received: {self.temperature}.")
         if not self.reward or not all(re.fullmatch(r"(HR|NDCG)@[1-9]\d*", name) for name in self.reward):
-            raise ValueError("`reward` should give weights to metrics such as HR@1 or NDCG@5. "
-                             f"Received: {self.reward}.")
+            raise ValueError(
+                f"`reward` should give weights to metrics such as HR@1 or NDCG@5. Received: {self.reward}."
+            )
         if not all(map(math.isfinite, self.reward.values())) or not any(map(self._tells_ranks_apart, self.reward)):
-            raise ValueError("`reward` should give a weight other than 0 to a metric that can differ between rankings "
-                             f"of 1 + `num_negatives` candidates. Received: {self.reward}, {self.num_negatives}.")
+            raise ValueError(
+                "`reward` should give a weight other than 0 to a metric that can differ between rankings "
+                f"of 1 + `num_negatives` candidates. Received: {self.reward}, {self.num_negatives}."
+            )
 
     def _tells_ranks_apart(self, name: str) -> bool:
         """Whether a metric is in the reward, and not 1 whatever the ranking."""

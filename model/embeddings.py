@@ -121,9 +121,7 @@ class PositionEmbedding(keras.layers.Layer):
 
     def build(self, input_shape: Any = None) -> None:
         """Creates the positions."""
-        self.positions = self.add_weight(
-            name="positions", shape=(self.length, self.dim), initializer="glorot_normal"
-        )
+        self.positions = self.add_weight(name="positions", shape=(self.length, self.dim), initializer="glorot_normal")
 
     def call(self, events: tf.Tensor) -> tf.Tensor:
         """Adds the last L positions to events `[B, L, d]`.
@@ -133,7 +131,7 @@ class PositionEmbedding(keras.layers.Layer):
         """
         if (events.shape[1] or 0) > self.length:
             raise ValueError(f"`events` should hold at most {self.length} columns. Received: {events.shape[1]}.")
-        return events + self.positions[self.length - tf.shape(events)[1]:]
+        return events + self.positions[self.length - tf.shape(events)[1] :]
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""

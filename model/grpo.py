@@ -111,6 +111,4 @@ def objective(
         clipped = tf.cast(bounded < gain, gain.dtype)
         gain = tf.minimum(gain, bounded)
     gain, divergence = tf.reduce_mean(gain), tf.reduce_mean(kl_penalty(log_probability, reference))
-    return Objective(
-        gain - kl_weight * divergence, gain, divergence, tf.reduce_mean(ratio), tf.reduce_mean(clipped)
-    )
+    return Objective(gain - kl_weight * divergence, gain, divergence, tf.reduce_mean(ratio), tf.reduce_mean(clipped))

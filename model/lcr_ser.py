@@ -152,9 +152,7 @@ class LcrSer(keras.Model):
             training=training,
         )
 
-    def reason(
-        self, histories: Sides, noise: Sides | None = None, cross: bool = True, training: bool = False
-    ) -> Sides:
+    def reason(self, histories: Sides, noise: Sides | None = None, cross: bool = True, training: bool = False) -> Sides:
         """K reasoning steps, Eq. (2) to (6): states `[B, N, K, d]` of each side; see `LatentCrossReasoning`."""
         return self.reasoning(histories, noise=noise, cross=cross, training=training)
 
@@ -164,9 +162,9 @@ class LcrSer(keras.Model):
 
     def rank(self, embedded: Embedded, histories: Sides, steps: Sides, training: bool = False) -> tf.Tensor:
         """Logits of the embedded candidates for each trajectory, Eq. (8) and (10): `[B, N, C]`."""
-        sides = Sides(*(
-            (history.states, history.mask, of_side) for history, of_side in zip(histories, steps, strict=True)
-        ))
+        sides = Sides(
+            *((history.states, history.mask, of_side) for history, of_side in zip(histories, steps, strict=True))
+        )
         candidates = tf.cast(embedded.candidates, self.compute_dtype)
         return self._score(embedded.user, sides, candidates, self.head.of_items(candidates), training)
 
@@ -211,10 +209,12 @@ class LcrSer(keras.Model):
             Logits `[B, C]`. Id 0 gets a logit of no meaning.
         """
         items = candidates if isinstance(candidates, PreparedItems) else self.prepare(candidates)
-        sides = Sides(*(
-            (encoded[f"{side}_states"], encoded[f"{side}_mask"] > 0, tf.expand_dims(encoded[f"{side}_steps"], 1))
-            for side in Sides._fields
-        ))
+        sides = Sides(
+            *(
+                (encoded[f"{side}_states"], encoded[f"{side}_mask"] > 0, tf.expand_dims(encoded[f"{side}_steps"], 1))
+                for side in Sides._fields
+            )
+        )
         logits = self._score(encoded["user"], sides, items.embeddings, items.of_head)
         return tie_unknown(tf.squeeze(logits, 1), items.ids)
 
@@ -233,8 +233,9 @@ class LcrSer(keras.Model):
     ) -> tf.Tensor:
         """Eq. (8) and (10): logits `[B, N, C]` from states, mask and steps of each side."""
         weighted = [
-            attention.weigh(candidates, *(tf.cast(part, self.compute_dtype) if part.dtype != tf.bool else part
-                                          for part in side))
+            attention.weigh(
+                candidates, *(tf.cast(part, self.compute_dtype) if part.dtype != tf.bool else part for part in side)
+            )
             for attention, side in zip((self.search_attention, self.rec_attention), sides, strict=True)
         ]
         of_users = self.head.of_users(tf.cast(user, self.compute_dtype))

@@ -46,7 +46,8 @@ class SplitAdam(tf.Module):
         self.adam = keras.optimizers.Adam(learning_rate, beta_1, beta_2, epsilon)
         self.adam.build(list(self.dense))
         self.step = tf.Variable(
-            0, dtype=tf.int64, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
+            0, dtype=tf.int64, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
+        )
         self.first = [tf.Variable(tf.zeros_like(table.value), trainable=False) for table in self.tables]
         self.second = [tf.Variable(tf.zeros_like(table.value), trainable=False) for table in self.tables]
 
@@ -68,7 +69,7 @@ class SplitAdam(tf.Module):
         self.step.assign_add(1)
         for index, gradient in enumerate(gradients[: len(self.tables)]):
             self._update_rows(index, gradient)
-        pairs = zip(gradients[len(self.tables):], self.dense, strict=True)
+        pairs = zip(gradients[len(self.tables) :], self.dense, strict=True)
         self.adam.apply_gradients([(gradient, weight) for gradient, weight in pairs if gradient is not None])
 
     def _update_rows(self, index: int, gradient: tf.IndexedSlices) -> None:

@@ -24,9 +24,7 @@ class MeanPooling(keras.layers.Layer):
         """w, `[B, N, 1, d]`: what `weigh` gives, summed."""
         return self.weigh(candidates, states, mask, steps).total()
 
-    def weigh(
-        self, candidates: tf.Tensor, states: tf.Tensor, mask: tf.Tensor, steps: tf.Tensor
-    ) -> WeightedStates:
+    def weigh(self, candidates: tf.Tensor, states: tf.Tensor, mask: tf.Tensor, steps: tf.Tensor) -> WeightedStates:
         """The same weight for all rows, and for every candidate.
 
         Args:
@@ -41,8 +39,9 @@ class MeanPooling(keras.layers.Layer):
         weights = tf.cast(mask, states.dtype)
         count = tf.reduce_sum(weights, 1) + tf.cast(tf.shape(steps)[2], states.dtype)
         share = (1.0 / tf.maximum(count, 1.0))[:, None, None, None]
-        of_steps = tf.broadcast_to(share, [tf.shape(steps)[0], steps.shape[1] or tf.shape(steps)[1], 1,
-                                           steps.shape[2] or tf.shape(steps)[2]])
+        of_steps = tf.broadcast_to(
+            share, [tf.shape(steps)[0], steps.shape[1] or tf.shape(steps)[1], 1, steps.shape[2] or tf.shape(steps)[2]]
+        )
         return WeightedStates(weights[:, None, None] * share, states, of_steps, steps)
 
     def get_config(self) -> dict[str, Any]:

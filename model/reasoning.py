@@ -112,9 +112,7 @@ class LatentCrossReasoning(keras.layers.Layer):
             EncodedHistory(rec_states, rec_mask, rec_start, rec_context),
         )
 
-    def call(
-        self, histories: Sides, noise: Sides | None = None, cross: bool = True, training: bool = False
-    ) -> Sides:
+    def call(self, histories: Sides, noise: Sides | None = None, cross: bool = True, training: bool = False) -> Sides:
         """Reasons K steps over encoded histories, Eq. (2) to (6).
 
         Args:

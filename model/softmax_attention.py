@@ -75,7 +75,9 @@ def _attend(
         of_own_logits = own_weights * (_own_inner(upstream, own[0]) - inside)
         of_own = tf.reduce_sum(
             tf.expand_dims(of_own_logits, 4) * tf.expand_dims(queries, 3)
-            + tf.expand_dims(own_weights, 4) * tf.expand_dims(upstream, 3), 2)
+            + tf.expand_dims(own_weights, 4) * tf.expand_dims(upstream, 3),
+            2,
+        )
         return [of_queries + _own_mix(of_own_logits, own[0]), of_events, of_own]
 
     return output, gradient

@@ -48,8 +48,9 @@ def project(sides: Sequence[WeightedStates], kernels: Sequence[tf.Tensor], const
     weights.append(tf.ones_like(weights[0][..., :1]))
     states.append(tf.expand_dims(constant, 1))
     if trajectories == 1:
-        return _product(tf.concat([*weights, *step_weights], 3),
-                        tf.concat([*states, *(tf.squeeze(part, 1) for part in steps)], 1))
+        return _product(
+            tf.concat([*weights, *step_weights], 3), tf.concat([*states, *(tf.squeeze(part, 1) for part in steps)], 1)
+        )
     of_history = _product(tf.concat(weights, 3), tf.concat(states, 1))
     return of_history + tf.matmul(tf.concat(step_weights, 3), tf.concat(steps, 2))
 

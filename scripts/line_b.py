@@ -155,9 +155,10 @@ class DebianRoot:
 def main(folder: str) -> int:
     """Makes the root, runs all steps in it and prints how each ended; the exit status."""
     found = [command for command in _NEEDED_COMMANDS if shutil.which(command)]
-    may_mount = "unshare" in found and not subprocess.run(
-        ["unshare", "--mount", "true"], capture_output=True, check=False
-    ).returncode
+    may_mount = (
+        "unshare" in found
+        and not subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode
+    )
     problem = lacking(os.geteuid(), found, may_mount)
     if problem:
         raise SetupError(problem)

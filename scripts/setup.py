@@ -75,7 +75,14 @@ class Setup:
         with open(self.unfinished, "w", encoding="utf-8"):
             pass
         self.uv(
-            "pip", "sync", "--python", self.venv, "--require-hashes", "--build-constraints", self.tools, self.lock,
+            "pip",
+            "sync",
+            "--python",
+            self.venv,
+            "--require-hashes",
+            "--build-constraints",
+            self.tools,
+            self.lock,
             hint=f"cannot install {os.path.relpath(self.lock, self.root)}",
         )
         os.remove(self.unfinished)

@@ -43,9 +43,13 @@ def excess(shapes: Mapping[str, Sequence[int]]) -> str | None:
                 return f"`{name}` should hold at most {limit} {unit}. Received: {size}."
         cells = math.prod(shape)
         if name == CANDIDATES and cells > MAX_PAIRS:
-            return (f"`{name}` should hold at most {MAX_PAIRS} cells, requests times the longest list of candidates. "
-                    f"Received: {list(shape)}. Send fewer requests in a call.")
+            return (
+                f"`{name}` should hold at most {MAX_PAIRS} cells, requests times the longest list of candidates. "
+                f"Received: {list(shape)}. Send fewer requests in a call."
+            )
         if name in _AXES and cells > MAX_STRINGS:
-            return (f"`{name}` should hold at most {MAX_STRINGS} strings, padding included. Received: {list(shape)}. "
-                    "Send fewer requests in a call.")
+            return (
+                f"`{name}` should hold at most {MAX_STRINGS} strings, padding included. Received: {list(shape)}. "
+                "Send fewer requests in a call."
+            )
     return None

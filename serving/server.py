@@ -91,8 +91,12 @@ class RankingServer:
 
 
 @click.command()
-@click.option("--model_dir", required=True, type=click.Path(file_okay=False, path_type=Path),
-              help="Directory of numeric version directories, as the Pusher writes it.")
+@click.option(
+    "--model_dir",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory of numeric version directories, as the Pusher writes it.",
+)
 @click.option("--model_name", default="lcr_ser", show_default=True, help="The model's name in requests.")
 @click.option("--port", default=8500, show_default=True, help="0 chooses a free one.")
 @click.option("--host", default=LOOPBACK, show_default=True, help="Any other is open to all who reach it.")

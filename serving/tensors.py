@@ -47,8 +47,9 @@ def decode_inputs(specs: Mapping[str, Any], protos: Mapping[str, Any]) -> dict[s
         raise _invalid(message)
     for name, shape in shapes.items():
         _check_values(name, protos[name], specs[name].dtype, shape)
-    return {name: tf.constant(tf.make_ndarray(proto), specs[name].dtype, shapes[name])
-            for name, proto in protos.items()}
+    return {
+        name: tf.constant(tf.make_ndarray(proto), specs[name].dtype, shapes[name]) for name, proto in protos.items()
+    }
 
 
 def _shape(name: str, spec: Any, proto: Any) -> tuple[int, ...]:
@@ -74,11 +75,15 @@ def _check_values(name: str, proto: Any, dtype: tf.DType, shape: tuple[int, ...]
         if dtype == tf.string:
             raise _invalid(f"input {name!r}: strings are read from `string_val`, got `tensor_content`")
         if len(proto.tensor_content) != elements * size:
-            raise _invalid(f"input {name!r}: shape {list(shape)} takes {elements * size} bytes of `tensor_content`, "
-                           f"got {len(proto.tensor_content)}")
+            raise _invalid(
+                f"input {name!r}: shape {list(shape)} takes {elements * size} bytes of `tensor_content`, "
+                f"got {len(proto.tensor_content)}"
+            )
     elif len(values) not in {elements, min(elements, 1)}:
-        raise _invalid(f"input {name!r}: shape {list(shape)} takes {elements} values of `{field}`, or one for all, "
-                       f"got {len(values)}")
+        raise _invalid(
+            f"input {name!r}: shape {list(shape)} takes {elements} values of `{field}`, or one for all, "
+            f"got {len(values)}"
+        )
     if dtype == tf.string:
         size = len(values[0]) if len(values) == 1 else 0
     if elements * size > MAX_MESSAGE_BYTES:

@@ -74,8 +74,13 @@ def _example(strings: Callable[[int], list[bytes]]) -> bytes:
     """A request Example with full histories."""
     per_search = _EVENTS * _STRINGS_A_SEARCH
     example = tf.train.Example()
-    for name, count in ((contract.USER, 1), (contract.REC_ITEMS, _EVENTS), (contract.SEARCH_WORDS, per_search),
-                        (contract.SEARCH_ITEMS, per_search), (contract.CANDIDATES, _CANDIDATES)):
+    for name, count in (
+        (contract.USER, 1),
+        (contract.REC_ITEMS, _EVENTS),
+        (contract.SEARCH_WORDS, per_search),
+        (contract.SEARCH_ITEMS, per_search),
+        (contract.CANDIDATES, _CANDIDATES),
+    ):
         example.features.feature[name].bytes_list.value.extend(strings(count))
     for name in (contract.SEARCH_WORD_COUNTS, contract.SEARCH_ITEM_COUNTS):
         example.features.feature[name].int64_list.value.extend([_STRINGS_A_SEARCH] * _EVENTS)

@@ -6,8 +6,7 @@ from xdist.scheduler import LoadFileScheduling
 
 # A slow machine is no failure, and examples of luck would stop work that has nothing to do with them. To look for more:
 # pytest --hypothesis-profile default --hypothesis-seed 1
-settings.register_profile(
-    "repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repeatable")
 
 

@@ -18,14 +18,21 @@ def make_run(ranks, requests=None, masks=None, name="small", settings=None, clic
     masks = {"all": np.ones(len(ranks), bool), **(masks or {})}
     by_model = {"candidate": ranks, "popularity": np.full(len(ranks), 50, np.int32)}
     found = compare(by_model, masks, METRICS, resamples=200)
-    estimates = {model: {part: {metric: vars(one) for metric, one in of_part.items()}
-                         for part, of_part in of_model.items()} for model, of_model in found.models.items()}
+    estimates = {
+        model: {part: {metric: vars(one) for metric, one in of_part.items()} for part, of_part in of_model.items()}
+        for model, of_model in found.models.items()
+    }
     figures = {
-        "name": name, "finished": None,
+        "name": name,
+        "finished": None,
         "environment": {"python": "3.10.13", "cores": 2, "code": "c0de"},
         "settings": {"name": name, "warm_start": False, **(settings or {"model": {"dim": 32}})},
-        "log": {"settings": {"log_dir": "/logs"}, "cuts": None, "log": {"clicks": clicks, "users": 9},
-                "files": [{"table": "rec", "file": f"rec_{part}.csv", "rows": clicks, "bad_rows": 1} for part in "xy"]},
+        "log": {
+            "settings": {"log_dir": "/logs"},
+            "cuts": None,
+            "log": {"clicks": clicks, "users": 9},
+            "files": [{"table": "rec", "file": f"rec_{part}.csv", "rows": clicks, "bad_rows": 1} for part in "xy"],
+        },
         "evaluation": {"level": 0.95, "resamples": 200, "metrics": list(METRICS), "models": estimates},
     }
     # As a reader of the file gets it.

@@ -85,23 +85,30 @@ def _accept_pipeline_path(command: click.Command) -> None:
     for parameter in command.params:
         if parameter.name == "pipeline_name":
             parameter.required = False
-    command.params.append(click.Option(
-        ["--pipeline_path", "--pipeline-path"], default=None,
-        help=f"Runner file, or a directory that holds {RUNNER_FILE}: registered, then run."))
+    command.params.append(
+        click.Option(
+            ["--pipeline_path", "--pipeline-path"],
+            default=None,
+            help=f"Runner file, or a directory that holds {RUNNER_FILE}: registered, then run.",
+        )
+    )
     command.callback = _with_pipeline_path(cast(Callable[..., Any], command.callback))
 
 
 def _with_pipeline_path(upstream: Callable[..., Any]) -> Callable[..., Any]:
     @click.pass_context
-    def create(context: click.Context, pipeline_path: str | None, pipeline_name: str | None, engine: str,
-               **options: Any) -> None:
+    def create(
+        context: click.Context, pipeline_path: str | None, pipeline_name: str | None, engine: str, **options: Any
+    ) -> None:
         if pipeline_path is None:
             if pipeline_name is None:
                 raise click.UsageError("Missing option '--pipeline_name' (or '--pipeline_path').")
             context.invoke(upstream, engine=engine, pipeline_name=pipeline_name, **options)
         elif engine not in ("auto", "local"):
-            raise click.UsageError(f"`--pipeline_path` runs on the engine local. Received: {engine}. "
-                                   "Register with `tfx pipeline create`, then use `--pipeline_name`.")
+            raise click.UsageError(
+                f"`--pipeline_path` runs on the engine local. Received: {engine}. "
+                "Register with `tfx pipeline create`, then use `--pipeline_name`."
+            )
         else:
             from tfx_pipeline.register import register_and_run
 
@@ -114,6 +121,7 @@ def _runner_file(path: str) -> str:
     path = os.path.abspath(path)
     file = os.path.join(path, RUNNER_FILE) if os.path.isdir(path) else path
     if not os.path.isfile(file):
-        raise click.UsageError(f"`--pipeline_path` should be a runner file or a directory with {RUNNER_FILE}. "
-                               f"Received: {path}.")
+        raise click.UsageError(
+            f"`--pipeline_path` should be a runner file or a directory with {RUNNER_FILE}. Received: {path}."
+        )
     return file

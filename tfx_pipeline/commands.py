@@ -22,8 +22,9 @@ class Command(click.Command):
             return super().invoke(ctx)
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(f"{where}{error.strerror or error}. "
-                                       "Choose another path, or make this one readable and writable.") from error
+            raise click.ClickException(
+                f"{where}{error.strerror or error}. Choose another path, or make this one readable and writable."
+            ) from error
 
 
 def plain_console(**options: Any) -> "Console":
@@ -51,6 +52,7 @@ def read_figures(file: Path) -> dict[str, Any]:
     except ValueError as error:
         raise click.ClickException(f"{file} is not JSON: {error}. Run the pipeline again.") from error
     if not isinstance(figures, dict):
-        raise click.ClickException(f"{file} should hold the figures of a run. Received: {type(figures).__name__}. "
-                                   "Run the pipeline again.")
+        raise click.ClickException(
+            f"{file} should hold the figures of a run. Received: {type(figures).__name__}. Run the pipeline again."
+        )
     return figures

@@ -26,8 +26,7 @@ def compare(a: str, b: str, markdown: bool) -> None:
 
     RUN is the folder of a finished run, with run.json and ranks.parquet; several on a side are seeds of its settings.
     """
-    sides = {side: {folder: _run(Path(folder)) for folder in given.split(",")}
-             for side, given in (("A", a), ("B", b))}
+    sides = {side: {folder: _run(Path(folder)) for folder in given.split(",")} for side, given in (("A", a), ("B", b))}
     found = compare_runs(*(list(runs.values()) for runs in sides.values()))
     if markdown:
         click.echo(_markdown(_titles(sides), comparison_tables(found)))
@@ -42,24 +41,31 @@ def _run(folder: Path) -> Run:
         if not (folder / name).is_file():
             raise click.ClickException(
                 f"RUN should be the folder of a finished run, such as build/NAME, with {FIGURES_FILE} and {RANKS_FILE}."
-                f" Received: {folder}, without {name}. Run it (again) with `make run`, which writes both.")
+                f" Received: {folder}, without {name}. Run it (again) with `make run`, which writes both."
+            )
     figures = read_figures(folder / FIGURES_FILE)
     if missing := [name for name in ("settings", "environment", "evaluation") if name not in figures]:
-        raise click.ClickException(f"{folder / FIGURES_FILE} is of an earlier version, without {', '.join(missing)}. "
-                                   "Run it again with `make run`.")
+        raise click.ClickException(
+            f"{folder / FIGURES_FILE} is of an earlier version, without {', '.join(missing)}. "
+            "Run it again with `make run`."
+        )
     try:
         ranks = RequestRanks.read(str(folder / RANKS_FILE))
     except PolarsError as error:
-        raise click.ClickException(f"{folder / RANKS_FILE} is broken: {str(error).splitlines()[0]}. "
-                                   "Run it again with `make run`.") from error
+        raise click.ClickException(
+            f"{folder / RANKS_FILE} is broken: {str(error).splitlines()[0]}. Run it again with `make run`."
+        ) from error
     return Run(figures, ranks)
 
 
 def _titles(sides: Mapping[str, Mapping[str, Run]]) -> list[str]:
     """A line for each run."""
-    return [f"{side}: {run.figures['name']}, {folder}"
-            + (f", finished {run.figures['finished']}" if run.figures.get("finished") else "")
-            for side, runs in sides.items() for folder, run in runs.items()]
+    return [
+        f"{side}: {run.figures['name']}, {folder}"
+        + (f", finished {run.figures['finished']}" if run.figures.get("finished") else "")
+        for side, runs in sides.items()
+        for folder, run in runs.items()
+    ]
 
 
 def _show(titles: Sequence[str], tables: Sequence[Table]) -> None:

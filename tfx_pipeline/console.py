@@ -72,11 +72,16 @@ class RunConsole:
         if not self.console.is_terminal:
             yield
             return
-        columns = (TextColumn("  {task.description:<18}"), BarColumn(), TextColumn("{task.fields[state]}"),
-                   TimeElapsedColumn())
+        columns = (
+            TextColumn("  {task.description:<18}"),
+            BarColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+        )
         logger = LOGGER
-        with Progress(*columns, console=self.console, transient=True, redirect_stdout=False,
-                      redirect_stderr=False) as bar:
+        with Progress(
+            *columns, console=self.console, transient=True, redirect_stdout=False, redirect_stderr=False
+        ) as bar:
             handler = _BarHandler(bar, bar.add_task(name, total=None, state=""))
             logger.addHandler(handler)
             try:
@@ -115,5 +120,6 @@ class _BarHandler(logging.Handler):
         if progress is None:
             return
         metric = f"  {progress.metric_name} {progress.metric:.4f}" if progress.metric is not None else ""
-        self._bar.update(self._task, completed=progress.step, total=progress.total_steps,
-                         state=f"loss {progress.loss:.4f}{metric}")
+        self._bar.update(
+            self._task, completed=progress.step, total=progress.total_steps, state=f"loss {progress.loss:.4f}{metric}"
+        )

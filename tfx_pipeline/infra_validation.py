@@ -15,15 +15,19 @@ def require_platform(settings: InfraValidation) -> None:
         ValueError: where no Docker answers; or for Kubernetes, which a pipeline on one machine cannot use.
     """
     if settings.platform == "kubernetes":
-        raise ValueError("`infra_validation.platform` kubernetes is for runs in Kubeflow, and this one is on one "
-                         "machine. Received: kubernetes. Set it to docker, or `infra_validation` to null.")
+        raise ValueError(
+            "`infra_validation.platform` kubernetes is for runs in Kubeflow, and this one is on one "
+            "machine. Received: kubernetes. Set it to docker, or `infra_validation` to null."
+        )
     import docker
 
     try:
         docker.from_env().ping()
     except docker.errors.DockerException as error:
-        raise ValueError("`infra_validation.platform` docker should find a Docker that answers. Received: "
-                         f"{str(error).splitlines()[0]}. Start it, or set `infra_validation` to null.") from error
+        raise ValueError(
+            "`infra_validation.platform` docker should find a Docker that answers. Received: "
+            f"{str(error).splitlines()[0]}. Start it, or set `infra_validation` to null."
+        ) from error
 
 
 def infra_validator(settings: InfraValidation, model: BaseChannel, examples: BaseChannel, name: str) -> InfraValidator:
@@ -37,16 +41,23 @@ def infra_validator(settings: InfraValidation, model: BaseChannel, examples: Bas
     """
     serving = infra_validator_pb2.ServingSpec(
         tensorflow_serving=infra_validator_pb2.TensorFlowServing(image_name=settings.image, tags=settings.tags),
-        model_name=name)
+        model_name=name,
+    )
     if settings.platform == "docker":
         serving.local_docker.SetInParent()
     else:
         serving.kubernetes.service_account_name = settings.service_account
     signatures = infra_validator_pb2.TensorFlowServingRequestSpec(
-        signature_names=[contract.SIGNATURE_DEFAULT, contract.SIGNATURE_RANK_EVAL])
+        signature_names=[contract.SIGNATURE_DEFAULT, contract.SIGNATURE_RANK_EVAL]
+    )
     return InfraValidator(
-        model=model, examples=examples, serving_spec=serving,
+        model=model,
+        examples=examples,
+        serving_spec=serving,
         validation_spec=infra_validator_pb2.ValidationSpec(
-            max_loading_time_seconds=settings.max_load_seconds, num_tries=settings.tries),
+            max_loading_time_seconds=settings.max_load_seconds, num_tries=settings.tries
+        ),
         request_spec=infra_validator_pb2.RequestSpec(
-            tensorflow_serving=signatures, split_name="test", num_examples=settings.requests))
+            tensorflow_serving=signatures, split_name="test", num_examples=settings.requests
+        ),
+    )

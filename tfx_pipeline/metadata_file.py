@@ -25,7 +25,7 @@ def connection(run_dir: Path) -> Any:
     from tfx.orchestration.metadata import Metadata, sqlite_metadata_connection_config
 
     file, artifacts = run_dir / METADATA_FILE, run_dir / ARTIFACTS
-    away = (f"Or move {file} and {artifacts} away: the next run starts from nothing, and what was pushed stays")
+    away = f"Or move {file} and {artifacts} away: the next run starts from nothing, and what was pushed stays"
     if file.exists():
         _require_sound(file, away)
     config = sqlite_metadata_connection_config(str(file))
@@ -34,12 +34,15 @@ def connection(run_dir: Path) -> Any:
             runs = handle.store.get_executions(ListOptions(limit=1))
     except RuntimeError as error:
         reason = str(error).partition("with error: ")[2].split(". ")[0]
-        raise ValueError(f"{file} cannot be used: {reason}. Run the version of this project that wrote it. {away}."
-                         ) from error
+        raise ValueError(
+            f"{file} cannot be used: {reason}. Run the version of this project that wrote it. {away}."
+        ) from error
     if not runs and artifacts.is_dir() and any(artifacts.iterdir()):
         # Numbers begin again at 1, and the files of a new artifact would lie among those of an old one.
-        raise ValueError(f"{file} knows none of the artifacts in {artifacts}. Bring the file back, or move {artifacts} "
-                         "away: the next run starts from nothing, and what was pushed stays.")
+        raise ValueError(
+            f"{file} knows none of the artifacts in {artifacts}. Bring the file back, or move {artifacts} "
+            "away: the next run starts from nothing, and what was pushed stays."
+        )
     return config
 
 
@@ -51,8 +54,9 @@ def _require_sound(file: Path, away: str) -> None:
             database.execute("PRAGMA user_version = 0")  # a write, the only way to learn whether one is possible
             database.rollback()
     except sqlite3.OperationalError as error:
-        raise ValueError(f"{file} should be a database that can be read and written. Received: {error}. Make it so. "
-                         f"{away}.") from error
+        raise ValueError(
+            f"{file} should be a database that can be read and written. Received: {error}. Make it so. {away}."
+        ) from error
     except sqlite3.DatabaseError as error:
         found = str(error)
     if found != "ok":

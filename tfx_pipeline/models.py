@@ -15,8 +15,11 @@ _METRICS = ("HR@1", "HR@5", "HR@10", "NDCG@5", "NDCG@10")
 
 
 @click.command(cls=Command)
-@click.option("--serving_dir", type=click.Path(file_okay=False, path_type=Path),
-              help="Directory of versions; default: that of the settings.")
+@click.option(
+    "--serving_dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory of versions; default: that of the settings.",
+)
 @click.option("--verify", is_flag=True, help="Hash all files and hold them against the manifests.")
 def models(serving_dir: Path | None, verify: bool) -> None:
     """List the pushed versions with their metrics, newest first, and which one is served."""
@@ -42,8 +45,11 @@ def models(serving_dir: Path | None, verify: bool) -> None:
 
 @click.command(cls=Command)
 @click.argument("version", type=int, required=False)
-@click.option("--serving_dir", type=click.Path(file_okay=False, path_type=Path),
-              help="Directory of versions; default: that of the settings.")
+@click.option(
+    "--serving_dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory of versions; default: that of the settings.",
+)
 def rollback(version: int | None, serving_dir: Path | None) -> None:
     """Serve VERSION again, or else the one before the newest; newer ones are set aside and can come back."""
     serving_dir = serving_dir or load().serving_dir
@@ -73,5 +79,11 @@ def _cells(version_dir: Path) -> list[str]:
     metrics = manifest.facts.metrics
     pushed = datetime.datetime.fromtimestamp(manifest.pushed_at).strftime("%Y-%m-%d %H:%M:%S")
     size = sum(entry["size"] for entry in manifest.files.values()) / 1e6
-    return [pushed, *(f"{metrics[name]:.4f}" if name in metrics else "" for name in _METRICS), f"{size:.1f}",
-            manifest.model[:8], manifest.facts.data[:8], manifest.facts.code[:8]]
+    return [
+        pushed,
+        *(f"{metrics[name]:.4f}" if name in metrics else "" for name in _METRICS),
+        f"{size:.1f}",
+        manifest.model[:8],
+        manifest.facts.data[:8],
+        manifest.facts.code[:8],
+    ]

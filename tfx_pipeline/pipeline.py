@@ -63,8 +63,10 @@ def create_pipeline(
 
 def _require_files(settings: Settings) -> None:
     """Look for the files that settings name beside the log, before that is read."""
-    named = {"logs.candidates_file": settings.log_settings().candidates_file,
-             "data_check.serving_requests": settings.data_check_settings().serving_requests}
+    named = {
+        "logs.candidates_file": settings.log_settings().candidates_file,
+        "data_check.serving_requests": settings.data_check_settings().serving_requests,
+    }
     for name, pattern in named.items():
         if pattern and not FileSystems.match([pattern])[0].metadata_list:
             raise ValueError(f"`{name}` should match files. Received: {pattern}, without a match.")
@@ -79,8 +81,7 @@ def _components(settings: Settings) -> list[BaseComponent]:
     examples = example_gen.outputs["examples"]
     statistics = StatisticsGen(examples=examples)
     schema = CuratedSchema(text=SCHEMA_FILE.read_text())
-    validator = ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
+    validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
     data_check = DataCheck(
         log_report=example_gen.outputs["log_report"],
         statistics=statistics.outputs["statistics"],
@@ -98,19 +99,33 @@ def _components(settings: Settings) -> list[BaseComponent]:
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train", "eval", "test"]),
         disable_statistics=True,
         disable_analyzer_cache=True,  # it is for spans of growing logs, and costs a pass of its own
-        custom_config={**settings.vocabulary.model_dump(), "items_per_search": settings.model_shape().items_per_search,
-                       "code": source_hash("components.preprocessing", "components.vocabularies", "model.inputs")},
+        custom_config={
+            **settings.vocabulary.model_dump(),
+            "items_per_search": settings.model_shape().items_per_search,
+            "code": source_hash("components.preprocessing", "components.vocabularies", "model.inputs"),
+        },
     )
     finders = []
     if settings.warm_start:
-        finders.append(WarmStartFinder(
-            examples=transform.outputs["transformed_examples"], serving_dir=str(settings.serving_dir)))
+        finders.append(
+            WarmStartFinder(examples=transform.outputs["transformed_examples"], serving_dir=str(settings.serving_dir))
+        )
     start = finders[0].outputs["baseline"] if finders else None
-    supervised = _trainer(settings, transform, "components.trainer.supervised_run_fn", base_model=start,
-                          supervised=dataclasses.asdict(settings.supervised_config())).with_id("SupervisedTrainer")
-    grpo = _trainer(settings, transform, "tfx_pipeline.export.grpo_run_fn", base_model=supervised.outputs["model"],
-                    grpo=dataclasses.asdict(settings.grpo_config()),
-                    export=source_hash("tfx_pipeline.export", "serving.warmup")).with_id("GrpoTrainer")
+    supervised = _trainer(
+        settings,
+        transform,
+        "components.trainer.supervised_run_fn",
+        base_model=start,
+        supervised=dataclasses.asdict(settings.supervised_config()),
+    ).with_id("SupervisedTrainer")
+    grpo = _trainer(
+        settings,
+        transform,
+        "tfx_pipeline.export.grpo_run_fn",
+        base_model=supervised.outputs["model"],
+        grpo=dataclasses.asdict(settings.grpo_config()),
+        export=source_hash("tfx_pipeline.export", "serving.warmup"),
+    ).with_id("GrpoTrainer")
     baseline = BaselineFinder(candidate=grpo.outputs["model"], serving_dir=str(settings.serving_dir))
     evaluator = Evaluator(
         examples=examples,
@@ -118,8 +133,9 @@ def _components(settings: Settings) -> list[BaseComponent]:
         baseline_model=baseline.outputs["baseline"],
         example_splits=["test"],
         module_path="components.rank_extractors",
-        eval_config=eval_config(settings.evaluation.min_ndcg_5, settings.evaluation.max_ndcg_5_drop,
-                                settings.evaluation.ks),
+        eval_config=eval_config(
+            settings.evaluation.min_ndcg_5, settings.evaluation.max_ndcg_5_drop, settings.evaluation.ks
+        ),
     )
     shape = {"model_shape": dataclasses.asdict(settings.model_shape()), "vocabulary": settings.vocabulary.model_dump()}
     ranking_check = RankingCheck(
@@ -160,8 +176,10 @@ def _components(settings: Settings) -> list[BaseComponent]:
         code_hash=source_hash("components", "model"),
     )
     keeper = StatisticsKeeper(
-        statistics=statistics.outputs["statistics"], pushed_model=pusher.outputs["pushed_model"],
-        statistics_dir=str(settings.statistics_dir))
+        statistics=statistics.outputs["statistics"],
+        pushed_model=pusher.outputs["pushed_model"],
+        statistics_dir=str(settings.statistics_dir),
+    )
     report = RunReport(
         log_report=example_gen.outputs["log_report"],
         **gates,
@@ -180,18 +198,37 @@ def _components(settings: Settings) -> list[BaseComponent]:
         model_code=source_hash("components", "model"),
         code_hash=source_hash("components.report", "components.gates", "components.evaluator_results"),
     )
-    return [example_gen, statistics, schema, validator, data_check, transform, *finders, supervised, grpo, baseline,
-            evaluator, ranking_check, servable_check, *infra, pusher, keeper, report]
+    return [
+        example_gen,
+        statistics,
+        schema,
+        validator,
+        data_check,
+        transform,
+        *finders,
+        supervised,
+        grpo,
+        baseline,
+        evaluator,
+        ranking_check,
+        servable_check,
+        *infra,
+        pusher,
+        keeper,
+        report,
+    ]
 
 
-def _trainer(settings: Settings, transform: BaseComponent, run_fn: str, base_model: Any = None,
-             **stage: Any) -> BaseComponent:
+def _trainer(
+    settings: Settings, transform: BaseComponent, run_fn: str, base_model: Any = None, **stage: Any
+) -> BaseComponent:
     custom_config = {
         "model": dataclasses.asdict(settings.model_shape()),
         "vocabulary": settings.vocabulary.model_dump(),
         "checkpoints": str(settings.run_dir / "checkpoints"),
-        "code": source_hash("model", "components.trainer", "components.servable", "components.vocabularies",
-                            "components.warm_start"),
+        "code": source_hash(
+            "model", "components.trainer", "components.servable", "components.vocabularies", "components.warm_start"
+        ),
         **stage,
     }
     return Trainer(

@@ -23,8 +23,9 @@ class _RegisteringRunner(dag_runner_patcher.DagRunnerPatcher):
     def _before_run(self, runner: Any, pipeline: Any, context: MutableMapping[str, Any]) -> None:
         name = context[self.PIPELINE_NAME]
         if self._expected_name not in (None, name):
-            raise click.UsageError(f"The runner file defines the pipeline {name!r}. "
-                                   f"Received: --pipeline_name {self._expected_name}.")
+            raise click.UsageError(
+                f"The runner file defines the pipeline {name!r}. Received: --pipeline_name {self._expected_name}."
+            )
         self._handler._save_pipeline({labels.PIPELINE_NAME: name, labels.PIPELINE_ROOT: context[self.PIPELINE_ROOT]})
 
 

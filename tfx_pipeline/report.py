@@ -33,9 +33,11 @@ def _figures(file: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise click.ClickException(
             f"`RUN` should be a folder with {FIGURES_FILE}, or that file. Received: {file.parent}. "
-            "`make run` writes one.") from error
+            "`make run` writes one."
+        ) from error
     missing = [key for key in KEYS if key not in figures]
     if missing:
         raise click.ClickException(
-            f"{file} is of an older form: it has no {', '.join(missing)}. Run the pipeline again.")
+            f"{file} is of an older form: it has no {', '.join(missing)}. Run the pipeline again."
+        )
     return figures

@@ -35,14 +35,19 @@ def only_run(run_dir: Path, started: datetime.datetime, log_file: Path) -> Itera
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise SettingsError(f"A run in {run_dir} is going on: {file.read()}. Wait for its end, or set "
-                                "LCR_SER_NAME to another name for this one.") from None
+            raise SettingsError(
+                f"A run in {run_dir} is going on: {file.read()}. Wait for its end, or set "
+                "LCR_SER_NAME to another name for this one."
+            ) from None
         except OSError as error:
-            raise SettingsError(f"`output_dir` should be a folder that can be written. Received: "
-                                f"{error.filename or run_dir}: {error.strerror}. Set LCR_SER_OUTPUT_DIR to another one."
-                                ) from error
+            raise SettingsError(
+                f"`output_dir` should be a folder that can be written. Received: "
+                f"{error.filename or run_dir}: {error.strerror}. Set LCR_SER_OUTPUT_DIR to another one."
+            ) from error
         file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}, started {started:%Y-%m-%d %H:%M:%S}, "
-                   f"full output in {log_file}")
+        file.write(
+            f"process {os.getpid()} on {socket.gethostname()}, started {started:%Y-%m-%d %H:%M:%S}, "
+            f"full output in {log_file}"
+        )
         file.flush()
         yield

@@ -17,8 +17,12 @@ _SHOWN = 10
 
 
 @click.command(cls=Command)
-@click.option("--request", "request_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="JSON file with user, rec_items, searches and candidates; default: a request of the test split.")
+@click.option(
+    "--request",
+    "request_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON file with user, rec_items, searches and candidates; default: a request of the test split.",
+)
 def score(request_file: Path | None) -> None:
     """Start the development server on loopback, score one request, print the ranking, stop the server."""
     settings = load()
@@ -42,8 +46,10 @@ def score(request_file: Path | None) -> None:
         if row.rank <= _SHOWN or clicked:
             table.add_row(str(row.rank), row.item, f"{row.score:.4f}", "clicked next" if clicked else "")
     console = plain_console()
-    console.print(f"user {request.user}: {len(request.rec_items)} clicks and {len(request.searches)} searches before, "
-                  f"{len(request.candidates)} candidates, version {answer.version}")
+    console.print(
+        f"user {request.user}: {len(request.rec_items)} clicks and {len(request.searches)} searches before, "
+        f"{len(request.candidates)} candidates, version {answer.version}"
+    )
     console.print(table)
 
 
@@ -60,5 +66,7 @@ def read_request(file: Path) -> tuple[RankRequest, Any]:
         reason = " ".join(said(dict(problem)) for problem in error.errors())
     except ValueError as error:
         reason = f"It is no JSON: {error}."
-    raise click.ClickException(f"{file} should be a JSON object with user, rec_items, candidates, and searches of "
-                               f"words and items, all of them text. {reason}")
+    raise click.ClickException(
+        f"{file} should be a JSON object with user, rec_items, candidates, and searches of "
+        f"words and items, all of them text. {reason}"
+    )

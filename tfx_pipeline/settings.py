@@ -18,8 +18,9 @@ from model.config import GrpoConfig, ModelConfig, SupervisedConfig
 from tfx_pipeline.sources import FILE_VARIABLE, Kinds, Names, read
 
 IdKind = Literal["vocabulary", "hash"]
-_Config = TypeVar("_Config", LogSettings, DataCheckSettings, ServableCheckSettings, ModelConfig, SupervisedConfig,
-                  GrpoConfig)
+_Config = TypeVar(
+    "_Config", LogSettings, DataCheckSettings, ServableCheckSettings, ModelConfig, SupervisedConfig, GrpoConfig
+)
 
 _TABLES = {name: 2 for name in ("num_users", "num_items", "num_words")}
 """Sizes of `ModelConfig` that the vocabularies decide, the least that it takes."""
@@ -71,8 +72,10 @@ class Evaluation(BaseModel):
     @model_validator(mode="after")
     def _ks_hold_that_of_the_thresholds(self) -> "Evaluation":
         if 5 not in self.ks or len(set(self.ks)) < len(self.ks):
-            raise ValueError(f"`evaluation.ks` should hold 5, on whose NDCG the thresholds lie, and no number twice. "
-                             f"Received: {list(self.ks)}.")
+            raise ValueError(
+                f"`evaluation.ks` should hold 5, on whose NDCG the thresholds lie, and no number twice. "
+                f"Received: {list(self.ks)}."
+            )
         return self
 
 
@@ -136,16 +139,20 @@ class Settings(BaseModel):
     @classmethod
     def _names_a_folder(cls, name: str) -> str:
         if not name.strip() or name in (".", "..") or not name.isprintable() or "/" in name or _PATTERN.search(name):
-            raise ValueError("`name` should be the name of a folder below `output_dir`, without /, *, ?, [ and \\. "
-                             f"Received: {name!r}.")
+            raise ValueError(
+                "`name` should be the name of a folder below `output_dir`, without /, *, ?, [ and \\. "
+                f"Received: {name!r}."
+            )
         return name
 
     @field_validator("log_dir")
     @classmethod
     def _is_given_or_null(cls, log_dir: str | None) -> str | None:
         if log_dir is not None and not log_dir.strip():
-            raise ValueError("`log_dir` should be the directory of a log; unset it, or write null, for the demo log. "
-                             f"Received: {log_dir!r}.")
+            raise ValueError(
+                "`log_dir` should be the directory of a log; unset it, or write null, for the demo log. "
+                f"Received: {log_dir!r}."
+            )
         return log_dir
 
     @field_validator("output_dir", mode="before")
@@ -154,19 +161,25 @@ class Settings(BaseModel):
         text = str(given)
         path = Path(text).resolve()
         if not text.strip() or "://" in text:
-            raise ValueError("`output_dir` should be a folder of this machine. "
-                             f"Received: {text!r}. Set LCR_SER_OUTPUT_DIR to one, or unset it.")
+            raise ValueError(
+                "`output_dir` should be a folder of this machine. "
+                f"Received: {text!r}. Set LCR_SER_OUTPUT_DIR to one, or unset it."
+            )
         if _PATTERN.search(str(path)):
-            raise ValueError("`output_dir` should be a path without *, ?, [ and \\: TensorFlow takes them for a "
-                             f"pattern, and would not load a model from there. Received: {str(path)!r}. "
-                             "Set LCR_SER_OUTPUT_DIR to another folder.")
+            raise ValueError(
+                "`output_dir` should be a path without *, ?, [ and \\: TensorFlow takes them for a "
+                f"pattern, and would not load a model from there. Received: {str(path)!r}. "
+                "Set LCR_SER_OUTPUT_DIR to another folder."
+            )
         return path
 
     @model_validator(mode="after")
     def _log_and_run_lie_apart(self) -> "Settings":
         if self.log_path == str(self.run_dir):
-            raise ValueError("`name` should name another folder below `output_dir` than that of the log. "
-                             f"Received: {self.name}, the log in {self.log_path}.")
+            raise ValueError(
+                "`name` should name another folder below `output_dir` than that of the log. "
+                f"Received: {self.name}, the log in {self.log_path}."
+            )
         return self
 
     @property
@@ -200,11 +213,14 @@ class Settings(BaseModel):
         shape = self.model_shape()
         _refuse_others("logs", self.logs, {"log_dir": "log_dir", **{name: f"model.{name}" for name in _LENGTHS}})
         kept = {name: getattr(shape, name) for name in _LENGTHS}
-        found = _checked(LogSettings, {"log_dir": self.log_path, **kept,
-                                       "read_cache": str(self.run_dir / "read_spans"), **self.logs})
+        found = _checked(
+            LogSettings, {"log_dir": self.log_path, **kept, "read_cache": str(self.run_dir / "read_spans"), **self.logs}
+        )
         if found.columns and found.source != "events":
-            raise ValueError("`columns` should be empty where `source` is not events: other forms have names of their "
-                             f"own. Received: {found.columns}, {found.source}.")
+            raise ValueError(
+                "`columns` should be empty where `source` is not events: other forms have names of their "
+                f"own. Received: {found.columns}, {found.source}."
+            )
         return found
 
     def data_check_settings(self) -> DataCheckSettings:
@@ -219,8 +235,11 @@ class Settings(BaseModel):
         """Settings of RankingCheck."""
         given = self.evaluation
         return RankingCheckSettings(
-            metrics=tuple(metric_names(given.ks)), thresholds=thresholds_of(given.thresholds),
-            min_slice_requests=given.min_slice_requests, full_catalogue_requests=given.full_catalogue_requests)
+            metrics=tuple(metric_names(given.ks)),
+            thresholds=thresholds_of(given.thresholds),
+            min_slice_requests=given.min_slice_requests,
+            full_catalogue_requests=given.full_catalogue_requests,
+        )
 
     def model_shape(self) -> ModelConfig:
         """The model's settings, with tables of the least size until the vocabularies are known."""
@@ -267,9 +286,14 @@ def load(profile: str | None = None) -> Settings:
     except ValueError as error:
         raise sources.error(error) from error
     checks: dict[str, Callable[[], object]] = {
-        "model": settings.model_shape, "logs": settings.log_settings, "data_check": settings.data_check_settings,
-        "servable_check": settings.servable_check_settings, "supervised": settings.supervised_config,
-        "grpo": settings.grpo_config, "evaluation": settings.ranking_check_settings}
+        "model": settings.model_shape,
+        "logs": settings.log_settings,
+        "data_check": settings.data_check_settings,
+        "servable_check": settings.servable_check_settings,
+        "supervised": settings.supervised_config,
+        "grpo": settings.grpo_config,
+        "evaluation": settings.ranking_check_settings,
+    }
     for section, check in checks.items():
         try:
             check()
@@ -283,17 +307,27 @@ def load(profile: str | None = None) -> Settings:
 
 
 _KINDS: Kinds = {
-    (): Settings, ("vocabulary",): Vocabulary, ("logs",): LogSettings, ("data_check",): DataCheckSettings,
-    ("servable_check",): ServableCheckSettings, ("model",): ModelConfig, ("supervised",): SupervisedConfig,
-    ("grpo",): GrpoConfig, ("evaluation",): Evaluation, ("infra_validation",): InfraValidation, ("push",): Push}
+    (): Settings,
+    ("vocabulary",): Vocabulary,
+    ("logs",): LogSettings,
+    ("data_check",): DataCheckSettings,
+    ("servable_check",): ServableCheckSettings,
+    ("model",): ModelConfig,
+    ("supervised",): SupervisedConfig,
+    ("grpo",): GrpoConfig,
+    ("evaluation",): Evaluation,
+    ("infra_validation",): InfraValidation,
+    ("push",): Push,
+}
 
 
 def _refuse_others(section: str, given: Mapping[str, Any], others: Mapping[str, str]) -> None:
     """Fields of a section's class that another setting decides."""
     for name in given:
         if name in others:
-            raise ValueError(f"`{section}.{name}` should not be set, it follows `{others[name]}`. "
-                             f"Received: {given[name]!r}.")
+            raise ValueError(
+                f"`{section}.{name}` should not be set, it follows `{others[name]}`. Received: {given[name]!r}."
+            )
 
 
 def _refuse_truth_values(given: Any, taken: Any, path: Names = ()) -> None:

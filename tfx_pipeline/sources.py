@@ -62,8 +62,9 @@ class Sources:
         told = [self._problem(problem, section) for problem in problems if problem["type"] != "missing"]
         if missing:
             variable = PREFIX + missing[0].replace(".", "__").upper()
-            told.insert(0, f"`{'`, `'.join(missing)}` should be given, in {self.file} or by variables such as "
-                           f"{variable}.")
+            told.insert(
+                0, f"`{'`, `'.join(missing)}` should be given, in {self.file} or by variables such as {variable}."
+            )
         return SettingsError(" ".join(told))
 
     def require_known(self) -> None:
@@ -76,16 +77,23 @@ class Sources:
             values, known = self.values.get(section[0]) if section else self.values, _fields(kind)
             unknown = [str(name) for name in values if name not in known] if isinstance(values, dict) else []
             if unknown:
-                rule = (f"Settings of {kind.__name__} should be fields of it" if section
-                        else f"Settings should be some of {', '.join(known)}")
+                rule = (
+                    f"Settings of {kind.__name__} should be fields of it"
+                    if section
+                    else f"Settings should be some of {', '.join(known)}"
+                )
                 raise SettingsError(
                     f"{rule}. Received: {', '.join(unknown)}."
-                    f"{_guess(unknown[0], known)}{self._at(*((*section, name) for name in unknown))}")
+                    f"{_guess(unknown[0], known)}{self._at(*((*section, name) for name in unknown))}"
+                )
 
     def _problem(self, problem: Mapping[str, Any], section: Names) -> str:
         path = (*section, *map(str, problem["loc"]))
-        return self._placed(said(problem, section), path) if problem["type"] == "value_error" else (
-            said(problem, section) + self._at(path))
+        return (
+            self._placed(said(problem, section), path)
+            if problem["type"] == "value_error"
+            else (said(problem, section) + self._at(path))
+        )
 
     def _placed(self, message: str, section: Names) -> str:
         named = [tuple(name.split(".")) for name in re.findall(r"`([\w.]+)`", message)]
@@ -104,8 +112,11 @@ class Sources:
         return f"{self.file}, line {self.lines[known]}" if known else ""
 
     def _variables(self, path: Names) -> list[str]:
-        return [name for given, name in self.variables.items()
-                if path and (given[:len(path)] == path or path[:len(given)] == given)]
+        return [
+            name
+            for given, name in self.variables.items()
+            if path and (given[: len(path)] == path or path[: len(given)] == given)
+        ]
 
 
 def said(problem: Mapping[str, Any], section: Names = ()) -> str:
@@ -142,17 +153,26 @@ def read(file: str, profile: str | None, environment: Mapping[str, str], kinds: 
     chosen = profile if profile is not None else environment.get(PROFILE_VARIABLE, default)
     profiles = {str(name): values for name, values in content["profiles"].items()}
     if chosen not in profiles:
-        raise SettingsError(f"`profile` should be one of {', '.join(profiles)} of {file}. Received: {chosen!r}. "
-                            f"Set {PROFILE_VARIABLE} to one of them.")
+        raise SettingsError(
+            f"`profile` should be one of {', '.join(profiles)} of {file}. Received: {chosen!r}. "
+            f"Set {PROFILE_VARIABLE} to one of them."
+        )
     if not isinstance(profiles[chosen], dict):
-        raise SettingsError(f"The profile `{chosen}` should hold settings. Received: {profiles[chosen]!r}. Write "
-                            f"`{chosen}: {{}}` where it leaves the defaults as they are. "
-                            f"Set in {file}, line {lines['profiles', chosen]}.")
+        raise SettingsError(
+            f"The profile `{chosen}` should hold settings. Received: {profiles[chosen]!r}. Write "
+            f"`{chosen}: {{}}` where it leaves the defaults as they are. "
+            f"Set in {file}, line {lines['profiles', chosen]}."
+        )
     values = overlaid(content["defaults"], profiles[chosen])
     for path, _, value in variables:
         values = _with(values, path, value)
-    return Sources(values, file, {**_below(lines, ("defaults",)), **_below(lines, ("profiles", chosen))},
-                   {path: name for path, name, _ in variables}, kinds)
+    return Sources(
+        values,
+        file,
+        {**_below(lines, ("defaults",)), **_below(lines, ("profiles", chosen))},
+        {path: name for path, name, _ in variables},
+        kinds,
+    )
 
 
 def overlaid(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,13 +203,18 @@ def _guess(name: str, known: Collection[str]) -> str:
 
 def _variables(environment: Mapping[str, str], kinds: Kinds) -> Iterator[tuple[Names, str, Any]]:
     """Setting, variable and value, whole sections before single settings."""
-    names = {name: tuple(name[len(PREFIX):].lower().split("__")) for name in environment
-             if name.startswith(PREFIX) and name not in (FILE_VARIABLE, PROFILE_VARIABLE)}
+    names = {
+        name: tuple(name[len(PREFIX) :].lower().split("__"))
+        for name in environment
+        if name.startswith(PREFIX) and name not in (FILE_VARIABLE, PROFILE_VARIABLE)
+    }
     known = {"settings", "profile", *_fields(kinds[()])}
     if unknown := sorted(name for name, path in names.items() if path[0] not in known):
         # A misspelt setting would never be noticed.
-        raise SettingsError(f"Variables LCR_SER_... should name one of {', '.join(sorted(known))}. Received: "
-                            f"{', '.join(unknown)}.{_guess(names[unknown[0]][0], known)}")
+        raise SettingsError(
+            f"Variables LCR_SER_... should name one of {', '.join(sorted(known))}. Received: "
+            f"{', '.join(unknown)}.{_guess(names[unknown[0]][0], known)}"
+        )
     for name, path in sorted(names.items(), key=lambda entry: (len(entry[1]), entry[0])):
         text = environment[name]
         yield path, name, text if _is_text(path, kinds) and text != "null" else _decoded(name, text)
@@ -208,8 +233,10 @@ def _decoded(name: str, text: str) -> Any:
     try:
         return _Loader(text).get_single_data()
     except yaml.YAMLError as error:
-        raise SettingsError(f"{name} should hold a list or a mapping, as JSON or YAML, such as [1, 2] or {{a: 1}}: "
-                            f"{_problem(error)}. Received: {text!r}. Close its brackets and quotes.") from error
+        raise SettingsError(
+            f"{name} should hold a list or a mapping, as JSON or YAML, such as [1, 2] or {{a: 1}}: "
+            f"{_problem(error)}. Received: {text!r}. Close its brackets and quotes."
+        ) from error
 
 
 def _with(values: Mapping[str, Any], path: Names, value: Any, done: Names = ()) -> dict[str, Any]:
@@ -228,7 +255,8 @@ class _Loader(yaml.SafeLoader):
 
     yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 def _document(file: str) -> tuple[dict[str, Any], dict[Names, int]]:
@@ -237,11 +265,13 @@ def _document(file: str) -> tuple[dict[str, Any], dict[Names, int]]:
             text = stream.read()
         node, content = _Loader(text).get_single_node(), _Loader(text).get_single_data()
     except OSError as error:
-        raise SettingsError(f"The settings file should be one that can be read. Received: {file!r}: {error.strerror}. "
-                            f"{_OWN_FILE}") from error
+        raise SettingsError(
+            f"The settings file should be one that can be read. Received: {file!r}: {error.strerror}. {_OWN_FILE}"
+        ) from error
     except UnicodeDecodeError as error:
-        raise SettingsError(f"The settings file should be YAML in UTF-8. Received: {file}: {error}. {_OWN_FILE}"
-                            ) from error
+        raise SettingsError(
+            f"The settings file should be YAML in UTF-8. Received: {file}: {error}. {_OWN_FILE}"
+        ) from error
     except yaml.YAMLError as error:
         raise SettingsError(f"{file}{_marked(error, text)}") from error
     if not isinstance(content, dict):
@@ -251,11 +281,15 @@ def _document(file: str) -> tuple[dict[str, Any], dict[Names, int]]:
     for name in ("defaults", "profiles"):
         if not isinstance(content.get(name), dict):
             where = f", line {lines[name,]}" if name in content else ""
-            raise SettingsError(f"{file}{where} should hold `{name}`, a mapping. "
-                                f"Received: {reprlib.repr(content.get(name))}. {_OWN_FILE}")
+            raise SettingsError(
+                f"{file}{where} should hold `{name}`, a mapping. "
+                f"Received: {reprlib.repr(content.get(name))}. {_OWN_FILE}"
+            )
     if unknown := [str(name) for name in content if name not in ("defaults", "profiles")]:
-        raise SettingsError(f"{file}, line {lines[unknown[0],]} should hold `defaults` and `profiles` alone. "
-                            f"Received: {', '.join(unknown)}. Settings stand in one of the two.")
+        raise SettingsError(
+            f"{file}, line {lines[unknown[0],]} should hold `defaults` and `profiles` alone. "
+            f"Received: {', '.join(unknown)}. Settings stand in one of the two."
+        )
     return content, lines
 
 
@@ -268,7 +302,7 @@ def _marked(error: yaml.YAMLError, text: str) -> str:
     mark = getattr(error, "problem_mark", None)
     if mark is None:
         return f" is no YAML: {_problem(error)}. Mend it."
-    line = "".join(text.splitlines()[mark.line:mark.line + 1])
+    line = "".join(text.splitlines()[mark.line : mark.line + 1])
     remedy = "Use blanks instead of tabs." if "\t" in line else "Mend the YAML there."
     return f", line {mark.line + 1}: {_problem(error)}. Received: {line!r}. {remedy}"
 
@@ -281,11 +315,12 @@ def _lines(node: Any, file: str, path: Names = ()) -> Iterator[tuple[Names, int]
     for key, value in node.value:
         name, line = str(key.value), key.start_mark.line + 1
         if count[name] > 1:
-            raise SettingsError(f"{file}, line {line}: `{'.'.join((*path, name))}` stands there {count[name]} times. "
-                                "Keep one of them.")
+            raise SettingsError(
+                f"{file}, line {line}: `{'.'.join((*path, name))}` stands there {count[name]} times. Keep one of them."
+            )
         yield (*path, name), line
         yield from _lines(value, file, (*path, name))
 
 
 def _below(lines: Mapping[Names, int], path: Names) -> dict[Names, int]:
-    return {names[len(path):]: line for names, line in lines.items() if names[:len(path)] == path != names}
+    return {names[len(path) :]: line for names, line in lines.items() if names[: len(path)] == path != names}

@@ -84,10 +84,16 @@ def _how_sure(evaluation: dict[str, Any]) -> str:
 def _seconds(store: Any, execution_id: int) -> float | None:
     """What a component took when it ran; None where it was cached and left no artifact to find that run by."""
     with metadata.Metadata(store) as handle:
-        outputs = [event.artifact_id for event in handle.store.get_events_by_execution_ids([execution_id])
-                   if event.type == event.OUTPUT]
-        makers = [event.execution_id for event in handle.store.get_events_by_artifact_ids(outputs)
-                  if event.type == event.OUTPUT]
+        outputs = [
+            event.artifact_id
+            for event in handle.store.get_events_by_execution_ids([execution_id])
+            if event.type == event.OUTPUT
+        ]
+        makers = [
+            event.execution_id
+            for event in handle.store.get_events_by_artifact_ids(outputs)
+            if event.type == event.OUTPUT
+        ]
         # A cached execution points to the artifacts of the one that made them, which has the lowest number.
         [made] = handle.store.get_executions_by_id([min(makers, default=execution_id)])
     was_run = made.last_known_state == made.COMPLETE

@@ -28,8 +28,11 @@ class BaselineFinder(base_component.BaseComponent):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(self, candidate: types.BaseChannel, serving_dir: str) -> None:
-        super().__init__(BaselineFinderSpec(
-            candidate=candidate, serving_dir=serving_dir, baseline=types.Channel(type=standard_artifacts.Model)))
+        super().__init__(
+            BaselineFinderSpec(
+                candidate=candidate, serving_dir=serving_dir, baseline=types.Channel(type=standard_artifacts.Model)
+            )
+        )
 
 
 class WarmStartFinderSpec(ComponentSpec):
@@ -51,5 +54,8 @@ class WarmStartFinder(base_component.BaseComponent):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(self, examples: types.BaseChannel, serving_dir: str) -> None:
-        super().__init__(WarmStartFinderSpec(
-            examples=examples, serving_dir=serving_dir, baseline=types.Channel(type=standard_artifacts.Model)))
+        super().__init__(
+            WarmStartFinderSpec(
+                examples=examples, serving_dir=serving_dir, baseline=types.Channel(type=standard_artifacts.Model)
+            )
+        )

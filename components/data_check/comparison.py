@@ -11,8 +11,10 @@ from components.data_check.histograms import Feature, binned, common_statistics,
 from components.data_check.settings import JENSEN_SHANNON, L_INFINITY, LENGTH, Comparators
 
 MEASURE_NAMES = {L_INFINITY: "L-infinity", JENSEN_SHANNON: "Jensen-Shannon"}
-_MEASURES = {anomalies_pb2.DriftSkewInfo.Measurement.L_INFTY: L_INFINITY,
-             anomalies_pb2.DriftSkewInfo.Measurement.JENSEN_SHANNON_DIVERGENCE: JENSEN_SHANNON}
+_MEASURES = {
+    anomalies_pb2.DriftSkewInfo.Measurement.L_INFTY: L_INFINITY,
+    anomalies_pb2.DriftSkewInfo.Measurement.JENSEN_SHANNON_DIVERGENCE: JENSEN_SHANNON,
+}
 _TYPES = {Feature.FLOAT: schema_pb2.FLOAT, Feature.STRING: schema_pb2.BYTES}
 
 
@@ -59,14 +61,24 @@ def compare(
     pairs = {feature: _pair(current, control, feature) for feature in comparators}
     both = {feature: pair for feature, pair in pairs.items() if all(pair)}
     anomalies = _validate(both, comparators, kind)
-    found = {(info.path.step[0], _MEASURES[measurement.type]): measurement.value
-             for info in anomalies.drift_skew_info
-             for measurement in getattr(info, f"{kind}_measurements")}
+    found = {
+        (info.path.step[0], _MEASURES[measurement.type]): measurement.value
+        for info in anomalies.drift_skew_info
+        for measurement in getattr(info, f"{kind}_measurements")
+    }
     return [
-        Measurement(kind, feature, measure, found[feature, measure] if feature in both else None, threshold,
-                    anomalies.anomaly_info[feature].description if feature in anomalies.anomaly_info else "")
-        for feature, thresholds in comparators.items() if any(pairs[feature])
-        for measure, threshold in thresholds.items()]
+        Measurement(
+            kind,
+            feature,
+            measure,
+            found[feature, measure] if feature in both else None,
+            threshold,
+            anomalies.anomaly_info[feature].description if feature in anomalies.anomaly_info else "",
+        )
+        for feature, thresholds in comparators.items()
+        if any(pairs[feature])
+        for measure, threshold in thresholds.items()
+    ]
 
 
 def _pair(current: Statistics, control: Statistics, name: str) -> tuple[Feature | None, Feature | None]:

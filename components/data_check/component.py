@@ -18,8 +18,10 @@ from components.gates import GateVerdict
 class DataCheckSpec(ComponentSpec):
     """Inputs, outputs and parameters of DataCheck."""
 
-    PARAMETERS = {name: ExecutionParameter(type=str)
-                  for name in ("settings", "serving_dir", "statistics_dir", "requests_fingerprint", "code_hash")}
+    PARAMETERS = {
+        name: ExecutionParameter(type=str)
+        for name in ("settings", "serving_dir", "statistics_dir", "requests_fingerprint", "code_hash")
+    }
     INPUTS = {
         "log_report": ChannelParameter(type=LogReport),
         "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics),
@@ -51,11 +53,20 @@ class DataCheck(base_beam_component.BaseBeamComponent):
         statistics_dir: str,
         code_hash: str,
     ) -> None:
-        super().__init__(DataCheckSpec(
-            log_report=log_report, statistics=statistics, schema=schema, anomalies=anomalies,
-            settings=settings.to_json(), serving_dir=serving_dir, statistics_dir=statistics_dir,
-            requests_fingerprint=requests_fingerprint(settings.serving_requests), code_hash=code_hash,
-            verdict=types.Channel(type=GateVerdict)))
+        super().__init__(
+            DataCheckSpec(
+                log_report=log_report,
+                statistics=statistics,
+                schema=schema,
+                anomalies=anomalies,
+                settings=settings.to_json(),
+                serving_dir=serving_dir,
+                statistics_dir=statistics_dir,
+                requests_fingerprint=requests_fingerprint(settings.serving_requests),
+                code_hash=code_hash,
+                verdict=types.Channel(type=GateVerdict),
+            )
+        )
 
 
 def requests_fingerprint(pattern: str | None) -> str:

@@ -46,8 +46,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         self._log_startup(input_dict, output_dict, exec_properties)
-        one = {key: artifact_utils.get_single_instance(artifacts)
-               for key, artifacts in {**input_dict, **output_dict}.items()}
+        one = {
+            key: artifact_utils.get_single_instance(artifacts)
+            for key, artifacts in {**input_dict, **output_dict}.items()
+        }
         settings = DataCheckSettings.from_json(exec_properties["settings"])
         current = split_statistics(one["statistics"])
         anomalies, notes = _schema_anomalies(one["anomalies"]), []
@@ -65,8 +67,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             schema = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(one["schema"].uri))
             anomalies["serving requests"] = tfdv.validate_statistics(served, schema)
             measurements += compare(current, served, settings.skew, "skew")
-        write_verdict(one["verdict"], judge(
-            anomalies, measurements, notes, _bad_rows(one["log_report"], settings.max_bad_share)))
+        write_verdict(
+            one["verdict"], judge(anomalies, measurements, notes, _bad_rows(one["log_report"], settings.max_bad_share))
+        )
 
     def _served_statistics(self, pattern: str) -> Statistics:
         """Statistics of request Examples, as StatisticsGen makes them."""
@@ -75,10 +78,12 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             raise ValueError(f"`data_check.serving_requests` should match files. Received: {pattern}, without a match.")
         path = os.path.join(self._get_tmp_dir(), "served_statistics")
         with self._make_beam_pipeline() as pipeline:
-            _ = (pipeline
-                 | "ReadRequests" >> tfxio.TFExampleRecord(files, telemetry_descriptors=[GATE]).BeamSource()
-                 | "MakeStatistics" >> tfdv.GenerateStatistics()
-                 | "WriteStatistics" >> tfdv.WriteStatisticsToBinaryFile(path))
+            _ = (
+                pipeline
+                | "ReadRequests" >> tfxio.TFExampleRecord(files, telemetry_descriptors=[GATE]).BeamSource()
+                | "MakeStatistics" >> tfdv.GenerateStatistics()
+                | "WriteStatistics" >> tfdv.WriteStatisticsToBinaryFile(path)
+            )
         return tfdv.load_stats_binary(path)
 
 
@@ -89,5 +94,9 @@ def _bad_rows(artifact: types.Artifact, max_bad_share: float) -> list[str]:
 
 def _schema_anomalies(artifact: types.Artifact) -> dict[str, anomalies_pb2.Anomalies]:
     splits = artifact_utils.decode_split_names(artifact.split_names)
-    return {split: anomalies_pb2.Anomalies.FromString(
-        io_utils.read_bytes_file(os.path.join(artifact.uri, f"Split-{split}", "SchemaDiff.pb"))) for split in splits}
+    return {
+        split: anomalies_pb2.Anomalies.FromString(
+            io_utils.read_bytes_file(os.path.join(artifact.uri, f"Split-{split}", "SchemaDiff.pb"))
+        )
+        for split in splits
+    }

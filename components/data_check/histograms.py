@@ -32,8 +32,10 @@ def binned(name: str, one: Histogram, other: Histogram) -> tuple[Feature, Featur
         name: of the new features.
         one, other: quantiles of integers.
     """
-    sides = [np.array([(bucket.low_value, bucket.high_value, bucket.sample_count) for bucket in side.buckets])
-             for side in (one, other)]
+    sides = [
+        np.array([(bucket.low_value, bucket.high_value, bucket.sample_count) for bucket in side.buckets])
+        for side in (one, other)
+    ]
     edges = np.unique(np.concatenate([quantiles[:, :2].ravel() for quantiles in sides]))
     edges = np.append(edges, edges[-1] + 1)  # the greatest integer has a bin of its own
     first, second = (_numeric(name, edges, _counts(quantiles, edges)) for quantiles in sides)

@@ -39,7 +39,8 @@ def judge(
         GATE,
         reasons=(*bad_rows, *errors, *(_reason(one) for one in measurements if one.exceeded)),
         notes=(*warnings, *notes),
-        detail={"measurements": [dataclasses.asdict(one) for one in measurements]})
+        detail={"measurements": [dataclasses.asdict(one) for one in measurements]},
+    )
 
 
 def _reason(one: Measurement) -> str:

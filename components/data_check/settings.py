@@ -57,8 +57,10 @@ class DataCheckSettings:
 
 def _require_comparable(setting: str, feature: str, thresholds: dict[str, float]) -> None:
     if feature.removesuffix(LENGTH) not in contract.REQUEST_FEATURES:
-        raise ValueError(f"`{setting}` should name features of a request, {', '.join(contract.REQUEST_FEATURES)}, or "
-                         f"their {LENGTH}. Received: {feature}.")
+        raise ValueError(
+            f"`{setting}` should name features of a request, {', '.join(contract.REQUEST_FEATURES)}, or "
+            f"their {LENGTH}. Received: {feature}."
+        )
     # TFDV measures the L-infinity norm of numbers as 0, whatever they are.
     measures = (L_INFINITY, JENSEN_SHANNON) if feature in _STRINGS else (JENSEN_SHANNON,)
     for measure, threshold in thresholds.items():

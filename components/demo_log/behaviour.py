@@ -85,7 +85,9 @@ def _feed(catalogue: Catalogue, lasting: Ints, batches: _Batches, rng: np.random
     any_subtopic = np.searchsorted(catalogue.subtopic_cumulative, rng.random(total))
     subtopic = np.select(
         [kind < PASSING, kind < PASSING + LASTING],
-        [batches.interest[batch], lasting[user, rng.integers(lasting.shape[1], size=total)]], any_subtopic)
+        [batches.interest[batch], lasting[user, rng.integers(lasting.shape[1], size=total)]],
+        any_subtopic,
+    )
     return Feed(user, catalogue.feed(subtopic, rng), batches.timestamp[batch], click)
 
 

@@ -75,9 +75,13 @@ class Catalogue(NamedTuple):
         kind = rng.random(shape)
         kind[:, 0] = 0
         topic_words = (subtopics // self.settings.subtopics)[:, None] * WORDS_A_TOPIC + rng.integers(
-            WORDS_A_TOPIC, size=shape)
-        own_words = self.settings.num_topics * WORDS_A_TOPIC + subtopics[:, None] * WORDS_A_SUBTOPIC + rng.integers(
-            WORDS_A_SUBTOPIC, size=shape)
+            WORDS_A_TOPIC, size=shape
+        )
+        own_words = (
+            self.settings.num_topics * WORDS_A_TOPIC
+            + subtopics[:, None] * WORDS_A_SUBTOPIC
+            + rng.integers(WORDS_A_SUBTOPIC, size=shape)
+        )
         return FIRST_WORD + np.select([kind < 0.5, kind < 0.75], [own_words, topic_words], self._common(shape, rng))
 
     def errand_words(self, errands: Ints, width: int, rng: np.random.Generator) -> Ints:
@@ -103,7 +107,9 @@ def make_catalogue(settings: DemoLogSettings, rng: np.random.Generator) -> Catal
     subtopics = settings.num_topics * settings.subtopics
     return Catalogue(
         _cumulative(rng.lognormal(0.0, 0.7, (subtopics, settings.feed_items))),
-        _cumulative(rng.lognormal(0.0, 0.4, subtopics)), settings)
+        _cumulative(rng.lognormal(0.0, 0.4, subtopics)),
+        settings,
+    )
 
 
 def pick(cumulative: Floats, rng: np.random.Generator) -> Ints:

@@ -43,7 +43,16 @@ class DemoLogSettings:
     seed: int = 2025
 
     def __post_init__(self) -> None:
-        for name in ("num_users", "num_topics", "subtopics", "feed_items", "search_items", "clicks", "interests",
-                     "batches_a_phase", "days"):
+        for name in (
+            "num_users",
+            "num_topics",
+            "subtopics",
+            "feed_items",
+            "search_items",
+            "clicks",
+            "interests",
+            "batches_a_phase",
+            "days",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` should be at least 1. Received: {name} = {getattr(self, name)}.")

@@ -41,11 +41,35 @@ def rec_table(feed: Feed, rng: np.random.Generator) -> Table:
     duration = rng.integers(5_000, 120_000, size=total) * 1.0
     playing = np.where(feed.click[order] > 0, duration * rng.uniform(0.7, 1.5, total), rng.uniform(0, 6_000, total))
     rare = (rng.random((3, total)) < np.array([[0.005], [0.03], [0.01]])) & (feed.click[order] > 0)
-    columns = (feed.user[order] + 1, feed.item[order] + FIRST_ITEM, duration, np.round(playing),
-               feed.timestamp[order] * 1.0, *rare.astype(int), np.zeros(total, int), np.zeros(total, int),
-               feed.click[order], _beijing(feed.timestamp[order]))
-    return Table(("user_id", "item_id", "duration_ms", "playing_time", "timestamp", "forward", "like", "follow",
-                  "search_item_related", "search", "click", "time"), _with_broken(columns, BROKEN_REC))
+    columns = (
+        feed.user[order] + 1,
+        feed.item[order] + FIRST_ITEM,
+        duration,
+        np.round(playing),
+        feed.timestamp[order] * 1.0,
+        *rare.astype(int),
+        np.zeros(total, int),
+        np.zeros(total, int),
+        feed.click[order],
+        _beijing(feed.timestamp[order]),
+    )
+    return Table(
+        (
+            "user_id",
+            "item_id",
+            "duration_ms",
+            "playing_time",
+            "timestamp",
+            "forward",
+            "like",
+            "follow",
+            "search_item_related",
+            "search",
+            "click",
+            "time",
+        ),
+        _with_broken(columns, BROKEN_REC),
+    )
 
 
 def search_table(catalogue: Catalogue, sessions: Sessions, rng: np.random.Generator) -> Table:
@@ -62,13 +86,31 @@ def search_table(catalogue: Catalogue, sessions: Sessions, rng: np.random.Genera
     kinds = np.where(errand, np.array(["USER", "LIVE", "COMMODITY"])[item % 3], "VIDEO")
     place, repeated = _dirty_order(len(row), rng)
     row, times = row[place], sessions.timestamp[row[place]]
-    columns = (_keywords(catalogue, sessions, rng)[row], item[place] + FIRST_ITEM,
-               np.where(repeated, 0, clicked[place]),
-               row + 1, kinds[place], sessions.user[row] + 1, times,
-               np.array(["USER_INPUT", "HISTORY"])[(row % 4) // 3], _beijing(times))
-    return Table(("keyword", "item_id", "click_cnt", "search_session_id", "item_type", "user_id",
-                  "search_session_timestamp", "search_source", "search_session_time"),
-                 _with_broken(columns, BROKEN_SEARCH))
+    columns = (
+        _keywords(catalogue, sessions, rng)[row],
+        item[place] + FIRST_ITEM,
+        np.where(repeated, 0, clicked[place]),
+        row + 1,
+        kinds[place],
+        sessions.user[row] + 1,
+        times,
+        np.array(["USER_INPUT", "HISTORY"])[(row % 4) // 3],
+        _beijing(times),
+    )
+    return Table(
+        (
+            "keyword",
+            "item_id",
+            "click_cnt",
+            "search_session_id",
+            "item_type",
+            "user_id",
+            "search_session_timestamp",
+            "search_source",
+            "search_session_time",
+        ),
+        _with_broken(columns, BROKEN_SEARCH),
+    )
 
 
 def item_table(catalogue: Catalogue, rng: np.random.Generator) -> Table:
@@ -76,25 +118,46 @@ def item_table(catalogue: Catalogue, rng: np.random.Generator) -> Table:
     items = np.flatnonzero(rng.random(catalogue.num_items) >= 0.01)
     subtopic = catalogue.subtopic_of(items)
     errand = np.maximum(items - catalogue.first_errand_item, 0) // ITEMS_AN_ERRAND
-    words = np.where((subtopic < 0)[:, None], catalogue.errand_words(errand, 6, rng),
-                     catalogue.words(np.maximum(subtopic, 0), 6, rng))
+    words = np.where(
+        (subtopic < 0)[:, None],
+        catalogue.errand_words(errand, 6, rng),
+        catalogue.words(np.maximum(subtopic, 0), 6, rng),
+    )
     captions = _printed(words, rng.integers(3, 7, size=len(items)))
     topic = np.where(subtopic < 0, -1, subtopic // catalogue.settings.subtopics)
     levels = [topic + 1, np.where(subtopic < 0, 0, catalogue.settings.num_topics + subtopic + 1), topic * 0, topic * 0]
     names = [np.where(level > 0, np.char.add("category ", level.astype(str)), "empty") for level in levels]
     constant = [np.full(len(items), value) for value in ("NORMAL", "2023-05-01", "ShortImport", "0")]
-    columns = (items + FIRST_ITEM, captions, topic * 10 + rng.integers(10, size=len(items)) + 11, *constant,
-               *(column for pair in zip(levels, names, strict=True) for column in pair), *names)
-    return Table(("item_id", "caption", "author_id", "item_type", "upload_time", "upload_type", "music_id",
-                  *(f"{level}_level_category_{part}" for level in LEVELS for part in ("id", "name")),
-                  *(f"{level}_level_category_name_en" for level in LEVELS)), _rows(columns))
+    columns = (
+        items + FIRST_ITEM,
+        captions,
+        topic * 10 + rng.integers(10, size=len(items)) + 11,
+        *constant,
+        *(column for pair in zip(levels, names, strict=True) for column in pair),
+        *names,
+    )
+    return Table(
+        (
+            "item_id",
+            "caption",
+            "author_id",
+            "item_type",
+            "upload_time",
+            "upload_type",
+            "music_id",
+            *(f"{level}_level_category_{part}" for level in LEVELS for part in ("id", "name")),
+            *(f"{level}_level_category_name_en" for level in LEVELS),
+        ),
+        _rows(columns),
+    )
 
 
 def user_table(num_users: int, rng: np.random.Generator) -> Table:
     """Write levels of activity, which say nothing about the log."""
     columns = (np.arange(num_users) + 1, *(rng.integers(top, size=num_users) for top in (8, 3, 7, 4)))
-    return Table(("user_id", "onehot_feat1", "onehot_feat2", "search_active_level", "reco_active_level"),
-                 _rows(columns))
+    return Table(
+        ("user_id", "onehot_feat1", "onehot_feat2", "search_active_level", "reco_active_level"), _rows(columns)
+    )
 
 
 def friend_table(num_users: int, rng: np.random.Generator) -> Table:
@@ -104,8 +167,11 @@ def friend_table(num_users: int, rng: np.random.Generator) -> Table:
 
 
 def _keywords(catalogue: Catalogue, sessions: Sessions, rng: np.random.Generator) -> npt.NDArray[np.object_]:
-    words = np.where((sessions.errand >= 0)[:, None], catalogue.errand_words(np.maximum(sessions.errand, 0), 6, rng),
-                     catalogue.words(np.maximum(sessions.subtopic, 0), 6, rng))
+    words = np.where(
+        (sessions.errand >= 0)[:, None],
+        catalogue.errand_words(np.maximum(sessions.errand, 0), 6, rng),
+        catalogue.words(np.maximum(sessions.subtopic, 0), 6, rng),
+    )
     return _printed(words, rng.choice(6, p=_WIDTHS, size=len(words)) + 1)
 
 
@@ -131,7 +197,7 @@ def _beijing(timestamps: Ints) -> npt.NDArray[np.str_]:
 
 def _with_broken(columns: tuple[npt.NDArray[Any], ...], broken: tuple[tuple[str, ...], ...]) -> list[tuple[Any, ...]]:
     rows = _rows(columns)
-    rows[len(rows) // 2:len(rows) // 2] = broken
+    rows[len(rows) // 2 : len(rows) // 2] = broken
     return rows
 
 

@@ -50,8 +50,9 @@ def write_demo_log(directory: str | Path, settings: DemoLogSettings | None = Non
         return
     foreign = sorted(path.name for path in directory.glob("*_inter.csv*"))
     if found is None and foreign:
-        raise FileExistsError(f"{directory} holds {', '.join(foreign)}, which is no demo log. "
-                              "Choose another directory.")
+        raise FileExistsError(
+            f"{directory} holds {', '.join(foreign)}, which is no demo log. Choose another directory."
+        )
     # The stamp says "incomplete" while files are being replaced: a run that dies leaves a log to be written anew.
     _write(stamp, json.dumps({"complete": False, **wanted}).encode())
     for name, table in _tables(settings).items():

@@ -6,9 +6,7 @@ _DRAWS_AT_ONCE = 1_000_000
 """Requests drawn that are in memory at a time."""
 
 
-def bootstrap_means(
-    values: np.ndarray, slices: np.ndarray, resamples: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+def bootstrap_means(values: np.ndarray, slices: np.ndarray, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw requests with replacement, as often as there are, and average in each slice what was drawn of it.
 
     Slices overlap, but requests that are in the same slices are always counted together. So each resample is summed

@@ -92,8 +92,10 @@ def compare_values(
     """
     sizes = {len(array) for array in (*(one for of in values.values() for one in of.values()), *masks.values())}
     if not values or len(sizes) != 1:
-        raise ValueError("Values should be of at least one model and as long as `masks`. "
-                         f"Received: {len(values)} models, lengths {sorted(sizes)}.")
+        raise ValueError(
+            "Values should be of at least one model and as long as `masks`. "
+            f"Received: {len(values)} models, lengths {sorted(sizes)}."
+        )
     first, *others = values
     metrics = list(values[first])
     table = np.array([[of_model[metric] for metric in metrics] for of_model in values.values()], np.float64)
@@ -102,13 +104,20 @@ def compare_values(
     means, resampled = bootstrap_means(table, np.stack(list(masks.values())), resamples, seed)
 
     def estimates(at: int) -> Estimates:
-        return {name: {metric: _estimate(means[place, at, number], resampled[:, place, at, number], int(mask.sum()),
-                                         at >= len(values))
-                       for number, metric in enumerate(metrics)}
-                for place, (name, mask) in enumerate(masks.items())}
+        return {
+            name: {
+                metric: _estimate(
+                    means[place, at, number], resampled[:, place, at, number], int(mask.sum()), at >= len(values)
+                )
+                for number, metric in enumerate(metrics)
+            }
+            for place, (name, mask) in enumerate(masks.items())
+        }
 
-    return Comparison({model: estimates(at) for at, model in enumerate(values)},
-                      {model: estimates(len(values) + at) for at, model in enumerate(others)})
+    return Comparison(
+        {model: estimates(at) for at, model in enumerate(values)},
+        {model: estimates(len(values) + at) for at, model in enumerate(others)},
+    )
 
 
 def rank_values(ranks: np.ndarray, metric: str) -> np.ndarray:
@@ -128,8 +137,10 @@ def over_seeds(runs: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float
     names = [name for name in runs[0] if all(name in run for run in runs)]
     table = np.array([[run[name] for name in names] for run in runs], np.float64)
     spread = table.std(0, ddof=1) if len(runs) > 1 else np.full(len(names), np.nan)
-    return {name: {"mean": float(mean), "std": float(std), "runs": len(runs)}
-            for name, mean, std in zip(names, table.mean(0), spread, strict=True)}
+    return {
+        name: {"mean": float(mean), "std": float(std), "runs": len(runs)}
+        for name, mean, std in zip(names, table.mean(0), spread, strict=True)
+    }
 
 
 def _estimate(mean: float, resampled: np.ndarray, requests: int, is_difference: bool) -> Estimate:

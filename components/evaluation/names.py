@@ -24,11 +24,21 @@ def bin_names(title: str, begins: Sequence[int]) -> list[str]:
     """
     if sorted(set(begins)) != list(begins) or not begins or begins[0] != 0:
         raise ValueError(f"Bins should begin at 0 and ascend. Received: {list(begins)}.")
-    names = [str(begin) if end == begin + 1 else f"{begin} to {end - 1}"
-             for begin, end in zip(begins, begins[1:], strict=False)]
+    names = [
+        str(begin) if end == begin + 1 else f"{begin} to {end - 1}"
+        for begin, end in zip(begins, begins[1:], strict=False)
+    ]
     return [f"{title}: {name}" for name in (*names, f"{begins[-1]} or more")]
 
 
-SLICES = (ALL, NO_SEARCHES, SOME_SEARCHES, *bin_names(CLICKS, CLICK_BINS), *bin_names(SEARCHES, SEARCH_BINS),
-          POPULAR, RARE, NEW)
+SLICES = (
+    ALL,
+    NO_SEARCHES,
+    SOME_SEARCHES,
+    *bin_names(CLICKS, CLICK_BINS),
+    *bin_names(SEARCHES, SEARCH_BINS),
+    POPULAR,
+    RARE,
+    NEW,
+)
 """In the order of `components.evaluation.slices.slice_masks`."""

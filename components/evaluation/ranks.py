@@ -61,10 +61,16 @@ def rank_requests(
         columns.append(part)
         for name, ranker in rankers.items():
             found[name].append(ranker(examples, part[contract.LABEL][0]))
-    ranks = {name: np.concatenate([np.zeros(0, np.int32), *(part[0].numpy() for part in parts)])
-             for name, parts in found.items()}
-    return Ranked(requests_of_parts(columns), np.concatenate([np.zeros(0, np.uint64), *marks]), ranks,
-                  {name: int(sum(part[1].numpy() for part in parts)) for name, parts in found.items()})
+    ranks = {
+        name: np.concatenate([np.zeros(0, np.int32), *(part[0].numpy() for part in parts)])
+        for name, parts in found.items()
+    }
+    return Ranked(
+        requests_of_parts(columns),
+        np.concatenate([np.zeros(0, np.uint64), *marks]),
+        ranks,
+        {name: int(sum(part[1].numpy() for part in parts)) for name, parts in found.items()},
+    )
 
 
 def _ranker(score: Callable[..., dict[str, tf.Tensor]]) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:

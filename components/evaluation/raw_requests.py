@@ -12,8 +12,10 @@ from model.training.columns import Column
 from model.training.requests import Requests, requests_of_columns
 
 _INTEGERS = (contract.SEARCH_WORD_COUNTS, contract.SEARCH_ITEM_COUNTS, contract.LABEL)
-_SPEC = {name: tf.io.RaggedFeature(tf.int64 if name in _INTEGERS else tf.string, row_splits_dtype=tf.int64)
-         for name in (*contract.REQUEST_FEATURES, contract.LABEL)}
+_SPEC = {
+    name: tf.io.RaggedFeature(tf.int64 if name in _INTEGERS else tf.string, row_splits_dtype=tf.int64)
+    for name in (*contract.REQUEST_FEATURES, contract.LABEL)
+}
 
 Part = dict[str, tuple[tf.Tensor, tf.Tensor]]
 """Values and row lengths by feature."""
@@ -46,8 +48,10 @@ def transform_function(transform_graph_dir: str) -> Callable[[tf.Tensor], Part]:
         label = raw.pop(contract.LABEL)
         transformed = loader.apply_transform_model(raw)
         ragged = {name: tf.RaggedTensor.from_sparse(transformed[name]) for name in raw} | {contract.LABEL: label}
-        return {name: (tf.cast(one.flat_values, tf.int32), tf.cast(one.row_lengths(), tf.int32))
-                for name, one in ragged.items()}
+        return {
+            name: (tf.cast(one.flat_values, tf.int32), tf.cast(one.row_lengths(), tf.int32))
+            for name, one in ragged.items()
+        }
 
     return transform
 
@@ -68,6 +72,9 @@ def requests_of_parts(parts: Sequence[Part]) -> Requests:
     Raises:
         ValueError: if requests differ in their number of candidates.
     """
-    return requests_of_columns({
-        name: Column(*(np.concatenate([part[name][field].numpy() for part in parts]) for field in (0, 1)))
-        for name in _SPEC})
+    return requests_of_columns(
+        {
+            name: Column(*(np.concatenate([part[name][field].numpy() for part in parts]) for field in (0, 1)))
+            for name in _SPEC
+        }
+    )

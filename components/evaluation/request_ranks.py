@@ -33,9 +33,11 @@ class RequestRanks:
         Args:
             path: local, or a URI of a file system that TensorFlow knows.
         """
-        columns = {_REQUEST: self.requests.astype(np.uint64),
-                   **{_RANK + name: ranks.astype(np.int32) for name, ranks in self.ranks.items()},
-                   **{_SLICE + name: mask for name, mask in self.masks.items()}}
+        columns = {
+            _REQUEST: self.requests.astype(np.uint64),
+            **{_RANK + name: ranks.astype(np.int32) for name, ranks in self.ranks.items()},
+            **{_SLICE + name: mask for name, mask in self.masks.items()},
+        }
         content = io.BytesIO()
         pl.DataFrame(columns).write_parquet(content)
         with _opened(path, "wb") as file:
@@ -48,8 +50,9 @@ class RequestRanks:
             frame = pl.read_parquet(io.BytesIO(file.read()))
 
         def columns(prefix: str) -> dict[str, np.ndarray]:
-            return {name.removeprefix(prefix): frame[name].to_numpy()
-                    for name in frame.columns if name.startswith(prefix)}
+            return {
+                name.removeprefix(prefix): frame[name].to_numpy() for name in frame.columns if name.startswith(prefix)
+            }
 
         return RequestRanks(frame[_REQUEST].to_numpy(), columns(_RANK), columns(_SLICE))
 

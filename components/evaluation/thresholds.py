@@ -36,8 +36,10 @@ def judge(comparison: Comparison, thresholds: Thresholds, min_requests: int = MI
     for name, by_metric in thresholds.items():
         for metric, threshold in by_metric.items():
             if metric not in candidate.get(name, {}):
-                raise ValueError("Thresholds should be on slices and metrics that are measured: "
-                                 f"{', '.join(candidate)}. Received: {metric} of {name!r}.")
+                raise ValueError(
+                    "Thresholds should be on slices and metrics that are measured: "
+                    f"{', '.join(candidate)}. Received: {metric} of {name!r}."
+                )
             found, title = candidate[name][metric], f"{metric} of {name!r}"
             if found.value is None or found.requests < min_requests:
                 notes.append(f"{title} was not judged: {found.requests} requests, fewer than {max(min_requests, 1)}")
@@ -59,6 +61,8 @@ def _worse(title: str, difference: Estimate, threshold: Threshold) -> list[str]:
     if threshold.max_drop is not None and not change >= -threshold.max_drop:
         reasons.append(f"{title} is {-change:.4f} lower than the last pushed model's, more than {threshold.max_drop:g}")
     if threshold.significance is not None and change < 0 and p_value < threshold.significance:
-        reasons.append(f"{title} is significantly lower than the last pushed model's: {change:.4f}, "
-                       f"p {p_value:.3g} < {threshold.significance:g}")
+        reasons.append(
+            f"{title} is significantly lower than the last pushed model's: {change:.4f}, "
+            f"p {p_value:.3g} < {threshold.significance:g}"
+        )
     return reasons

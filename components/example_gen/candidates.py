@@ -11,8 +11,16 @@ from components.example_gen.settings import LogSettings
 from components.example_gen.splits import EVAL, TEST, Split
 from components.example_gen.timeline import Ints, Timelines
 
-SCHEMA = pl.Schema({"split": pl.String(), "user": pl.String(), "timestamp": pl.Int64(), "item": pl.String(),
-                    "candidates": pl.List(pl.String), "label": pl.Int64()})
+SCHEMA = pl.Schema(
+    {
+        "split": pl.String(),
+        "user": pl.String(),
+        "timestamp": pl.Int64(),
+        "item": pl.String(),
+        "candidates": pl.List(pl.String),
+        "label": pl.Int64(),
+    }
+)
 """A request of a file of candidates: whose, of which click, what is ranked, and the column of the item clicked.
 
 A request that was set aside, for want of items to rank the click against, has no candidates and the label -1.
@@ -41,16 +49,28 @@ def draw_candidates(timelines: Timelines, split: Split, pool: ItemPool, settings
     """Draw negatives for all requests and put the positive at a column that the seed fixes."""
     requests = describe(timelines, split)
     keys = stable_hash.mix(
-        settings.seed, stable_hash.of_strings(requests["user"]), requests["timestamp"].to_numpy(),
-        stable_hash.of_strings(requests["item"]), split.is_test)
+        settings.seed,
+        stable_hash.of_strings(requests["user"]),
+        requests["timestamp"].to_numpy(),
+        stable_hash.of_strings(requests["item"]),
+        split.is_test,
+    )
     available = np.full(len(keys), pool.items.len())
     if settings.negatives_existing:
         available = np.searchsorted(pool.first, requests["timestamp"].to_numpy(), side="left")
-    until = {"whole_log": np.full(len(keys), _EVER), "past": requests["timestamp"].to_numpy(),
-             "none": np.full(len(keys), _NEVER)}[settings.negatives_avoid]
+    until = {
+        "whole_log": np.full(len(keys), _EVER),
+        "past": requests["timestamp"].to_numpy(),
+        "none": np.full(len(keys), _NEVER),
+    }[settings.negatives_avoid]
     wanted = negatives.Wanted(
-        keys, available, split.user[split.requests], pool.places(requests["item"]), until,
-        _own_items(timelines, split, pool))
+        keys,
+        available,
+        split.user[split.requests],
+        pool.places(requests["item"]),
+        until,
+        _own_items(timelines, split, pool),
+    )
     drawn = negatives.draw(pool, wanted, settings.num_negatives, settings.negative_sampling == "popularity")
     kept = np.flatnonzero(drawn[:, 0] >= 0)
     label = (stable_hash.uniform(stable_hash.mix(keys[kept], -1)) * (settings.num_negatives + 1)).astype(np.int64)
@@ -60,23 +80,33 @@ def draw_candidates(timelines: Timelines, split: Split, pool: ItemPool, settings
     np.put_along_axis(places, np.arange(settings.num_negatives) + after, drawn[kept], 1)
     asked = requests[kept]
     positive = np.arange(settings.num_negatives + 1) == label[:, None]
-    flat = pl.select(pl.when(pl.Series(positive.reshape(-1))).then(
-        asked["item"].gather(np.arange(len(kept)).repeat(positive.shape[1]))).otherwise(
-        pool.items.gather(places.reshape(-1)))).to_series()
+    flat = pl.select(
+        pl.when(pl.Series(positive.reshape(-1)))
+        .then(asked["item"].gather(np.arange(len(kept)).repeat(positive.shape[1])))
+        .otherwise(pool.items.gather(places.reshape(-1)))
+    ).to_series()
     candidates = flat.reshape(places.shape).arr.to_list()
-    return Asked(asked.with_columns(candidates=candidates, label=label), kept,
-                 _without_candidates(requests.filter(drawn[:, 0] < 0)))
+    return Asked(
+        asked.with_columns(candidates=candidates, label=label),
+        kept,
+        _without_candidates(requests.filter(drawn[:, 0] < 0)),
+    )
 
 
 def take_candidates(timelines: Timelines, split: Split, imported: pl.DataFrame) -> Asked:
     """Take candidates from lines of `SCHEMA`; a request that occurs twice takes the first of its lines."""
     requests = describe(timelines, split).with_row_index("row")
-    found = requests.join(imported.unique(_REQUEST, keep="first", maintain_order=True), on=_REQUEST,
-                          maintain_order="left")
+    found = requests.join(
+        imported.unique(_REQUEST, keep="first", maintain_order=True), on=_REQUEST, maintain_order="left"
+    )
     asked = found.filter(pl.col("candidates").list.len() > 0)
     set_aside = found.filter(pl.col("candidates").list.len() == 0)
-    return Asked(asked.select(*SCHEMA), asked["row"].to_numpy().astype(np.int64), set_aside.select(*SCHEMA),
-                 requests.height - found.height)
+    return Asked(
+        asked.select(*SCHEMA),
+        asked["row"].to_numpy().astype(np.int64),
+        set_aside.select(*SCHEMA),
+        requests.height - found.height,
+    )
 
 
 def describe(timelines: Timelines, split: Split) -> pl.DataFrame:
@@ -84,21 +114,32 @@ def describe(timelines: Timelines, split: Split) -> pl.DataFrame:
     targets = timelines.clicks[split.requests]
     return targets.select(
         split=pl.Series(np.where(split.is_test, TEST, EVAL), dtype=pl.String),
-        user=timelines.users.gather(split.user[split.requests]), timestamp="timestamp", item="item")
+        user=timelines.users.gather(split.user[split.requests]),
+        timestamp="timestamp",
+        item="item",
+    )
 
 
 def _without_candidates(requests: pl.DataFrame) -> pl.DataFrame:
     return requests.with_columns(
-        candidates=pl.lit([], dtype=SCHEMA["candidates"]), label=pl.lit(-1, dtype=SCHEMA["label"]))
+        candidates=pl.lit([], dtype=SCHEMA["candidates"]), label=pl.lit(-1, dtype=SCHEMA["label"])
+    )
 
 
 def _own_items(timelines: Timelines, split: Split, pool: ItemPool) -> negatives.Own:
     """What each user clicked, recommended or found."""
     searches = timelines.searches.with_columns(
-        user=np.repeat(np.arange(timelines.users.len()), np.diff(timelines.search_offsets)))
-    clicked = pl.concat([
-        timelines.clicks.select(user=pl.Series(split.user), item="item", timestamp="timestamp"),
-        searches.select("user", pl.col("items").alias("item"), "timestamp").explode("item").drop_nulls("item"),
-    ]).group_by("user", "item").agg(first=pl.col("timestamp").min())
+        user=np.repeat(np.arange(timelines.users.len()), np.diff(timelines.search_offsets))
+    )
+    clicked = (
+        pl.concat(
+            [
+                timelines.clicks.select(user=pl.Series(split.user), item="item", timestamp="timestamp"),
+                searches.select("user", pl.col("items").alias("item"), "timestamp").explode("item").drop_nulls("item"),
+            ]
+        )
+        .group_by("user", "item")
+        .agg(first=pl.col("timestamp").min())
+    )
     known = clicked.with_columns(place=pool.places(clicked["item"])).filter(pl.col("place") >= 0).sort("user", "place")
     return negatives.Own(*(known[name].to_numpy() for name in ("user", "place", "first")))

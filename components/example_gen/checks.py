@@ -8,10 +8,16 @@ from components.example_gen.two_tables import moment
 
 MIN_ASKED = 0.1
 """Of the requests, those that must have candidates."""
-_LATER = {"time": "Raise `{split}_share`.", "days": "Raise `{split}_days`.",
-          "time_points": "Move `eval_from` and `test_from` into the period of the log."}
-_EARLIER = {"time": "Lower `eval_share` and `test_share`.", "days": "Lower `eval_days` and `test_days`.",
-            "time_points": "Move `eval_from` and `test_from` into the period of the log."}
+_LATER = {
+    "time": "Raise `{split}_share`.",
+    "days": "Raise `{split}_days`.",
+    "time_points": "Move `eval_from` and `test_from` into the period of the log.",
+}
+_EARLIER = {
+    "time": "Lower `eval_share` and `test_share`.",
+    "days": "Lower `eval_days` and `test_days`.",
+    "time_points": "Move `eval_from` and `test_from` into the period of the log.",
+}
 _LONGER = "Bring a longer log or choose another `split`."
 
 
@@ -31,7 +37,8 @@ def require_usable(report: dict[str, Any]) -> None:
     if splits["missing_candidates"]:
         raise LogError(
             f"{splits['missing_candidates']:,} requests have no line in {settings['candidates_file']}. Bring the "
-            "candidates of the same log, split by the same settings, or clear `candidates_file`.")
+            "candidates of the same log, split by the same settings, or clear `candidates_file`."
+        )
     asked = splits["eval_requests"] + splits["test_requests"]
     if asked < MIN_ASKED * (asked + splits["without_candidates"]):
         raise LogError(f"{set_aside_requests(report)} {_more_candidates(report)}")
@@ -55,11 +62,15 @@ def _require_clicks(report: dict[str, Any]) -> None:
         return
     if report["rules"]["clicks_left_out"]:
         _, most = report["tables"]["clicks_of_a_user"]
-        raise LogError(f"All {report['rules']['users_left_out']:,} users have fewer clicks than `min_clicks` = "
-                       f"{settings['min_clicks']}: the most that one has is {most}. Lower `min_clicks`.")
+        raise LogError(
+            f"All {report['rules']['users_left_out']:,} users have fewer clicks than `min_clicks` = "
+            f"{settings['min_clicks']}: the most that one has is {most}. Lower `min_clicks`."
+        )
     if not log["recommended_without_click"]:
-        raise LogError("The log has no recommended item: no file of recommendations has a row that can be read. Bring "
-                       "one that has.")
+        raise LogError(
+            "The log has no recommended item: no file of recommendations has a row that can be read. Bring "
+            "one that has."
+        )
     if settings["source"] == "events":
         columns = settings["columns"]
         named = columns.get("recommendations.clicked", columns.get("clicked", "clicked"))
@@ -80,8 +91,10 @@ def _more_candidates(report: dict[str, Any]) -> str:
     if settings["num_negatives"] > 1:
         ways.append("lower `num_negatives`")
     if settings["negatives_avoid"] != "none":
-        ways.append("let in what the user clicked by `negatives_avoid` = "
-                    + ("none" if settings["negatives_avoid"] == "past" else "past or none"))
+        ways.append(
+            "let in what the user clicked by `negatives_avoid` = "
+            + ("none" if settings["negatives_avoid"] == "past" else "past or none")
+        )
     if settings["negatives_existing"]:
         ways.append("set `negatives_existing` to false")
     return f"Bring a log with more items, or {', or '.join(ways)}."
@@ -93,10 +106,13 @@ def _why_untrained(report: dict[str, Any]) -> str:
         return tied
     if not splits["train_clicks"]:
         first, last = map(moment, report["tables"]["click_times"])
-        return (f"no click is before {moment(report['cuts']['eval'])}, where the eval split begins (clicks are from "
-                f"{first} to {last}). {_EARLIER[settings['split']]}")
-    return (f"none of its {splits['train_clicks']:,} clicks has a click or a search of the same user before it. "
-            f"{_LONGER}")
+        return (
+            f"no click is before {moment(report['cuts']['eval'])}, where the eval split begins (clicks are from "
+            f"{first} to {last}). {_EARLIER[settings['split']]}"
+        )
+    return (
+        f"none of its {splits['train_clicks']:,} clicks has a click or a search of the same user before it. {_LONGER}"
+    )
 
 
 def _why_unasked(report: dict[str, Any], split: str) -> str:
@@ -108,8 +124,9 @@ def _why_unasked(report: dict[str, Any], split: str) -> str:
     if not clicks:
         first, last = map(moment, report["tables"]["click_times"])
         until = f" and before {moment(cuts['test'])}" if split == "eval" else ""
-        return (f"no click is from {moment(cuts[split])} on{until} (clicks are from {first} to {last}). "
-                + _LATER[settings["split"]].format(split=split))
+        return f"no click is from {moment(cuts[split])} on{until} (clicks are from {first} to {last}). " + _LATER[
+            settings["split"]
+        ].format(split=split)
     if splits[f"{split}_without_history"] < clicks:
         return f"{set_aside_requests(report)} {_more_candidates(report)}"
     if tied := _all_tied(report):
@@ -123,5 +140,7 @@ def _all_tied(report: dict[str, Any]) -> str | None:
     _, most = report["tables"]["clicks_of_a_user"]
     if most == 1 or report["splits"]["clicks_after_another"]:
         return None
-    return ("all clicks of a user have one and the same time, so that none is before another. Bring times that tell "
-            "the order, to the second or finer.")
+    return (
+        "all clicks of a user have one and the same time, so that none is before another. Bring times that tell "
+        "the order, to the second or finer."
+    )

@@ -44,7 +44,13 @@ class LogExampleGen(base_beam_component.BaseBeamComponent):
             input_fingerprint: `fingerprint(settings)`; new data gives a new one and runs the component again.
             code_hash: of the component's code; only part of the cache key.
         """
-        super().__init__(LogExampleGenSpec(
-            settings=settings.to_json(), input_fingerprint=input_fingerprint, code_hash=code_hash,
-            examples=types.Channel(type=standard_artifacts.Examples), log_report=types.Channel(type=LogReport),
-            candidates=types.Channel(type=Candidates)))
+        super().__init__(
+            LogExampleGenSpec(
+                settings=settings.to_json(),
+                input_fingerprint=input_fingerprint,
+                code_hash=code_hash,
+                examples=types.Channel(type=standard_artifacts.Examples),
+                log_report=types.Channel(type=LogReport),
+                candidates=types.Channel(type=Candidates),
+            )
+        )

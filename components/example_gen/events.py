@@ -9,17 +9,26 @@ from typing import Final, NamedTuple
 
 import polars as pl
 
-CLICKS_SCHEMA: Final = pl.Schema({
-    "user": pl.String(), "item": pl.String(), "timestamp": pl.Int64(), "line": pl.Int64()})
+CLICKS_SCHEMA: Final = pl.Schema(
+    {"user": pl.String(), "item": pl.String(), "timestamp": pl.Int64(), "line": pl.Int64()}
+)
 """Columns of `Events.clicks`: raw ids, unix milliseconds, and the line of the file at which the row starts.
 
 Where a row of the file holds a list of results, `line` is the running number of the result in the file.
 """
 
-SHOWN_SCHEMA: Final = pl.Schema({
-    "user": pl.String(), "timestamp": pl.Int64(), "line": pl.Int64(), "session": pl.String(),
-    "words": pl.List(pl.String), "source": pl.String(), "item": pl.String(), "clicked": pl.Boolean(),
-})
+SHOWN_SCHEMA: Final = pl.Schema(
+    {
+        "user": pl.String(),
+        "timestamp": pl.Int64(),
+        "line": pl.Int64(),
+        "session": pl.String(),
+        "words": pl.List(pl.String),
+        "source": pl.String(),
+        "item": pl.String(),
+        "clicked": pl.Boolean(),
+    }
+)
 """Columns of `Events.shown`: none is null. Rows of equal user, timestamp, session, words and source are one search.
 
 `item` is "" for a search of which no result is known; `source` is "" where the log does not say.

@@ -31,19 +31,18 @@ class HistoryColumns:
             self._values[name] = _binary(lists.explode(empty_as_null=False))
             self._begins[name] = np.concatenate([[0], lists.list.len().to_numpy().astype(np.int64).cumsum()])
 
-    def cut(
-        self, users: Ints, clicks: tuple[Ints, Ints], searches: tuple[Ints, Ints]
-    ) -> dict[str, pa.LargeListArray]:
+    def cut(self, users: Ints, clicks: tuple[Ints, Ints], searches: tuple[Ints, Ints]) -> dict[str, pa.LargeListArray]:
         """Cut a history for each of R rows.
 
         Args:
             users: indices, `[R]`.
             clicks, searches: first place, and the first place that is not in the history any more, `[R]` each.
         """
-        columns = {inputs.USER: _lists(self._users, users, users + 1),
-                   inputs.REC_ITEMS: _lists(self._clicks, *clicks)}
-        for name, counts in ((inputs.SEARCH_WORDS, inputs.SEARCH_WORD_COUNTS),
-                             (inputs.SEARCH_ITEMS, inputs.SEARCH_ITEM_COUNTS)):
+        columns = {inputs.USER: _lists(self._users, users, users + 1), inputs.REC_ITEMS: _lists(self._clicks, *clicks)}
+        for name, counts in (
+            (inputs.SEARCH_WORDS, inputs.SEARCH_WORD_COUNTS),
+            (inputs.SEARCH_ITEMS, inputs.SEARCH_ITEM_COUNTS),
+        ):
             # The words of searches that follow each other follow each other too.
             columns[name] = _lists(self._values[name], *(self._begins[name][places] for places in searches))
             columns[counts] = _lists(pa.array(np.diff(self._begins[name])), *searches)
@@ -57,12 +56,18 @@ def timeline_examples(timelines: Timelines, split: Split) -> list[bytes]:
     """
     users = np.flatnonzero((split.train_clicks > 0) | (split.train_searches > 0))
     clicks, searches = (
-        (offsets[users], offsets[users] + count[users]) for offsets, count in (
-            (timelines.click_offsets, split.train_clicks), (timelines.search_offsets, split.train_searches)))
+        (offsets[users], offsets[users] + count[users])
+        for offsets, count in (
+            (timelines.click_offsets, split.train_clicks),
+            (timelines.search_offsets, split.train_searches),
+        )
+    )
     columns = HistoryColumns(timelines).cut(users, clicks, searches)
-    for name, values in ((inputs.REC_CLICKS_BEFORE, split.clicks_before),
-                         (inputs.REC_SEARCHES_BEFORE, split.searches_before),
-                         (inputs.REC_IS_TARGET, split.is_target.astype(np.int64))):
+    for name, values in (
+        (inputs.REC_CLICKS_BEFORE, split.clicks_before),
+        (inputs.REC_SEARCHES_BEFORE, split.searches_before),
+        (inputs.REC_IS_TARGET, split.is_target.astype(np.int64)),
+    ):
         columns[name] = _lists(pa.array(values), *clicks)
     return _serialize(columns)
 
@@ -81,8 +86,10 @@ def request_examples(
     targets = split.requests[requests]
     users = split.user[targets]
     windows = []
-    for offsets, before, length in ((timelines.click_offsets, split.clicks_before, settings.rec_length),
-                                    (timelines.search_offsets, split.searches_before, settings.search_length)):
+    for offsets, before, length in (
+        (timelines.click_offsets, split.clicks_before, settings.rec_length),
+        (timelines.search_offsets, split.searches_before, settings.search_length),
+    ):
         end = offsets[users] + before[targets]
         windows.append((np.maximum(offsets[users], end - length), end))
     columns = HistoryColumns(timelines, settings.items_per_search).cut(users, *windows)

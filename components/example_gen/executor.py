@@ -59,7 +59,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         output = ShardFiles(
             {split: artifact_utils.get_split_uri([examples], split) for split in SPLITS},
             os.path.join(examples.uri, PARTIAL),
-            artifact_utils.get_single_uri(output_dict["candidates"]) if settings.export_candidates else "")
+            artifact_utils.get_single_uri(output_dict["candidates"]) if settings.export_candidates else "",
+        )
         for directory in (*output.split_uris.values(), output.partial_uri, output.candidates_uri or examples.uri):
             fileio.makedirs(directory)
         cache = ReadCache(settings.read_cache, exec_properties["code_hash"])
@@ -67,8 +68,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         with self._make_beam_pipeline() as pipeline:
             # Once for all workers; a log that was read before the turn of a year is read again after it.
             last_year = datetime.now(timezone.utc).year + 1
-            report = flow.build(pipeline, found, settings, output, cache, beside=find_beside(settings, found),
-                                last_year=last_year)
+            report = flow.build(
+                pipeline, found, settings, output, cache, beside=find_beside(settings, found), last_year=last_year
+            )
             # Not `WriteToText`, which takes the path for a pattern when it moves the file into place.
             _ = report | "WriteReport" >> beam.Map(lambda text: io_utils.write_string_file(report_path, text))
         fileio.rmtree(output.partial_uri)

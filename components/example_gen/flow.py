@@ -48,8 +48,14 @@ class NumberedFile(NamedTuple):
 
 
 def build(
-    pipeline: beam.Pipeline, spans: list[tuple[str, list[LogFile]]], settings: LogSettings, output: ShardFiles,
-    cache: ReadCache, *, beside: Beside, last_year: int,
+    pipeline: beam.Pipeline,
+    spans: list[tuple[str, list[LogFile]]],
+    settings: LogSettings,
+    output: ShardFiles,
+    cache: ReadCache,
+    *,
+    beside: Beside,
+    last_year: int,
 ) -> PCollection:
     """Lay out the steps: read, gather each user's events, split, write Examples, count.
 
@@ -68,25 +74,44 @@ def build(
     found = [(span, file) for span, files in spans for file in files]
     files = [NumberedFile(number, span, file) for number, (span, file) in enumerate(found)]
     shards = number_of_shards([file.file for file in files], settings.shard_bytes)
-    read = (pipeline | "Files" >> beam.Create(files)
-            | "OnePerWorker" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(_ReadFile(settings, shards, cache, last_year)).with_outputs(_FILES, main=_ROWS))
+    read = (
+        pipeline
+        | "Files" >> beam.Create(files)
+        | "OnePerWorker" >> beam.Reshuffle()
+        | "Read" >> beam.ParDo(_ReadFile(settings, shards, cache, last_year)).with_outputs(_FILES, main=_ROWS)
+    )
     rows = [read[_ROWS]]
     if settings.candidates_file:
-        rows.append(pipeline | "CandidateFiles" >> beam.Create(_candidate_files(settings.candidates_file))
-                    | "ReadCandidates" >> beam.FlatMap(_read_candidates, shards))
+        rows.append(
+            pipeline
+            | "CandidateFiles" >> beam.Create(_candidate_files(settings.candidates_file))
+            | "ReadCandidates" >> beam.FlatMap(_read_candidates, shards)
+        )
     users = rows | "AllRows" >> beam.Flatten() | "ByUser" >> beam.GroupByKey()
     # Counted by shards of users, not by files: what one file repeats of another is known there alone.
-    items = (users | "CountShards" >> beam.FlatMap(_count_shard, settings, shards) | "ByItem" >> beam.GroupByKey()
-             | "CountItems" >> beam.ParDo(_CountItems(settings)).with_outputs(_COUNTS, main=_ITEMS))
+    items = (
+        users
+        | "CountShards" >> beam.FlatMap(_count_shard, settings, shards)
+        | "ByItem" >> beam.GroupByKey()
+        | "CountItems" >> beam.ParDo(_CountItems(settings)).with_outputs(_COUNTS, main=_ITEMS)
+    )
     pool = items[_ITEMS] | "Pool" >> beam.CombineGlobally(_Sample(settings))
-    cuts = AsSingleton(read[_FILES] | "Periods" >> beam.Map(_period)
-                       | "Period" >> beam.CombineGlobally(_widest) | "Cuts" >> beam.Map(_cuts, settings))
+    cuts = AsSingleton(
+        read[_FILES]
+        | "Periods" >> beam.Map(_period)
+        | "Period" >> beam.CombineGlobally(_widest)
+        | "Cuts" >> beam.Map(_cuts, settings)
+    )
     tallies = users | "ToExamples" >> beam.ParDo(_ToExamples(settings, shards, output), AsSingleton(pool), cuts)
-    total = (tallies | "CountUsers" >> beam.CombineGlobally(add),
-             items[_COUNTS] | "CountAllItems" >> beam.CombineGlobally(_add))
-    return (pipeline | "One" >> beam.Create([settings])
-            | "Report" >> beam.Map(_report, AsList(read[_FILES]), *map(AsSingleton, total), cuts, beside=beside))
+    total = (
+        tallies | "CountUsers" >> beam.CombineGlobally(add),
+        items[_COUNTS] | "CountAllItems" >> beam.CombineGlobally(_add),
+    )
+    return (
+        pipeline
+        | "One" >> beam.Create([settings])
+        | "Report" >> beam.Map(_report, AsList(read[_FILES]), *map(AsSingleton, total), cuts, beside=beside)
+    )
 
 
 class _ReadFile(beam.DoFn):
@@ -95,8 +120,12 @@ class _ReadFile(beam.DoFn):
 
     def process(self, element: NumberedFile) -> Iterator[Any]:
         number, span, file = element
-        report = FileReport(file.table, f"{span}/{file.name}" if span else file.name,
-                            last_year=self._last_year, max_samples=self._settings.max_samples)
+        report = FileReport(
+            file.table,
+            f"{span}/{file.name}" if span else file.name,
+            last_year=self._last_year,
+            max_samples=self._settings.max_samples,
+        )
         read = self._cache.read if span and self._cache.directory else READERS[self._settings.source].read
         for clicks, shown in read(file, self._settings, report):
             for kind, events in ((_CLICKS, clicks), (_SHOWN, shown)):
@@ -114,8 +143,10 @@ class _CountItems(beam.DoFn):
         _, parts = element
         counted = merge_counts([unpack(parts, COUNTS_SCHEMA)])
         clicked, found = counted["clicks"] > 0, counted["found"] > 0
-        yield TaggedOutput(_COUNTS, Counter(
-            items=int(clicked.sum()), items_found=int(found.sum()), items_in_both=int((clicked & found).sum())))
+        yield TaggedOutput(
+            _COUNTS,
+            Counter(items=int(clicked.sum()), items_found=int(found.sum()), items_in_both=int((clicked & found).sum())),
+        )
         yield pack(sample_items(counted, self._settings.max_pool_items, self._settings.seed))
 
 
@@ -164,15 +195,20 @@ def _rows_of(element: Shard) -> ShardRows:
     by_kind: dict[int, list[bytes]] = {_CLICKS: [], _SHOWN: [], _CANDIDATES: []}
     for kind, part in element[1]:
         by_kind[kind].append(part)
-    return ShardRows(*(unpack(by_kind[kind], schema) for kind, schema in (
-        (_CLICKS, CLICKS_SCHEMA), (_SHOWN, SHOWN_SCHEMA), (_CANDIDATES, candidates.SCHEMA))))
+    return ShardRows(
+        *(
+            unpack(by_kind[kind], schema)
+            for kind, schema in ((_CLICKS, CLICKS_SCHEMA), (_SHOWN, SHOWN_SCHEMA), (_CANDIDATES, candidates.SCHEMA))
+        )
+    )
 
 
 def _candidate_files(pattern: str) -> list[str]:
     paths = [file.path for match in FileSystems.match([beam_pattern(pattern)]) for file in match.metadata_list]
     if not paths:
-        raise LogError(f"`candidates_file` should name a file or a pattern of files. Received: {pattern}, without a "
-                       "match.")
+        raise LogError(
+            f"`candidates_file` should name a file or a pattern of files. Received: {pattern}, without a match."
+        )
     return paths
 
 

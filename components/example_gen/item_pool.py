@@ -16,16 +16,18 @@ COUNTS_SCHEMA = pl.Schema({"item": pl.String, "clicks": pl.Int64, "first": pl.In
 def count_items(clicks: pl.DataFrame, shown: pl.DataFrame) -> pl.DataFrame:
     """Count the clicked items of one batch, in the form of `COUNTS_SCHEMA`."""
     recommended = clicks.group_by("item").agg(clicks=pl.len().cast(pl.Int64), first=pl.col("timestamp").min())
-    found = shown.filter(pl.col("clicked") & (pl.col("item") != "")).group_by("item").agg(
-        found=pl.len().cast(pl.Int64))
+    found = shown.filter(pl.col("clicked") & (pl.col("item") != "")).group_by("item").agg(found=pl.len().cast(pl.Int64))
     counted = pl.concat([recommended, found], how="diagonal")
     return counted.select("item", pl.col("clicks").fill_null(0), "first", pl.col("found").fill_null(0))
 
 
 def merge_counts(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """Add up counts of items."""
-    return pl.concat([pl.DataFrame(schema=COUNTS_SCHEMA), *parts]).group_by("item").agg(
-        pl.col("clicks").sum(), pl.col("first").min(), pl.col("found").sum())
+    return (
+        pl.concat([pl.DataFrame(schema=COUNTS_SCHEMA), *parts])
+        .group_by("item")
+        .agg(pl.col("clicks").sum(), pl.col("first").min(), pl.col("found").sum())
+    )
 
 
 def sample_items(counts: pl.DataFrame, size: int, seed: int) -> pl.DataFrame:

@@ -15,13 +15,33 @@ from components.example_gen.times import judge_times
 from components.example_gen.two_tables import find_warnings, name_users
 
 FILE_NAME = "log_report.json"
-_LOG = ("users", "users_with_clicks", "users_with_searches", "searches", "searches_with_click",
-        "searches_without_click", "clicks")
+_LOG = (
+    "users",
+    "users_with_clicks",
+    "users_with_searches",
+    "searches",
+    "searches_with_click",
+    "searches_without_click",
+    "clicks",
+)
 _ITEMS = ("items", "items_found", "items_in_both")
-_SPLITS = ("train_users", "train_clicks", "train_targets", "clicks_after_another", "eval_clicks",
-           "eval_without_history", "eval_requests", "test_clicks", "test_without_history", "test_requests",
-           "test_requests_with_search", "without_candidates", "users_without_candidates", "missing_candidates",
-           "example_bytes")
+_SPLITS = (
+    "train_users",
+    "train_clicks",
+    "train_targets",
+    "clicks_after_another",
+    "eval_clicks",
+    "eval_without_history",
+    "eval_requests",
+    "test_clicks",
+    "test_without_history",
+    "test_requests",
+    "test_requests_with_search",
+    "without_candidates",
+    "users_without_candidates",
+    "missing_candidates",
+    "example_bytes",
+)
 _TABLES = ("users_of_clicks", "users_of_searches", "users_of_both")
 _RANGES = ("click_times", "search_times", "clicks_of_a_user")
 _USERS = ("only_clicks", "only_searches", "without_candidates")
@@ -41,8 +61,13 @@ RULES = {
 
 
 def make_report(
-    settings: LogSettings, files: Iterable[FileReport], users: Tally, items: dict[str, int], cuts: Cuts | None,
-    *, beside: Beside,
+    settings: LogSettings,
+    files: Iterable[FileReport],
+    users: Tally,
+    items: dict[str, int],
+    cuts: Cuts | None,
+    *,
+    beside: Beside,
 ) -> dict[str, Any]:
     """Put a report together.
 
@@ -73,14 +98,21 @@ def make_report(
             **{name: items[name] for name in _ITEMS},
         },
         # What was read, before any rule left something out; unix milliseconds, and the first few users by id.
-        "tables": {**{name: counts[name] for name in _TABLES},
-                   **{name: list(users.ranges[name]) if name in users.ranges else None for name in _RANGES},
-                   **{name: users.users.get(name, []) for name in _USERS}},
+        "tables": {
+            **{name: counts[name] for name in _TABLES},
+            **{name: list(users.ranges[name]) if name in users.ranges else None for name in _RANGES},
+            **{name: users.users.get(name, []) for name in _USERS},
+        },
         "rules": {name: counts[name] for name in RULES},
         "splits": splits,
-        "negatives": {"number": settings.num_negatives, "sampling": settings.negative_sampling,
-                      "avoid": settings.negatives_avoid, "existing": settings.negatives_existing,
-                      "candidates_file": settings.candidates_file, "seed": settings.seed},
+        "negatives": {
+            "number": settings.num_negatives,
+            "sampling": settings.negative_sampling,
+            "avoid": settings.negatives_avoid,
+            "existing": settings.negatives_existing,
+            "candidates_file": settings.candidates_file,
+            "seed": settings.seed,
+        },
         "cuts": cuts._asdict() if cuts else None,
         "times": judge_times(files, settings.split),
     }
@@ -125,8 +157,10 @@ def too_many_bad_rows(file: dict[str, Any], max_bad_share: float) -> str | None:
     """
     if file["bad_rows"] <= max_bad_share * file["rows"]:
         return None
-    return (f"{file['file']}: {file['bad_rows']:,} of {file['rows']:,} rows cannot be read "
-            f"({format_reasons(file['bad'])}), more than `max_bad_share` = {max_bad_share} allows")
+    return (
+        f"{file['file']}: {file['bad_rows']:,} of {file['rows']:,} rows cannot be read "
+        f"({format_reasons(file['bad'])}), more than `max_bad_share` = {max_bad_share} allows"
+    )
 
 
 def set_aside_requests(report: dict[str, Any]) -> str | None:
@@ -136,16 +170,23 @@ def set_aside_requests(report: dict[str, Any]) -> str | None:
     if not count:
         return None
     total = splits["eval_requests"] + splits["test_requests"] + count
-    text = (f"{count:,} of {total:,} requests were set aside, those of {splits['users_without_candidates']:,} users "
-            f"(such as {name_users(report['tables']['without_candidates'])}): ")
+    text = (
+        f"{count:,} of {total:,} requests were set aside, those of {splits['users_without_candidates']:,} users "
+        f"(such as {name_users(report['tables']['without_candidates'])}): "
+    )
     if settings["candidates_file"]:
         return f"{text}{settings['candidates_file']} has no candidates for them."
-    left = {"whole_log": "that the user never clicked", "past": "that the user had not clicked by then",
-            "none": "beside the target"}[settings["negatives_avoid"]]
+    left = {
+        "whole_log": "that the user never clicked",
+        "past": "that the user had not clicked by then",
+        "none": "beside the target",
+    }[settings["negatives_avoid"]]
     if settings["negatives_existing"]:
         left += ", and that anybody had clicked by then (`negatives_existing`)"
-    return (f"{text}fewer than `num_negatives` = {settings['num_negatives']:,} of "
-            f"{min(log['items'], settings['max_pool_items']):,} items are left {left}.")
+    return (
+        f"{text}fewer than `num_negatives` = {settings['num_negatives']:,} of "
+        f"{min(log['items'], settings['max_pool_items']):,} items are left {left}."
+    )
 
 
 def format_reasons(entries: list[dict[str, Any]]) -> str:
@@ -176,13 +217,20 @@ def _first(entry: dict[str, Any]) -> str:
 
 def _file(file: FileReport) -> dict[str, Any]:
     return {
-        "table": file.table, "file": file.file, "rows": file.rows, "bad_rows": sum(file.bad.values()),
-        "bad": _reasons(file, file.bad), "repaired": _reasons(file, file.repaired), "kept_as": file.kept_as,
-        "read_before": file.read_before, "fatal": file.fatal,
+        "table": file.table,
+        "file": file.file,
+        "rows": file.rows,
+        "bad_rows": sum(file.bad.values()),
+        "bad": _reasons(file, file.bad),
+        "repaired": _reasons(file, file.repaired),
+        "kept_as": file.kept_as,
+        "read_before": file.read_before,
+        "fatal": file.fatal,
     }
 
 
 def _reasons(file: FileReport, counts: dict[str, int]) -> list[dict[str, Any]]:
     by_frequency = sorted(counts, key=lambda reason: (-counts[reason], reason))
-    return [{"reason": reason, "rows": counts[reason], "samples": file.samples.get(reason, [])}
-            for reason in by_frequency]
+    return [
+        {"reason": reason, "rows": counts[reason], "samples": file.samples.get(reason, [])} for reason in by_frequency
+    ]

@@ -58,8 +58,16 @@ class ReadCache:
 
     def key(self, file: LogFile, settings: LogSettings, last_year: int) -> str:
         """What names the events of a file."""
-        rules = json.dumps([self.code_hash, file.table, folder_columns(file.path), last_year,
-                            *(getattr(settings, name) for name in _RULES)], sort_keys=True)
+        rules = json.dumps(
+            [
+                self.code_hash,
+                file.table,
+                folder_columns(file.path),
+                last_year,
+                *(getattr(settings, name) for name in _RULES),
+            ],
+            sort_keys=True,
+        )
         digest = hashlib.blake2b(rules.encode(), digest_size=16)
         with FileSystems.open(file.path, compression_type=CompressionTypes.UNCOMPRESSED) as content:
             while chunk := content.read(_CHUNK):

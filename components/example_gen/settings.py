@@ -14,8 +14,15 @@ Unclicked = Literal["first_shown", "query", "drop"]
 Avoid = Literal["whole_log", "past", "none"]
 Repeated = Literal["one", "keep"]
 QueryWords = Literal["auto", "list", "split", "jieba"]
-_CHOICES = {"source": Source, "query_words": QueryWords, "split": Split, "negative_sampling": Sampling,
-            "unclicked_search": Unclicked, "negatives_avoid": Avoid, "repeated_clicks": Repeated}
+_CHOICES = {
+    "source": Source,
+    "query_words": QueryWords,
+    "split": Split,
+    "negative_sampling": Sampling,
+    "unclicked_search": Unclicked,
+    "negatives_avoid": Avoid,
+    "repeated_clicks": Repeated,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,19 +115,30 @@ class LogSettings:
         for name, choices in _CHOICES.items():
             allowed = get_args(choices)
             _require(getattr(self, name) in allowed, name, f"one of {', '.join(allowed)}", getattr(self, name))
-        for name in ("rec_length", "search_length", "num_negatives", "words_per_search", "items_per_search",
-                     "shard_bytes"):
+        for name in (
+            "rec_length",
+            "search_length",
+            "num_negatives",
+            "words_per_search",
+            "items_per_search",
+            "shard_bytes",
+        ):
             _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
-        _require(self.max_pool_items > self.num_negatives, "max_pool_items", "above `num_negatives`",
-                 self.max_pool_items)
+        _require(
+            self.max_pool_items > self.num_negatives, "max_pool_items", "above `num_negatives`", self.max_pool_items
+        )
         for name in ("min_clicks", "max_samples"):
             _require(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
         for name in ("eval_share", "test_share"):
             _require(0 < getattr(self, name) < 1, name, "between 0 and 1", getattr(self, name))
         for name in ("eval_days", "test_days"):
             _require(0 < getattr(self, name) < math.inf, name, "above 0", getattr(self, name))
-        _require(self.eval_share + self.test_share < 1, "eval_share + test_share", "less than 1, so that some of the "
-                 "period is left to train on", self.eval_share + self.test_share)
+        _require(
+            self.eval_share + self.test_share < 1,
+            "eval_share + test_share",
+            "less than 1, so that some of the period is left to train on",
+            self.eval_share + self.test_share,
+        )
         _require(0 <= self.max_bad_share <= 1, "max_bad_share", "from 0 to 1", self.max_bad_share)
         self._require_times_of_the_split()
 
@@ -129,8 +147,9 @@ class LogSettings:
         if self.split == "time_points":
             times = [milliseconds(name, text) for name, text in begins.items()]
             if times[0] >= times[1]:
-                raise ValueError("`eval_from` should be before `test_from`. "
-                                 f"Received: {self.eval_from}, {self.test_from}.")
+                raise ValueError(
+                    f"`eval_from` should be before `test_from`. Received: {self.eval_from}, {self.test_from}."
+                )
         else:
             for name, text in begins.items():
                 _require(not text, name, f"empty, unless `split` is time_points; it is {self.split}", text)
@@ -161,8 +180,9 @@ def milliseconds(name: str, text: str) -> int:
     try:
         return iso_time(text)[0]
     except ValueError:
-        raise ValueError(f"`{name}` should be an ISO 8601 time such as 2023-05-30T00:00:00+08:00. "
-                         f"Received: {text!r}.") from None
+        raise ValueError(
+            f"`{name}` should be an ISO 8601 time such as 2023-05-30T00:00:00+08:00. Received: {text!r}."
+        ) from None
 
 
 def _require(holds: bool, name: str, rule: str, received: object) -> None:

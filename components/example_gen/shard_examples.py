@@ -68,10 +68,12 @@ def _of_clicks(split: Split, asked: Asked) -> Tally:
         counts[f"{name}_without_history"] = int(np.sum(split.part[split.without_history] == part))
     counts |= {
         "train_targets": int(split.is_target.sum()),
-        "eval_requests": int(np.sum(~is_test)), "test_requests": int(np.sum(is_test)),
+        "eval_requests": int(np.sum(~is_test)),
+        "test_requests": int(np.sum(is_test)),
         "test_requests_with_search": int(np.sum(is_test & with_search)),
         "clicks_after_another": int(np.sum(split.clicks_before > 0)),
-        "without_candidates": asked.set_aside.height, "users_without_candidates": aside.len(),
+        "without_candidates": asked.set_aside.height,
+        "users_without_candidates": aside.len(),
         "missing_candidates": asked.missing,
     }
     return Tally(counts, {}, {"without_candidates": aside.bottom_k(NAMED).sort().to_list()})

@@ -89,8 +89,17 @@ def split_timelines(timelines: Timelines, cuts: Cuts | None) -> Split:
     part = np.where(trained, 0, np.where(place < first_test[user], 1, 2))
     requests = np.flatnonzero(~trained & has_history)
     return Split(
-        user, clicks_before, searches_before, trained & has_history, first_eval, train_searches, requests,
-        part[requests] == 2, np.flatnonzero(~trained & ~has_history), part)
+        user,
+        clicks_before,
+        searches_before,
+        trained & has_history,
+        first_eval,
+        train_searches,
+        requests,
+        part[requests] == 2,
+        np.flatnonzero(~trained & ~has_history),
+        part,
+    )
 
 
 def _strictly_before(user: Ints, times: Ints, other_times: Ints, other_offsets: Ints) -> Ints:
@@ -100,7 +109,8 @@ def _strictly_before(user: Ints, times: Ints, other_times: Ints, other_offsets: 
     # Users one after another on one axis, the times of each as ranks: sorted as the events are.
     wanted, present = (
         owner * np.int64(len(distinct)) + np.searchsorted(distinct, when)
-        for owner, when in ((user, times), (other_user, other_times)))
+        for owner, when in ((user, times), (other_user, other_times))
+    )
     return np.searchsorted(present, wanted) - other_offsets[user]
 
 

@@ -31,9 +31,7 @@ class Timelines(NamedTuple):
     search_offsets: Ints
 
 
-def build_timelines(
-    clicks: pl.DataFrame, shown: pl.DataFrame, settings: LogSettings
-) -> tuple[Timelines, Counter[str]]:
+def build_timelines(clicks: pl.DataFrame, shown: pl.DataFrame, settings: LogSettings) -> tuple[Timelines, Counter[str]]:
     """Sort clicks, gather searches, and leave out what the reading rules leave out.
 
     Args:
@@ -49,18 +47,30 @@ def build_timelines(
         active = clicks.group_by("user").len().filter(pl.col("len") >= settings.min_clicks)
         before = clicks.height, searches.height, _users(clicks, searches).len()
         clicks, searches = (
-            events.join(active, on="user", how="semi", maintain_order="left") for events in (clicks, searches))
-        counts.update(clicks_left_out=before[0] - clicks.height, searches_left_out=before[1] - searches.height,
-                      users_left_out=before[2] - _users(clicks, searches).len())
+            events.join(active, on="user", how="semi", maintain_order="left") for events in (clicks, searches)
+        )
+        counts.update(
+            clicks_left_out=before[0] - clicks.height,
+            searches_left_out=before[1] - searches.height,
+            users_left_out=before[2] - _users(clicks, searches).len(),
+        )
     users = _users(clicks, searches)
     clicked = searches.filter("clicked").height
     counts.update(
-        users=users.len(), users_with_clicks=clicks["user"].n_unique(), users_with_searches=searches["user"].n_unique(),
-        clicks=clicks.height, searches=searches.height, searches_with_click=clicked,
-        searches_without_click=searches.height - clicked)
+        users=users.len(),
+        users_with_clicks=clicks["user"].n_unique(),
+        users_with_searches=searches["user"].n_unique(),
+        clicks=clicks.height,
+        searches=searches.height,
+        searches_with_click=clicked,
+        searches_without_click=searches.height - clicked,
+    )
     return Timelines(
-        users, clicks.select("item", "timestamp"), _offsets(users, clicks),
-        searches.select("timestamp", "words", "items"), _offsets(users, searches),
+        users,
+        clicks.select("item", "timestamp"),
+        _offsets(users, clicks),
+        searches.select("timestamp", "words", "items"),
+        _offsets(users, searches),
     ), counts
 
 
@@ -85,22 +95,30 @@ def gather_searches(shown: pl.DataFrame, settings: LogSettings) -> tuple[pl.Data
     key = [*_SEARCH[:3], "query", "source"]
     rows = shown.with_columns(query=pl.col("words").list.join("\x1f"))
     results = rows.group_by(*key, "item").agg(
-        pl.col("line").min(), pl.col("words").first(), pl.col("clicked").any(),
-        flags=pl.col("clicked").n_unique())
+        pl.col("line").min(), pl.col("words").first(), pl.col("clicked").any(), flags=pl.col("clicked").n_unique()
+    )
     counts: Counter[str] = Counter(
-        repeated_results=rows.height - results.height, conflicting_clicks=int((results["flags"] > 1).sum()))
+        repeated_results=rows.height - results.height, conflicting_clicks=int((results["flags"] > 1).sum())
+    )
     item, clicked = pl.col("item"), pl.col("clicked")
-    searches = results.sort(*key, "line").group_by(key, maintain_order=True).agg(
-        pl.col("line").min(), pl.col("words").first(), items=item.filter(clicked & (item != "")),
-        first=item.filter(item != "").first(), clicked=clicked.any())
+    searches = (
+        results.sort(*key, "line")
+        .group_by(key, maintain_order=True)
+        .agg(
+            pl.col("line").min(),
+            pl.col("words").first(),
+            items=item.filter(clicked & (item != "")),
+            first=item.filter(item != "").first(),
+            clicked=clicked.any(),
+        )
+    )
     clicks = pl.col("items").list.len()
     counts["searches_cut"] = searches.filter(clicks > settings.items_per_search).height
     unclicked = ~pl.col("clicked")
     if settings.unclicked_search == "first_shown":
         shown_first = unclicked & pl.col("first").is_not_null()
         counts["unclicked_first_shown"] = searches.filter(shown_first).height
-        searches = searches.with_columns(
-            items=pl.when(shown_first).then(pl.concat_list("first")).otherwise("items"))
+        searches = searches.with_columns(items=pl.when(shown_first).then(pl.concat_list("first")).otherwise("items"))
     elif settings.unclicked_search == "drop":
         counts["unclicked_dropped"] = searches.filter(unclicked).height
         searches = searches.filter(~unclicked)

@@ -33,7 +33,8 @@ TIME_TEXT = (
     r"(?:(?:[Tt]| +)(?P<hour>[01]?[0-9]|2[0-3])"
     r"(?::(?P<minute>[0-5][0-9])(?::(?P<second>[0-5][0-9])(?:[.,](?P<fraction>[0-9]+))?)?)?"
     r"(?: *(?P<offset>[Zz]|UTC|"
-    r"(?P<sign>[+-])(?P<offset_hour>[01][0-9]|2[0-3])(?::?(?P<offset_minute>[0-5][0-9]))?))?)?")
+    r"(?P<sign>[+-])(?P<offset_hour>[01][0-9]|2[0-3])(?::?(?P<offset_minute>[0-5][0-9]))?))?)?"
+)
 """The texts that are times, in a pattern that `re` and polars read alike."""
 
 HALF_MICROSECOND = 5e-4
@@ -49,8 +50,9 @@ BAD = (CALENDAR, OUTSIDE, STRAY)
 """Counted in place of a unit where the rows are set aside."""
 
 _EPOCH = date(1970, 1, 1)
-_REMEDY = ("Write unix seconds, milliseconds, microseconds or nanoseconds, or ISO 8601 text such as "
-           "2024-05-01T06:30:00+08:00.")
+_REMEDY = (
+    "Write unix seconds, milliseconds, microseconds or nanoseconds, or ISO 8601 text such as 2024-05-01T06:30:00+08:00."
+)
 
 
 def iso_time(text: str) -> tuple[int, bool]:
@@ -64,8 +66,10 @@ def iso_time(text: str) -> tuple[int, bool]:
     match = re.fullmatch(TIME_TEXT, text.strip())
     if not match:
         raise ValueError(text)
-    part = {name: int(match[name] or 0) for name in ("year", "month", "day", "hour", "minute", "second", "offset_hour",
-                                                    "offset_minute")}
+    part = {
+        name: int(match[name] or 0)
+        for name in ("year", "month", "day", "hour", "minute", "second", "offset_hour", "offset_minute")
+    }
     days = (date(part["year"], part["month"], part["day"]) - _EPOCH).days
     minutes = (days * 24 + part["hour"]) * 60 + part["minute"]
     ahead = part["offset_hour"] * 60 + part["offset_minute"]
@@ -104,8 +108,10 @@ def _unusable(file: FileReport) -> str | None:
             return f"{column} holds {CALENDAR} {where}, which do not say in which time zone. {_REMEDY}"
         if unit == OUTSIDE:
             return f"{column} is outside 1990 to {file.last_year} {where}. {_REMEDY}"
-        return (f"{column} begins with ordinal numbers such as {file.times[ORDINAL]['first']!r} and goes on with dates "
-                f"{where}. Bring one of the two alone.")
+        return (
+            f"{column} begins with ordinal numbers such as {file.times[ORDINAL]['first']!r} and goes on with dates "
+            f"{where}. Bring one of the two alone."
+        )
     return None
 
 
@@ -113,23 +119,28 @@ def _disagreement(files: Sequence[FileReport]) -> str | None:
     ordinal, dates = _first(files, [ORDINAL]), _first(files, [*UNITS, ISO, ISO_AS_UTC])
     if not (ordinal and dates):
         return None
-    return (f"{ordinal} is an ordinal number, {dates} a date: neither can be put before the other. Bring dates in all "
-            "files, or ordinal numbers of one count in all.")
+    return (
+        f"{ordinal} is an ordinal number, {dates} a date: neither can be put before the other. Bring dates in all "
+        "files, or ordinal numbers of one count in all."
+    )
 
 
 def _unfit_split(files: Sequence[FileReport], split: str) -> str | None:
     ordinal = _first(files, [ORDINAL])
     if not ordinal or split not in ("days", "time_points"):
         return None
-    return (f"`split` should be leave_one_out or time where times are ordinal numbers, which have no days. "
-            f"Received: {split}, and {ordinal}.")
+    return (
+        f"`split` should be leave_one_out or time where times are ordinal numbers, which have no days. "
+        f"Received: {split}, and {ordinal}."
+    )
 
 
 def _notes(files: Sequence[FileReport]) -> list[str]:
     rows: dict[str, Counter[str]] = {}
     for file in files:
         rows.setdefault(f"{file.table}: {file.time_column}", Counter()).update(
-            {unit: entry["rows"] for unit, entry in file.times.items() if unit not in BAD})
+            {unit: entry["rows"] for unit, entry in file.times.items() if unit not in BAD}
+        )
     units = {column: sorted(found) for column, found in rows.items() if found}
     notes = []
     if ordinal := [column for column, found in units.items() if ORDINAL in found]:
@@ -146,6 +157,10 @@ def _notes(files: Sequence[FileReport]) -> list[str]:
 
 def _first(files: Sequence[FileReport], units: Sequence[str]) -> str | None:
     """Name the first time in one of these units."""
-    found = [f"{file.file}: {file.time_column} {entry['first']!r}"
-             for file in files for unit, entry in file.times.items() if unit in units]
+    found = [
+        f"{file.file}: {file.time_column} {entry['first']!r}"
+        for file in files
+        for unit, entry in file.times.items()
+        if unit in units
+    ]
     return found[0] if found else None

@@ -55,8 +55,19 @@ class Pusher(base_component.BaseComponent):
         servable_verdict: types.BaseChannel | None = None,
         infra_blessing: types.BaseChannel | None = None,
     ) -> None:
-        super().__init__(PusherSpec(
-            model=model, model_blessing=model_blessing, verdict=verdict, ranking_verdict=ranking_verdict,
-            servable_verdict=servable_verdict, infra_blessing=infra_blessing,
-            evaluation=evaluation, examples=examples, serving_dir=serving_dir, keep_versions=keep_versions,
-            code_hash=code_hash, pushed_model=types.Channel(type=standard_artifacts.PushedModel)))
+        super().__init__(
+            PusherSpec(
+                model=model,
+                model_blessing=model_blessing,
+                verdict=verdict,
+                ranking_verdict=ranking_verdict,
+                servable_verdict=servable_verdict,
+                infra_blessing=infra_blessing,
+                evaluation=evaluation,
+                examples=examples,
+                serving_dir=serving_dir,
+                keep_versions=keep_versions,
+                code_hash=code_hash,
+                pushed_model=types.Channel(type=standard_artifacts.PushedModel),
+            )
+        )

@@ -60,7 +60,8 @@ class Executor(base_executor.BaseExecutor):
         if pushed.version is not None:
             output.set_string_custom_property("pushed_version", str(pushed.version))
             output.set_string_custom_property(
-                "pushed_destination", os.path.join(exec_properties["serving_dir"], str(pushed.version)))
+                "pushed_destination", os.path.join(exec_properties["serving_dir"], str(pushed.version))
+            )
 
 
 def reasons_against(inputs: dict[str, types.Artifact]) -> list[str]:
@@ -81,7 +82,8 @@ def _push(inputs: dict[str, types.Artifact], parameters: dict[str, Any]) -> Push
     facts = Facts(
         metrics=model_metrics(inputs["evaluation"].uri)["candidate"],
         data=inputs["examples"].get_string_custom_property("input_fingerprint"),
-        code=parameters["code_hash"])
+        code=parameters["code_hash"],
+    )
     serving_dir, keep = parameters["serving_dir"], parameters["keep_versions"]
     with _on_this_machine(path_utils.serving_model_path(inputs["model"].uri)) as model_dir:
         if "://" not in serving_dir:

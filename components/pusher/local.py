@@ -110,8 +110,9 @@ def _known(serving_dir: Path, model: str) -> Pushed | None:
         return Pushed(newest, f"unchanged: version {newest} is this model already")
     for version, path in withdrawn.items():
         if _holds(path, model):
-            return Pushed(None, f"version {version}, this very model, was withdrawn; "
-                                f"`lcr-ser rollback {version}` brings it back")
+            return Pushed(
+                None, f"version {version}, this very model, was withdrawn; `lcr-ser rollback {version}` brings it back"
+            )
     return None
 
 

@@ -61,8 +61,11 @@ def file_table(directory: Path) -> FileTable:
     """Hash all files of a version or model directory, without its manifest."""
     paths = sorted(path for path in directory.rglob("*") if path.is_file())
     names = {path.relative_to(directory).as_posix(): path for path in paths}
-    return {name: {"sha256": _sha256(path), "size": path.stat().st_size}
-            for name, path in names.items() if name != MANIFEST_FILE}
+    return {
+        name: {"sha256": _sha256(path), "size": path.stat().st_size}
+        for name, path in names.items()
+        if name != MANIFEST_FILE
+    }
 
 
 def model_fingerprint(files: FileTable) -> str:
@@ -81,8 +84,9 @@ def read_manifest(version_dir: Path) -> Manifest | None:
     try:
         return Manifest.from_json(path.read_text()) if path.exists() else None
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path} is no manifest of a pushed version: {error!r}. Bring back a copy of it, or move the "
-                         "version away.") from error
+        raise ValueError(
+            f"{path} is no manifest of a pushed version: {error!r}. Bring back a copy of it, or move the version away."
+        ) from error
 
 
 def find_damage(version_dir: Path) -> list[str]:

@@ -67,8 +67,9 @@ def _numbers(serving_dir: str) -> list[int]:
 
 
 def _complete(serving_dir: str) -> list[int]:
-    return [version for version in _numbers(serving_dir)
-            if fileio.exists(os.path.join(serving_dir, str(version), _LAST))]
+    return [
+        version for version in _numbers(serving_dir) if fileio.exists(os.path.join(serving_dir, str(version), _LAST))
+    ]
 
 
 def _manifest(version_dir: str) -> Manifest | None:

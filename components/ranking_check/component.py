@@ -22,8 +22,7 @@ class Ranks(types.Artifact):
 class RankingCheckSpec(ComponentSpec):
     """Inputs, outputs and parameters of RankingCheck."""
 
-    PARAMETERS = {name: ExecutionParameter(type=str)
-                  for name in ("settings", "model_shape", "vocabulary", "code_hash")}
+    PARAMETERS = {name: ExecutionParameter(type=str) for name in ("settings", "model_shape", "vocabulary", "code_hash")}
     INPUTS = {
         "model": ChannelParameter(type=standard_artifacts.Model),
         "baseline_model": ChannelParameter(type=standard_artifacts.Model, optional=True),
@@ -66,8 +65,18 @@ class RankingCheck(base_component.BaseComponent):
         vocabulary: dict[str, Any],
         code_hash: str,
     ) -> None:
-        super().__init__(RankingCheckSpec(
-            model=model, baseline_model=baseline_model, examples=examples, transformed_examples=transformed_examples,
-            transform_graph=transform_graph, settings=settings.to_json(),
-            model_shape=json.dumps(model_shape, sort_keys=True), vocabulary=json.dumps(vocabulary, sort_keys=True),
-            code_hash=code_hash, verdict=types.Channel(type=GateVerdict), ranks=types.Channel(type=Ranks)))
+        super().__init__(
+            RankingCheckSpec(
+                model=model,
+                baseline_model=baseline_model,
+                examples=examples,
+                transformed_examples=transformed_examples,
+                transform_graph=transform_graph,
+                settings=settings.to_json(),
+                model_shape=json.dumps(model_shape, sort_keys=True),
+                vocabulary=json.dumps(vocabulary, sort_keys=True),
+                code_hash=code_hash,
+                verdict=types.Channel(type=GateVerdict),
+                ranks=types.Channel(type=Ranks),
+            )
+        )

@@ -56,11 +56,17 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        one = {key: artifact_utils.get_single_instance(artifacts)
-               for key, artifacts in {**input_dict, **output_dict}.items() if artifacts}
+        one = {
+            key: artifact_utils.get_single_instance(artifacts)
+            for key, artifacts in {**input_dict, **output_dict}.items()
+            if artifacts
+        }
         settings = RankingCheckSettings.from_json(exec_properties["settings"])
-        models = {role: path_utils.serving_model_path(one[key].uri)
-                  for role, key in ((CANDIDATE, "model"), (BASELINE, "baseline_model")) if key in one}
+        models = {
+            role: path_utils.serving_model_path(one[key].uri)
+            for role, key in ((CANDIDATE, "model"), (BASELINE, "baseline_model"))
+            if key in one
+        }
         started = time.perf_counter()
         ranked = rank_requests(models, one["transform_graph"].uri, split_files(one["examples"], "test"))
         seconds = time.perf_counter() - started
@@ -73,13 +79,17 @@ class Executor(base_executor.BaseExecutor):
         figures["non_finite"] = ranked.non_finite[CANDIDATE]
         figures["full_catalogue"] = None
         if settings.full_catalogue_requests:
-            shape = model_config(tft.TFTransformOutput(one["transform_graph"].uri), *(
-                json.loads(exec_properties[name]) for name in ("vocabulary", "model_shape")))
+            shape = model_config(
+                tft.TFTransformOutput(one["transform_graph"].uri),
+                *(json.loads(exec_properties[name]) for name in ("vocabulary", "model_shape")),
+            )
             model = restore(LcrSer(shape), models[CANDIDATE])
             figures["full_catalogue"] = catalogue_figures(model, ranked, timelines, settings)
         verdict = judge(comparison, settings.thresholds, settings.min_slice_requests)
-        write_verdict(one["verdict"], dataclasses.replace(
-            verdict, reasons=(*_not_numbers(figures), *verdict.reasons), detail=figures))
+        write_verdict(
+            one["verdict"],
+            dataclasses.replace(verdict, reasons=(*_not_numbers(figures), *verdict.reasons), detail=figures),
+        )
 
 
 def _not_numbers(figures: dict[str, Any]) -> list[str]:

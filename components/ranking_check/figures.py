@@ -28,8 +28,14 @@ def evaluation_figures(
         settings: what was measured.
         seconds: that ranking the split took, by all models.
     """
-    return {"level": LEVEL, "resamples": RESAMPLES, "requests": requests, "metrics": list(settings.metrics),
-            "seconds": seconds, **dataclasses.asdict(comparison)}
+    return {
+        "level": LEVEL,
+        "resamples": RESAMPLES,
+        "requests": requests,
+        "metrics": list(settings.metrics),
+        "seconds": seconds,
+        **dataclasses.asdict(comparison),
+    }
 
 
 def catalogue_figures(
@@ -51,8 +57,15 @@ def catalogue_figures(
     ranks = {"sampled": ranked.ranks["candidate"][full.rows], "full": full.ranks()}
     everything = {ALL: full.rows >= 0}
     found = compare(ranks, everything, settings.metrics, resamples=RESAMPLES, seed=SEED)
-    estimates = {name: {metric: dataclasses.asdict(one) for metric, one in by_slice[ALL].items()}
-                 for name, by_slice in found.models.items()}
+    estimates = {
+        name: {metric: dataclasses.asdict(one) for metric, one in by_slice[ALL].items()}
+        for name, by_slice in found.models.items()
+    }
     known = int((full.positives[full.rows] >= FIRST_KNOWN_ID).sum())
-    return {"items": len(full.catalogue), "avoid": avoid, "requests": len(full.rows), "known_targets": known,
-            **estimates}
+    return {
+        "items": len(full.catalogue),
+        "avoid": avoid,
+        "requests": len(full.rows),
+        "known_targets": known,
+        **estimates,
+    }

@@ -36,8 +36,10 @@ class RankingCheckSettings:
             if name not in SLICES:
                 raise ValueError(f"`evaluation.thresholds` should name slices: {', '.join(SLICES)}. Received: {name}.")
             if unknown := sorted(set(by_metric) - set(self.metrics)):
-                raise ValueError("`evaluation.thresholds` should be on metrics that are measured: "
-                                 f"{', '.join(self.metrics)}. Received: {', '.join(unknown)}.")
+                raise ValueError(
+                    "`evaluation.thresholds` should be on metrics that are measured: "
+                    f"{', '.join(self.metrics)}. Received: {', '.join(unknown)}."
+                )
 
     def to_json(self) -> str:
         """Write the settings as an execution parameter; equal settings give equal text."""
@@ -47,8 +49,9 @@ class RankingCheckSettings:
     def from_json(cls, text: str) -> "RankingCheckSettings":
         """Read the settings back."""
         content = json.loads(text)
-        return cls(**{**content, "metrics": tuple(content["metrics"]),
-                      "thresholds": thresholds_of(content["thresholds"])})
+        return cls(
+            **{**content, "metrics": tuple(content["metrics"]), "thresholds": thresholds_of(content["thresholds"])}
+        )
 
 
 def thresholds_of(plain: dict[str, dict[str, dict[str, Any]]]) -> dict[str, dict[str, Threshold]]:
@@ -61,10 +64,14 @@ def thresholds_of(plain: dict[str, dict[str, dict[str, Any]]]) -> dict[str, dict
     for name, by_metric in plain.items():
         for metric, fields in by_metric.items():
             if unknown := sorted(set(fields) - known):
-                raise ValueError(f"A threshold of `evaluation.thresholds` should have the fields "
-                                 f"{', '.join(sorted(known))}. Received: {', '.join(unknown)} of {metric} of {name}.")
-    return {name: {metric: _threshold(name, metric, fields) for metric, fields in by_metric.items()}
-            for name, by_metric in plain.items()}
+                raise ValueError(
+                    f"A threshold of `evaluation.thresholds` should have the fields "
+                    f"{', '.join(sorted(known))}. Received: {', '.join(unknown)} of {metric} of {name}."
+                )
+    return {
+        name: {metric: _threshold(name, metric, fields) for metric, fields in by_metric.items()}
+        for name, by_metric in plain.items()
+    }
 
 
 def _threshold(name: str, metric: str, fields: dict[str, Any]) -> Threshold:

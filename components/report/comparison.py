@@ -51,15 +51,19 @@ def compare_runs(a: Sequence[Run], b: Sequence[Run]) -> dict[str, Any]:
             without a common request. A slice is that of the first run.
     """
     runs, sides = [*a, *b], {"a": a, "b": b}
-    metrics = [name for name in a[0].figures["evaluation"]["metrics"]
-               if all(name in run.figures["evaluation"]["metrics"] for run in runs)]
+    metrics = [
+        name
+        for name in a[0].figures["evaluation"]["metrics"]
+        if all(name in run.figures["evaluation"]["metrics"] for run in runs)
+    ]
     slices = [name for name in a[0].ranks.masks if all(name in _estimates(run) for run in runs)]
     common = _common(runs)
     return {
         **differences([run.figures for run in a], [run.figures for run in b]),
         "metrics": {name: {side: _measured(of_side, ALL, name) for side, of_side in sides.items()} for name in metrics},
-        "slices": {name: {side: _measured(of_side, name, MAIN_METRIC) for side, of_side in sides.items()}
-                   for name in slices},
+        "slices": {
+            name: {side: _measured(of_side, name, MAIN_METRIC) for side, of_side in sides.items()} for name in slices
+        },
         "requests": {**{side: len(_common(of_side)) for side, of_side in sides.items()}, "common": len(common)},
         "paired": _paired(a, b, common, slices, metrics) if len(common) else {},
     }
@@ -71,7 +75,11 @@ def _common(runs: Sequence[Run]) -> np.ndarray:
 
 
 def _paired(
-    a: Sequence[Run], b: Sequence[Run], common: np.ndarray, slices: Sequence[str], metrics: Sequence[str],
+    a: Sequence[Run],
+    b: Sequence[Run],
+    common: np.ndarray,
+    slices: Sequence[str],
+    metrics: Sequence[str],
 ) -> dict[str, dict[str, dict[str, Any]]]:
     def values(runs: Sequence[Run]) -> dict[str, np.ndarray]:
         ranks = [run.ranks.ranks[MODEL][_rows(run, common)] for run in runs]
@@ -81,8 +89,10 @@ def _paired(
     masks = {name: a[0].ranks.masks[name][rows] for name in slices}
     # The first is compared with the other.
     found = compare_values({"b": values(b), "a": values(a)}, masks).differences["a"]
-    return {name: {metric: dataclasses.asdict(one) for metric, one in by_metric.items()}
-            for name, by_metric in found.items()}
+    return {
+        name: {metric: dataclasses.asdict(one) for metric, one in by_metric.items()}
+        for name, by_metric in found.items()
+    }
 
 
 def _rows(run: Run, requests: np.ndarray) -> np.ndarray:

@@ -23,10 +23,13 @@ def comparison_tables(found: Mapping[str, Any]) -> list[Table]:
     """What `components.report.comparison.compare_runs` found, as tables: what differs, metrics, slices."""
     sides = [_title(side, of_side) for side, of_side in found["metrics"][MAIN_METRIC].items()]
     head = [*sides, *(["B less A", "p"] if found["paired"] else [])]
-    metrics = [[metric, *_cells(of_sides), *_paired(found, ALL, metric)]
-               for metric, of_sides in found["metrics"].items()]
-    slices = [[name, *_cells(of_sides), *_paired(found, name, MAIN_METRIC), *_requests(found, name)]
-              for name, of_sides in found["slices"].items()]
+    metrics = [
+        [metric, *_cells(of_sides), *_paired(found, ALL, metric)] for metric, of_sides in found["metrics"].items()
+    ]
+    slices = [
+        [name, *_cells(of_sides), *_paired(found, name, MAIN_METRIC), *_requests(found, name)]
+        for name, of_sides in found["slices"].items()
+    ]
     return [
         *_differing(found),
         Table("Test split", ["", *head], metrics, _notes(found)),
@@ -35,22 +38,37 @@ def comparison_tables(found: Mapping[str, Any]) -> list[Table]:
 
 
 def _differing(found: Mapping[str, Any]) -> list[Table]:
-    return [Table(f"{part.capitalize()}: what differs", ["", "A", "B"],
-                  [[row["name"], *(", ".join(row[side]) or _NONE for side in ("a", "b"))] for row in found[part]], [])
-            for part in _PARTS if found[part]]
+    return [
+        Table(
+            f"{part.capitalize()}: what differs",
+            ["", "A", "B"],
+            [[row["name"], *(", ".join(row[side]) or _NONE for side in ("a", "b"))] for row in found[part]],
+            [],
+        )
+        for part in _PARTS
+        if found[part]
+    ]
 
 
 def _notes(found: Mapping[str, Any]) -> list[str]:
     requests = found["requests"]
     same = ", ".join(part for part in _PARTS if not found[part])
     notes = [f"The same on both sides: {same}."] if same else []
-    notes += [f"The runs of {side.upper()} differ in {', '.join(names)}: they are not seeds of the same settings."
-              for side, names in found["mixed"].items() if names]
+    notes += [
+        f"The runs of {side.upper()} differ in {', '.join(names)}: they are not seeds of the same settings."
+        for side, names in found["mixed"].items()
+        if names
+    ]
     if not found["paired"]:
-        return [*notes, f"No test request is in both sides ({requests['a']:,} and {requests['b']:,} requests): "
-                        "nothing can be paired, and the columns are of different questions."]
-    notes.append(f"A and B: all requests of each. B less A: the {requests['common']:,} requests that both sides have, "
-                 f"of {requests['a']:,} and {requests['b']:,}; {LEVEL:.0%} interval and p-value of a paired bootstrap.")
+        return [
+            *notes,
+            f"No test request is in both sides ({requests['a']:,} and {requests['b']:,} requests): "
+            "nothing can be paired, and the columns are of different questions.",
+        ]
+    notes.append(
+        f"A and B: all requests of each. B less A: the {requests['common']:,} requests that both sides have, "
+        f"of {requests['a']:,} and {requests['b']:,}; {LEVEL:.0%} interval and p-value of a paired bootstrap."
+    )
     if all(of_side["runs"] == 1 for of_side in found["metrics"][MAIN_METRIC].values()):
         notes.append("One run a side: how much another seed of the training would change is not in the intervals.")
     return notes

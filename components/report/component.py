@@ -68,6 +68,13 @@ class RunReport(base_component.BaseComponent):
         code_hash: str,
         **inputs: types.BaseChannel | None,
     ) -> None:
-        super().__init__(RunReportSpec(
-            **inputs, run_name=run_name, settings=json.dumps(settings, sort_keys=True), model_code=model_code,
-            code_hash=code_hash, page=types.Channel(type=RunPage)))
+        super().__init__(
+            RunReportSpec(
+                **inputs,
+                run_name=run_name,
+                settings=json.dumps(settings, sort_keys=True),
+                model_code=model_code,
+                code_hash=code_hash,
+                page=types.Channel(type=RunPage),
+            )
+        )

@@ -24,8 +24,10 @@ def differences(a: Sequence[Figures], b: Sequence[Figures]) -> dict[str, Any]:
         `mixed`: by side, names of settings other than seeds in which its own runs differ.
     """
     return {
-        **{title: _between(a, b, of_run)
-           for title, of_run in (("settings", _settings), ("environment", _environment), ("data", _data))},
+        **{
+            title: _between(a, b, of_run)
+            for title, of_run in (("settings", _settings), ("environment", _environment), ("data", _data))
+        },
         "mixed": {"a": _mixed(a), "b": _mixed(b)},
     }
 
@@ -45,8 +47,11 @@ def _between(
 def _mixed(runs: Sequence[Figures]) -> list[str]:
     first, *others = [_settings(figures) for figures in runs]
     names = dict.fromkeys(name for values in (first, *others) for name in values)
-    return [name for name in names if name.rpartition(".")[2] != "seed"
-            and any(values.get(name) != first.get(name) for values in others)]
+    return [
+        name
+        for name in names
+        if name.rpartition(".")[2] != "seed" and any(values.get(name) != first.get(name) for values in others)
+    ]
 
 
 def _settings(figures: Figures) -> dict[str, str]:
@@ -63,14 +68,18 @@ def _data(figures: Figures) -> dict[str, str]:
     tables: dict[str, Counter[str]] = {file["table"]: Counter() for file in files}
     for file in files:  # a table may come in many
         tables[file["table"]].update(files=1, rows=file["rows"], bad_rows=file["bad_rows"])
-    return _dotted({**{name: value for name, value in figures["log"].items() if name not in ("settings", "files")},
-                    **tables})
+    return _dotted(
+        {**{name: value for name, value in figures["log"].items() if name not in ("settings", "files")}, **tables}
+    )
 
 
 def _dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Values of nested mappings as JSON, by names such as `model.dim`."""
     found: dict[str, str] = {}
     for name, value in values.items():
-        found |= (_dotted(value, f"{prefix}{name}.") if isinstance(value, Mapping)
-                  else {prefix + name: json.dumps(value, ensure_ascii=False)})
+        found |= (
+            _dotted(value, f"{prefix}{name}.")
+            if isinstance(value, Mapping)
+            else {prefix + name: json.dumps(value, ensure_ascii=False)}
+        )
     return found

@@ -12,8 +12,10 @@ _MARKDOWN = re.compile(r"[\\*\[\]~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|^(?=[#>+-
 def html_prose(text: str) -> Markup:
     """A sentence in HTML, what stands between backticks as code."""
     parts = _SPAN.split(text)
-    return Markup().join(Markup("<code>{}</code>").format(part) if at % 2 else escape(part)  # noqa: S704 - a constant
-                         for at, part in enumerate(parts))
+    return Markup().join(
+        Markup("<code>{}</code>").format(part) if at % 2 else escape(part)  # noqa: S704 - a constant
+        for at, part in enumerate(parts)
+    )
 
 
 def markdown_prose(text: str) -> str:

@@ -49,8 +49,10 @@ class Executor(base_executor.BaseExecutor):
         request = sample_request(split_files(one["examples"], "test"))
         page = artifact_utils.get_single_instance(output_dict["page"])
         for name, text in (
-            (FIGURES_FILE, json.dumps(figures, indent=2)), (HTML_FILE, render_html(figures)),
-            (PAGE_FILE, render(figures)), (REQUEST_FILE, json.dumps(request, indent=2)),
+            (FIGURES_FILE, json.dumps(figures, indent=2)),
+            (HTML_FILE, render_html(figures)),
+            (PAGE_FILE, render(figures)),
+            (REQUEST_FILE, json.dumps(request, indent=2)),
         ):
             io_utils.write_string_file(os.path.join(page.uri, name), text)
         io_utils.copy_file(os.path.join(one["ranks"].uri, RANKS_FILE), os.path.join(page.uri, RANKS_FILE))

@@ -39,8 +39,9 @@ def run_figures(one: dict[str, types.Artifact], parameters: dict[str, Any]) -> d
     ranking = read_verdict(one["ranking_verdict"])
     evaluation = ranking.detail
     metrics = model_metrics(one["evaluation"].uri)
-    metrics["popularity"] = {name: estimate["value"]
-                             for name, estimate in evaluation["models"]["popularity"]["all"].items()}
+    metrics["popularity"] = {
+        name: estimate["value"] for name, estimate in evaluation["models"]["popularity"]["all"].items()
+    }
     pushed = one["pushed_model"].get_string_custom_property
     return {
         "name": parameters["run_name"],
@@ -62,8 +63,12 @@ def run_figures(one: dict[str, types.Artifact], parameters: dict[str, Any]) -> d
 
 def _verdicts(one: dict[str, types.Artifact], ranking: Verdict) -> list[Verdict]:
     blessed = bool(one["blessing"].get_int_custom_property("blessed"))
-    verdicts = [read_verdict(one["verdict"]), evaluator_verdict(one["evaluation"].uri, blessed),
-                dataclasses.replace(ranking, detail={}), read_verdict(one["servable_verdict"])]
+    verdicts = [
+        read_verdict(one["verdict"]),
+        evaluator_verdict(one["evaluation"].uri, blessed),
+        dataclasses.replace(ranking, detail={}),
+        read_verdict(one["servable_verdict"]),
+    ]
     return verdicts + ([infra_verdict(one["infra_blessing"])] if "infra_blessing" in one else [])
 
 
@@ -75,12 +80,17 @@ def _of_model(
     shape = model_config(tft.TFTransformOutput(graph), settings["vocabulary"], settings["model"])
     model = restore(LcrSer(shape), directory)
     requests = read_requests(split_files(one["transformed_examples"], "test"))
-    rates = {stage: training_rate(one[f"{stage}_run"].uri, min(settings[stage]["batch_size"], targets), stage)
-             for stage in STAGES}
+    rates = {
+        stage: training_rate(one[f"{stage}_run"].uri, min(settings[stage]["batch_size"], targets), stage)
+        for stage in STAGES
+    }
     ranked = evaluation["requests"] * sum(role != "popularity" for role in evaluation["models"])
     return {
-        "cost": {**model_cost(model, directory),
-                 "rows_a_second": {**rates, "evaluation": ranked / evaluation["seconds"]}, "seconds": {}},
+        "cost": {
+            **model_cost(model, directory),
+            "rows_a_second": {**rates, "evaluation": ranked / evaluation["seconds"]},
+            "seconds": {},
+        },
         "states": reasoning_states(model, requests),
         "used_searches": used_searches(model, graph, split_files(one["examples"], "test")),
     }

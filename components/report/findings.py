@@ -15,8 +15,10 @@ _DIGITS = 3
 def ranking_findings(evaluation: dict[str, Any], titles: dict[str, str]) -> list[str]:
     """How good the model is, and against each of the others."""
     of_all = evaluation["models"]["candidate"]["all"]
-    found = [f"{percent(of_all[SECOND]['value'])} of the targets are among the first five ({SECOND}), and {MAIN} is "
-             f"{fixed(of_all[MAIN]['value'])} ({interval(of_all[MAIN])})."]
+    found = [
+        f"{percent(of_all[SECOND]['value'])} of the targets are among the first five ({SECOND}), and {MAIN} is "
+        f"{fixed(of_all[MAIN]['value'])} ({interval(of_all[MAIN])})."
+    ]
     for role, slices in evaluation["differences"].items():
         difference = slices["all"][MAIN]
         size = f"{signed(difference['value'])} ({signed_interval(difference)}, {p_value(difference['p_value'])})"
@@ -47,8 +49,10 @@ def training_finding(rows: Sequence[dict[str, float]], column: str) -> str:
         return "It was never evaluated in this stage."
     best_step, best = max(points, key=lambda point: point[1])
     (first_step, first), (last_step, last) = points[0], points[-1]
-    return (f"{len(points)} evaluations on the eval split: {MAIN} went from {fixed(first)} at step {first_step:.0f} "
-            f"to {fixed(last)} at step {last_step:.0f}, and was best at step {best_step:.0f} ({fixed(best)}).")
+    return (
+        f"{len(points)} evaluations on the eval split: {MAIN} went from {fixed(first)} at step {first_step:.0f} "
+        f"to {fixed(last)} at step {last_step:.0f}, and was best at step {best_step:.0f} ({fixed(best)})."
+    )
 
 
 def distance_finding(crossed: dict[str, Any]) -> str:
@@ -64,25 +68,32 @@ def distance_finding(crossed: dict[str, Any]) -> str:
         end = "rises" if distance[-1] > distance[0] else "ends where it began"
         verdict = f"does not fall, other than the paper reports: it {end}"
     before, after = (percent(crossed["closer"][at]) for at in (0, -1))
-    return (f"The mean distance {verdict} ({path}). After the last step the target is closer than {after} of the other "
-            f"candidates (50 % is chance; {before} before the first).")
+    return (
+        f"The mean distance {verdict} ({path}). After the last step the target is closer than {after} of the other "
+        f"candidates (50 % is chance; {before} before the first)."
+    )
 
 
 def cross_finding(side: dict[str, Any]) -> str:
     """Whether cross attention brings the last state closer to the target."""
     crossed, plain = (round(side[branch]["distance"][-1], _DIGITS) for branch in ("crossed", "plain"))
     way = {-1: "closer to", 0: "neither closer to nor farther from", 1: "farther from"}[
-        (crossed > plain) - (crossed < plain)]
-    return (f"Cross attention brings the states {way} the target: mean distance {fixed(crossed, _DIGITS)} with it, "
-            f"{fixed(plain, _DIGITS)} without.")
+        (crossed > plain) - (crossed < plain)
+    ]
+    return (
+        f"Cross attention brings the states {way} the target: mean distance {fixed(crossed, _DIGITS)} with it, "
+        f"{fixed(plain, _DIGITS)} without."
+    )
 
 
 def tsne_finding(steps: Sequence[Sequence[Sequence[float]]], targets: Sequence[Sequence[float]]) -> str:
     """How far states lie from their own targets in the map, before the first and after the last step."""
     first, last = (statistics.median(map(math.dist, step, targets)) for step in (steps[0], steps[-1]))
     way = "closer to" if last < first else "no closer to"
-    return (f"In the map the states end {way} their own targets: the median gap goes from {first:.1f} at step 0 to "
-            f"{last:.1f} at step {len(steps) - 1}.")
+    return (
+        f"In the map the states end {way} their own targets: the median gap goes from {first:.1f} at step 0 to "
+        f"{last:.1f} at step {len(steps) - 1}."
+    )
 
 
 def _direction(difference: dict[str, Any]) -> str:

@@ -69,6 +69,20 @@ def step_name(step: int) -> str:
     return f"step {step}"
 
 
-FILTERS = {"quoted": repr} | {function.__name__: function for function in (
-    fixed, signed, interval, signed_interval, p_value, percent, count, megabytes, duration, setting, step_name)}
+FILTERS = {"quoted": repr} | {
+    function.__name__: function
+    for function in (
+        fixed,
+        signed,
+        interval,
+        signed_interval,
+        p_value,
+        percent,
+        count,
+        megabytes,
+        duration,
+        setting,
+        step_name,
+    )
+}
 """For templates, by name."""

@@ -12,8 +12,24 @@ from components.report.view import page_view, why_not_pushed
 
 __all__ = ["KEYS", "metric_names", "render", "render_html", "why_not_pushed"]
 
-KEYS = ("name", "finished", "environment", "settings", "log", "metrics", "evaluation", "gates", "blessed", "pushed",
-        "version", "push_reason", "training", "cost", "states", "used_searches")
+KEYS = (
+    "name",
+    "finished",
+    "environment",
+    "settings",
+    "log",
+    "metrics",
+    "evaluation",
+    "gates",
+    "blessed",
+    "pushed",
+    "version",
+    "push_reason",
+    "training",
+    "cost",
+    "states",
+    "used_searches",
+)
 """What the figures of a run must hold."""
 
 
@@ -23,8 +39,9 @@ def render(figures: dict[str, Any]) -> str:
     Args:
         figures: what `run.json` holds.
     """
-    environment = _environment(autoescape=False, filters={
-        "prose": markdown_prose, "code": markdown_code, "cell": markdown_cell})
+    environment = _environment(
+        autoescape=False, filters={"prose": markdown_prose, "code": markdown_code, "cell": markdown_cell}
+    )
     return environment.get_template("run.md.j2").render(html_file=HTML_FILE, **page_view(figures), **figures)
 
 
@@ -43,6 +60,7 @@ def render_html(figures: dict[str, Any]) -> str:
 
 def metric_names(metrics: dict[str, dict[str, float]]) -> list[str]:
     """Names of the candidate's metrics in the order of a table: HR, NDCG, MRR, each by k."""
+
     def place(name: str) -> tuple[int, int]:
         kind, _, k = name.partition("@")
         return ("HR", "NDCG", "MRR").index(kind), int(k or 0)
@@ -53,8 +71,12 @@ def metric_names(metrics: dict[str, dict[str, float]]) -> list[str]:
 def _environment(autoescape: bool, filters: dict[str, Any]) -> jinja2.Environment:
     # Markdown is not escaped as HTML is, which would only garble it: its template escapes in Markdown's way.
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent, encoding="utf-8"), undefined=jinja2.StrictUndefined,
+        loader=jinja2.FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
+        undefined=jinja2.StrictUndefined,
         autoescape=autoescape,  # noqa: S701
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
     environment.filters |= {**FILTERS, **filters}
     return environment

@@ -53,5 +53,5 @@ def _counts(example: tf.train.Example, feature: str) -> list[int]:
 
 
 def _split(values: list[str], counts: list[int]) -> list[list[str]]:
-    ends = [sum(counts[:i + 1]) for i in range(len(counts))]
-    return [values[end - count:end] for end, count in zip(ends, counts, strict=True)]
+    ends = [sum(counts[: i + 1]) for i in range(len(counts))]
+    return [values[end - count : end] for end, count in zip(ends, counts, strict=True)]

@@ -45,6 +45,15 @@ def slice_rows(evaluation: dict[str, Any]) -> list[SliceRow]:
     for slice_name, of_candidate in models["candidate"].items():
         group, _, name = slice_name.partition(": ")
         others = {role: slices[slice_name][MAIN] for role, slices in models.items() if role != "candidate"}
-        rows.append(SliceRow(group, name or group, of_candidate[MAIN]["requests"], of_candidate[MAIN],
-                             of_candidate[SECOND], others, difference[slice_name][MAIN]))
+        rows.append(
+            SliceRow(
+                group,
+                name or group,
+                of_candidate[MAIN]["requests"],
+                of_candidate[MAIN],
+                of_candidate[SECOND],
+                others,
+                difference[slice_name][MAIN],
+            )
+        )
     return rows

@@ -34,10 +34,12 @@ def state_distances(histories: Sides, steps: Sides, candidates: tf.Tensor, label
     Returns:
         Two `StateDistances`.
     """
-    return Sides(*(
-        _distances(tf.concat([history.start[:, None], of_side[:, 0]], 1), candidates, label)
-        for history, of_side in zip(histories, steps, strict=True)
-    ))
+    return Sides(
+        *(
+            _distances(tf.concat([history.start[:, None], of_side[:, 0]], 1), candidates, label)
+            for history, of_side in zip(histories, steps, strict=True)
+        )
+    )
 
 
 def _distances(states: tf.Tensor, candidates: tf.Tensor, label: tf.Tensor) -> StateDistances:

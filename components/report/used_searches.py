@@ -54,8 +54,10 @@ def used_searches(
     target = tf.gather(embedded.candidates, label, batch_dims=1)
     weights = target_attention(model, target, histories, model.reason(histories)).search.events.numpy()
     ranks = pessimistic_rank(model(batch), label).numpy()
-    return [_shown(as_request(examples[row]), int(rank), of_searches, model.config)
-            for row, rank, of_searches in zip(rows, ranks, weights, strict=True)]
+    return [
+        _shown(as_request(examples[row]), int(rank), of_searches, model.config)
+        for row, rank, of_searches in zip(rows, ranks, weights, strict=True)
+    ]
 
 
 def _choose(examples: Sequence[tf.train.Example], requests: Requests, count: int) -> list[int]:
@@ -79,8 +81,11 @@ def _shown(request: dict[str, Any], rank: int, weights: np.ndarray, shape: Model
         "rank": rank,
         "candidates": len(request["candidates"]),
         "searches": [
-            {"words": search["words"][:shape.words_per_search], "items": search["items"][:shape.items_per_search],
-             "weight": round(weight, 4)}
+            {
+                "words": search["words"][: shape.words_per_search],
+                "items": search["items"][: shape.items_per_search],
+                "weight": round(weight, 4),
+            }
             for search, weight in newest_first
         ],
     }

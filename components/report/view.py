@@ -20,24 +20,37 @@ def page_view(figures: dict[str, Any]) -> dict[str, Any]:
     rows = slice_rows(evaluation)
     return {
         "reasons": why_not_pushed(figures),
-        "titles": TITLES, "sides": SIDES, "stages": STAGES, "main": MAIN, "second": SECOND,
+        "titles": TITLES,
+        "sides": SIDES,
+        "stages": STAGES,
+        "main": MAIN,
+        "second": SECOND,
         "warnings": figures["log"].get("warnings", []),  # the run may be older than its page
         "rules": [(applied, text) for rule, text in RULES.items() if (applied := figures["log"]["rules"].get(rule))],
-        "models": [(title, evaluation["models"][role]["all"]) for role, title in TITLES.items()
-                   if role in evaluation["models"]],
-        "differences": [(title, evaluation["differences"][role]["all"]) for role, title in TITLES.items()
-                        if role in evaluation["differences"]],
+        "models": [
+            (title, evaluation["models"][role]["all"]) for role, title in TITLES.items() if role in evaluation["models"]
+        ],
+        "differences": [
+            (title, evaluation["differences"][role]["all"])
+            for role, title in TITLES.items()
+            if role in evaluation["differences"]
+        ],
         "evaluator_gap": _evaluator_gap(figures),
         "candidates": _candidates(figures["log"]["negatives"]),
-        "slices": rows, "compared_with": TITLES[other],
+        "slices": rows,
+        "compared_with": TITLES[other],
         "ranking_findings": findings.ranking_findings(evaluation, TITLES),
         "slices_findings": findings.slices_findings(rows, TITLES[other]),
-        "training_findings": {stage: findings.training_finding(rows, EVALUATED)
-                              for stage, rows in figures["training"].items()},
+        "training_findings": {
+            stage: findings.training_finding(rows, EVALUATED) for stage, rows in figures["training"].items()
+        },
         "states_findings": _states_findings(figures["states"]),
         "no_states": _no_states(figures["settings"]["model"]["reasoning_steps"]),
-        "settings_rows": [(_dotted(section, field), value) for section, fields in figures["settings"].items()
-                          for field, value in (fields.items() if isinstance(fields, dict) else [("", fields)])],
+        "settings_rows": [
+            (_dotted(section, field), value)
+            for section, fields in figures["settings"].items()
+            for field, value in (fields.items() if isinstance(fields, dict) else [("", fields)])
+        ],
         "seconds": _seconds(figures["cost"]["seconds"]),
     }
 
@@ -70,9 +83,11 @@ def _states_findings(states: dict[str, Any] | None) -> dict[str, dict[str, str]]
     if states is None:
         return {}
     points = states["tsne"]["points"]
-    return {"distance": {side: findings.distance_finding(states["sides"][side]["crossed"]) for side in SIDES},
-            "tsne": {side: findings.tsne_finding(points[side], points["target"]) for side in SIDES},
-            "cross": {side: findings.cross_finding(states["sides"][side]) for side in SIDES}}
+    return {
+        "distance": {side: findings.distance_finding(states["sides"][side]["crossed"]) for side in SIDES},
+        "tsne": {side: findings.tsne_finding(points[side], points["target"]) for side in SIDES},
+        "cross": {side: findings.cross_finding(states["sides"][side]) for side in SIDES},
+    }
 
 
 def _no_states(reasoning_steps: int) -> str:

@@ -55,15 +55,26 @@ def ask(saved_model_dir: str, records: Sequence[bytes], max_seconds: float) -> A
 
 def _run(saved_model_dir: str, folder: Path, max_seconds: float) -> str | None:
     """Why the process did not come to its end, None where it did."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-                   "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2",
-                   "TF_ENABLE_ONEDNN_OPTS": "1"}  # whatever is set here: TF Serving has it on
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "TF_ENABLE_ONEDNN_OPTS": "1",  # whatever is set here: TF Serving has it on
+    }
     command = [sys.executable, "-m", child.__name__, saved_model_dir, str(folder)]
     log = folder / "log"
     try:
         with log.open("wb") as output:
-            status = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,  # noqa: S603
-                                    check=False, timeout=max_seconds).returncode
+            status = subprocess.run(  # noqa: S603
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                check=False,
+                timeout=max_seconds,
+            ).returncode
     except subprocess.TimeoutExpired:
         return f"it was ended after {max_seconds:g} s"
     if status < 0:

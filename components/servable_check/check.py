@@ -16,8 +16,13 @@ from components.servable_check.settings import ServableCheckSettings
 from model import inputs as contract
 
 GATE = "ServableCheck"
-SIGNATURES = (contract.SIGNATURE_DEFAULT, contract.SIGNATURE_RANK, contract.SIGNATURE_ENCODE,
-              contract.SIGNATURE_SCORE, contract.SIGNATURE_RANK_EVAL)
+SIGNATURES = (
+    contract.SIGNATURE_DEFAULT,
+    contract.SIGNATURE_RANK,
+    contract.SIGNATURE_ENCODE,
+    contract.SIGNATURE_SCORE,
+    contract.SIGNATURE_RANK_EVAL,
+)
 MAX_WARM_UP_RECORDS = 1000
 """TF Serving refuses a version with more."""
 

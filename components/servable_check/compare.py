@@ -6,8 +6,11 @@ import numpy as np
 
 from model import inputs as contract
 
-_SCORING = (contract.SIGNATURE_DEFAULT, contract.SIGNATURE_RANK,
-            f"{contract.SIGNATURE_ENCODE} and {contract.SIGNATURE_SCORE}")
+_SCORING = (
+    contract.SIGNATURE_DEFAULT,
+    contract.SIGNATURE_RANK,
+    f"{contract.SIGNATURE_ENCODE} and {contract.SIGNATURE_SCORE}",
+)
 
 
 def compare(
@@ -38,8 +41,10 @@ def compare(
         reasons.append(f"{contract.SIGNATURE_ENCODE} gives states that are not finite")
     positive_ranks = outputs.get(f"{contract.SIGNATURE_RANK_EVAL}/rank")
     if positive_ranks is not None:
-        reasons += [f"{contract.SIGNATURE_RANK_EVAL} {what}"
-                    for what in _of_positives(positive_ranks, golden, positives, tolerance)]
+        reasons += [
+            f"{contract.SIGNATURE_RANK_EVAL} {what}"
+            for what in _of_positives(positive_ranks, golden, positives, tolerance)
+        ]
     return reasons, distances
 
 
@@ -47,13 +52,15 @@ def _of_scores(scores: np.ndarray, golden: Sequence[np.ndarray], tolerance: floa
     width = max(map(len, golden))
     if scores.shape != (len(golden), width):
         return [f"gives scores of shape {list(scores.shape)} instead of {[len(golden), width]}"], float("inf")
-    not_finite = sum(not np.isfinite(row[:len(right)]).all() for row, right in zip(scores, golden, strict=True))
+    not_finite = sum(not np.isfinite(row[: len(right)]).all() for row, right in zip(scores, golden, strict=True))
     if not_finite:
         return [f"gives scores that are not finite to {not_finite} of {len(golden)} requests"], float("inf")
-    farthest = np.array([_distance(row[:len(right)], right) for row, right in zip(scores, golden, strict=True)])
+    farthest = np.array([_distance(row[: len(right)], right) for row, right in zip(scores, golden, strict=True)])
     wrong = int((farthest > tolerance).sum())
-    reason = (f"gives wrong scores to {wrong} of {len(golden)} requests: up to {farthest.max():.3g} from those "
-              f"computed apart, {tolerance:g} allowed")
+    reason = (
+        f"gives wrong scores to {wrong} of {len(golden)} requests: up to {farthest.max():.3g} from those "
+        f"computed apart, {tolerance:g} allowed"
+    )
     return [reason] if wrong else [], float(farthest.max())
 
 
@@ -67,8 +74,8 @@ def _of_ranks(ranks: np.ndarray, scores: np.ndarray, golden: Sequence[np.ndarray
         return [f"gives ranks of shape {list(ranks.shape)} and scores of shape {list(scores.shape)}"]
     wrong = 0
     for row, scored, right in zip(ranks, scores, golden, strict=True):
-        real = scored[:len(right)]
-        wrong += int((row[:len(right)] != (real[None] >= real[:, None]).sum(1)).any())
+        real = scored[: len(right)]
+        wrong += int((row[: len(right)] != (real[None] >= real[:, None]).sum(1)).any())
     return [f"gives ranks that do not fit its scores to {wrong} of {len(golden)} requests"] if wrong else []
 
 

@@ -16,8 +16,7 @@ from components.servable_check.settings import ServableCheckSettings
 class ServableCheckSpec(ComponentSpec):
     """Inputs, output and parameters of ServableCheck."""
 
-    PARAMETERS = {name: ExecutionParameter(type=str)
-                  for name in ("settings", "model_shape", "vocabulary", "code_hash")}
+    PARAMETERS = {name: ExecutionParameter(type=str) for name in ("settings", "model_shape", "vocabulary", "code_hash")}
     INPUTS = {
         "model": ChannelParameter(type=standard_artifacts.Model),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
@@ -55,7 +54,15 @@ class ServableCheck(base_component.BaseComponent):
         vocabulary: dict[str, Any],
         code_hash: str,
     ) -> None:
-        super().__init__(ServableCheckSpec(
-            model=model, examples=examples, transform_graph=transform_graph, settings=settings.to_json(),
-            model_shape=json.dumps(model_shape, sort_keys=True), vocabulary=json.dumps(vocabulary, sort_keys=True),
-            code_hash=code_hash, verdict=types.Channel(type=GateVerdict)))
+        super().__init__(
+            ServableCheckSpec(
+                model=model,
+                examples=examples,
+                transform_graph=transform_graph,
+                settings=settings.to_json(),
+                model_shape=json.dumps(model_shape, sort_keys=True),
+                vocabulary=json.dumps(vocabulary, sort_keys=True),
+                code_hash=code_hash,
+                verdict=types.Channel(type=GateVerdict),
+            )
+        )

@@ -40,13 +40,16 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        one = {key: artifact_utils.get_single_instance(artifacts)
-               for key, artifacts in {**input_dict, **output_dict}.items()}
+        one = {
+            key: artifact_utils.get_single_instance(artifacts)
+            for key, artifacts in {**input_dict, **output_dict}.items()
+        }
         settings = ServableCheckSettings.from_json(exec_properties["settings"])
         transform = tft.TFTransformOutput(one["transform_graph"].uri)
         shape = model_config(transform, *(json.loads(exec_properties[name]) for name in ("vocabulary", "model_shape")))
         directory = path_utils.serving_model_path(one["model"].uri)
         records = golden_requests(split_files(one["examples"], "test"), settings.requests)
         verdict = check_servable(
-            directory, records, lambda: golden_scores(directory, shape, transform, records), settings)
+            directory, records, lambda: golden_scores(directory, shape, transform, records), settings
+        )
         write_verdict(one["verdict"], verdict)

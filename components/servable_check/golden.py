@@ -41,8 +41,10 @@ def golden_scores(
 def _ids(plain: dict[str, np.ndarray], transform: tft.TFTransformOutput) -> dict[str, np.ndarray]:
     """Ids of strings of any shape, 0 for padding, by Transform's graph on all strings of a feature as one row."""
     present = {name: values != b"" for name, values in plain.items()}
-    raw = {name: tf.RaggedTensor.from_tensor(tf.constant([plain[name][present[name]].tolist()], tf.string))
-           for name in plain}
+    raw = {
+        name: tf.RaggedTensor.from_tensor(tf.constant([plain[name][present[name]].tolist()], tf.string))
+        for name in plain
+    }
     for name in (contract.SEARCH_WORD_COUNTS, contract.SEARCH_ITEM_COUNTS):
         raw[name] = tf.RaggedTensor.from_tensor(tf.zeros([1, 0], tf.int64))
     transformed = transform.transform_raw_features(raw, drop_unused_features=True)
@@ -56,9 +58,9 @@ def _ids(plain: dict[str, np.ndarray], transform: tft.TFTransformOutput) -> dict
 def _cut(ids: dict[str, np.ndarray], shape: ModelConfig) -> dict[str, np.ndarray]:
     """The newest events and the first words and clicks of each search, as many as the model looks at."""
     limits = {
-        contract.REC_ITEMS: np.s_[:, -shape.rec_length:],
-        contract.SEARCH_WORDS: np.s_[:, -shape.search_length:, :shape.words_per_search],
-        contract.SEARCH_ITEMS: np.s_[:, -shape.search_length:, :shape.items_per_search],
+        contract.REC_ITEMS: np.s_[:, -shape.rec_length :],
+        contract.SEARCH_WORDS: np.s_[:, -shape.search_length :, : shape.words_per_search],
+        contract.SEARCH_ITEMS: np.s_[:, -shape.search_length :, : shape.items_per_search],
     }
     wanted = {
         contract.REC_ITEMS: (shape.rec_length,),

@@ -10,15 +10,47 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 WARM_UP_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 
 _PYTHON = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
-_FILES = frozenset({
-    "ReadFile", "WriteFile", "MatchingFiles", "WholeFileReader", "WholeFileReaderV2", "TextLineReader",
-    "TextLineReaderV2", "TFRecordReader", "TFRecordReaderV2", "FixedLengthRecordReader", "FixedLengthRecordReaderV2",
-    "TextLineDataset", "TFRecordDataset", "TFRecordDatasetV2", "FixedLengthRecordDataset",
-    "FixedLengthRecordDatasetV2", "MatchingFilesDataset", "CSVDataset", "CSVDatasetV2", "SqlDataset",
-    "CacheDataset", "CacheDatasetV2", "SaveDataset", "SaveDatasetV2", "LoadDataset", "SnapshotDataset",
-    "SnapshotDatasetV2", "DatasetToTFRecord", "CreateSummaryFileWriter", "CreateSummaryDbWriter",
-    "Save", "SaveSlices", "SaveV2", "Restore", "RestoreSlice", "RestoreV2", "MergeV2Checkpoints",
-})
+_FILES = frozenset(
+    {
+        "ReadFile",
+        "WriteFile",
+        "MatchingFiles",
+        "WholeFileReader",
+        "WholeFileReaderV2",
+        "TextLineReader",
+        "TextLineReaderV2",
+        "TFRecordReader",
+        "TFRecordReaderV2",
+        "FixedLengthRecordReader",
+        "FixedLengthRecordReaderV2",
+        "TextLineDataset",
+        "TFRecordDataset",
+        "TFRecordDatasetV2",
+        "FixedLengthRecordDataset",
+        "FixedLengthRecordDatasetV2",
+        "MatchingFilesDataset",
+        "CSVDataset",
+        "CSVDatasetV2",
+        "SqlDataset",
+        "CacheDataset",
+        "CacheDatasetV2",
+        "SaveDataset",
+        "SaveDatasetV2",
+        "LoadDataset",
+        "SnapshotDataset",
+        "SnapshotDatasetV2",
+        "DatasetToTFRecord",
+        "CreateSummaryFileWriter",
+        "CreateSummaryDbWriter",
+        "Save",
+        "SaveSlices",
+        "SaveV2",
+        "Restore",
+        "RestoreSlice",
+        "RestoreV2",
+        "MergeV2Checkpoints",
+    }
+)
 """Not `InitializeTableFromTextFileV2`: it reads the vocabularies among the model's own assets."""
 _SAVER = frozenset({"Save", "SaveSlices", "SaveV2", "Restore", "RestoreSlice", "RestoreV2", "MergeV2Checkpoints"})
 """Loading runs them once, on the model's own variables: they are fine in the saver, and only there."""
@@ -66,14 +98,18 @@ def _operations(meta_graph: meta_graph_pb2.MetaGraphDef) -> set[tuple[str, str]]
     """Names of operations, and where each is; those of the saver that are the saver's are left out."""
     graph = meta_graph.graph_def
     functions = {function.signature.name: function.node_def for function in graph.library.function}
-    ends = {name.split(":")[0] for name in (meta_graph.saver_def.save_tensor_name,
-                                            meta_graph.saver_def.restore_op_name)}
+    ends = {
+        name.split(":")[0] for name in (meta_graph.saver_def.save_tensor_name, meta_graph.saver_def.restore_op_name)
+    }
     others = _reached([node for node in graph.node if node.name not in ends], functions)
     of_saver = _reached([node for node in graph.node if node.name in ends], functions) - others
     found = {(_name(node), "the graph") for node in graph.node if node.op not in functions}
     for function, nodes in functions.items():
-        found |= {(_name(node), function) for node in nodes
-                  if node.op not in functions and not (function in of_saver and node.op in _SAVER)}
+        found |= {
+            (_name(node), function)
+            for node in nodes
+            if node.op not in functions and not (function in of_saver and node.op in _SAVER)
+        }
     return found
 
 
@@ -89,8 +125,9 @@ def _reached(nodes: Nodes, functions: Mapping[str, Nodes]) -> set[str]:
     waiting = list(nodes)
     while waiting:
         node = waiting.pop()
-        called = {node.op} | {function.name for value in node.attr.values()
-                              for function in (value.func, *value.list.func)}
+        called = {node.op} | {
+            function.name for value in node.attr.values() for function in (value.func, *value.list.func)
+        }
         for name in (called & functions.keys()) - reached:
             reached.add(name)
             waiting += functions[name]

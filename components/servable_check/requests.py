@@ -42,9 +42,13 @@ def rank_inputs(records: Sequence[bytes]) -> dict[str, np.ndarray]:
         bytes; `b""` is padding.
     """
     examples = [tf.train.Example.FromString(record) for record in records]
-    searches = {name: [_split(texts(one, name), numbers(one, counts)) for one in examples]
-                for name, counts in ((contract.SEARCH_WORDS, contract.SEARCH_WORD_COUNTS),
-                                     (contract.SEARCH_ITEMS, contract.SEARCH_ITEM_COUNTS))}
+    searches = {
+        name: [_split(texts(one, name), numbers(one, counts)) for one in examples]
+        for name, counts in (
+            (contract.SEARCH_WORDS, contract.SEARCH_WORD_COUNTS),
+            (contract.SEARCH_ITEMS, contract.SEARCH_ITEM_COUNTS),
+        )
+    }
     return {
         contract.USER: np.array([texts(one, contract.USER)[0] for one in examples], object),
         contract.REC_ITEMS: padded([texts(one, contract.REC_ITEMS) for one in examples], left=True),
@@ -73,7 +77,7 @@ def padded(rows: Sequence[Sequence[bytes]], left: bool = False) -> np.ndarray:
     width = max((len(row) for row in rows), default=0) or 1
     out = np.full((len(rows), width), b"", object)
     for row, values in zip(out, rows, strict=True):
-        row[width - len(values) if left else 0:][:len(values)] = values
+        row[width - len(values) if left else 0 :][: len(values)] = values
     return out
 
 
@@ -86,12 +90,13 @@ def _padded_searches(rows: Sequence[Sequence[Sequence[bytes]]]) -> np.ndarray:
 
 def _split(values: Sequence[bytes], counts: Sequence[int]) -> list[Sequence[bytes]]:
     ends = np.cumsum(counts, dtype=int)
-    return [values[end - count:end] for end, count in zip(ends, counts, strict=True)]
+    return [values[end - count : end] for end, count in zip(ends, counts, strict=True)]
 
 
 def _is_plain(example: tf.train.Example) -> bool:
-    counts = zip(numbers(example, contract.SEARCH_WORD_COUNTS), numbers(example, contract.SEARCH_ITEM_COUNTS),
-                 strict=True)
+    counts = zip(
+        numbers(example, contract.SEARCH_WORD_COUNTS), numbers(example, contract.SEARCH_ITEM_COUNTS), strict=True
+    )
     strings = (text for name in contract.REQUEST_FEATURES for text in texts(example, name))
     return all(words or items for words, items in counts) and all(strings)
 

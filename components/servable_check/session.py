@@ -33,8 +33,10 @@ class SessionModel:
             self._session = tf.compat.v1.Session()
             meta_graph = tf.compat.v1.saved_model.loader.load(self._session, [tf.saved_model.SERVING], saved_model_dir)
         self.signatures: dict[str, Signature] = {
-            name: functools.partial(self._run, definition) for name, definition in meta_graph.signature_def.items()
-            if not name.startswith("__")}
+            name: functools.partial(self._run, definition)
+            for name, definition in meta_graph.signature_def.items()
+            if not name.startswith("__")
+        }
 
     def __enter__(self) -> "SessionModel":
         return self

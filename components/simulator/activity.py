@@ -16,8 +16,14 @@ MOST_SEARCHES: Final = 4095
 REC_LEVELS: Final = ((0.16, 357.0, 146.0), (0.26, 557.0, 153.0), (0.34, 650.0, 192.0), (0.24, 604.0, 281.0))
 """Levels of `reco_active_level`: share of users [fitted], recommended and result rows a user [KuaiSAR-large, plot]."""
 SEARCH_LEVELS: Final = (
-    (0.48, 678.0, 147.0), (0.06, 318.0, 174.0), (0.10, 460.0, 101.0), (0.20, 541.0, 134.0), (0.09, 437.0, 236.0),
-    (0.04, 399.0, 441.0), (0.03, 594.0, 1228.0))
+    (0.48, 678.0, 147.0),
+    (0.06, 318.0, 174.0),
+    (0.10, 460.0, 101.0),
+    (0.20, 541.0, 134.0),
+    (0.09, 437.0, 236.0),
+    (0.04, 399.0, 441.0),
+    (0.03, 594.0, 1228.0),
+)
 """The same for `search_active_level`. The two levels of a user are drawn independently [assumption]."""
 
 
@@ -47,9 +53,12 @@ def activity(catalogue: Catalogue, user: Ints) -> Activity:
     rec = _level_factor(1, rec_level, search_level) * (batches - 1)
     search = _level_factor(2, rec_level, search_level) * (settings.searches - 1)
     return Activity(
-        user, rec_level, search_level,
+        user,
+        rec_level,
+        search_level,
         1 + _count(catalogue, "user/batches", user, rec),
-        np.minimum(MOST_SEARCHES, 1 + _count(catalogue, "user/searches", user, search)))
+        np.minimum(MOST_SEARCHES, 1 + _count(catalogue, "user/searches", user, search)),
+    )
 
 
 def batch_sizes(catalogue: Catalogue, user: Ints, batch: Ints) -> Ints:

@@ -53,5 +53,13 @@ def make_block(catalogue: Catalogue, first: int, count: int) -> Block:
     clock = Times(clock.batches, clock.searches[by_time])
     shown = feed(catalogue, active, batches, lasting)
     found = disorder(catalogue, active, searches, results(catalogue, active, searches))
-    return Block(active, batches, searches, clock, shown, found, *queries(catalogue, active, searches),
-                 relevant(shown, searches, clock))
+    return Block(
+        active,
+        batches,
+        searches,
+        clock,
+        shown,
+        found,
+        *queries(catalogue, active, searches),
+        relevant(shown, searches, clock),
+    )

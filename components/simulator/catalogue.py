@@ -34,8 +34,7 @@ class Catalogue(NamedTuple):
         users = events / settings.rows
         recommended = users * settings.rec_rows / settings.rec_rows_an_item / settings.recommended_subjects
         found = users * settings.search_rows * (1 - settings.recommended_results) / settings.search_rows_an_item
-        return cls(settings, Draws(settings.seed), max(2, round(recommended)),
-                   max(2, round(found / settings.subjects)))
+        return cls(settings, Draws(settings.seed), max(2, round(recommended)), max(2, round(found / settings.subjects)))
 
     @property
     def num_recommended(self) -> int:

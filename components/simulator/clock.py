@@ -48,7 +48,7 @@ def times(catalogue: Catalogue, active: Activity, batches: Batches, searches: Se
     elapsed = np.cumsum(milliseconds)
     stamp = np.empty(len(row), np.int64)
     stamp[order] = START_MS + elapsed - (elapsed - milliseconds)[first][row]
-    return Times(stamp[:len(batches.row)], stamp[len(batches.row):])
+    return Times(stamp[: len(batches.row)], stamp[len(batches.row) :])
 
 
 def _within_visit(catalogue: Catalogue, user: Ints, place: Ints, is_batch: Bools) -> Bools:
@@ -69,7 +69,8 @@ def _gaps(catalogue: Catalogue, active: Activity, row: Ints, place: Ints, short:
     period = catalogue.settings.days * DAY_MS / 1000
     within = np.minimum(
         _LEAST_GAP_S - np.log1p(-draws.uniform("request/gap", user[row], place)) * (_MEAN_GAP_S - _LEAST_GAP_S),
-        VISIT_GAP_S - 1)
+        VISIT_GAP_S - 1,
+    )
     least = np.where(short, within, np.where(place == 0, 0.0, VISIT_GAP_S + 1))
     share = np.where(short, 0.0, -np.log1p(-draws.uniform("request/long gap", user[row], place)))
     after_last = -np.log1p(-draws.uniform("user/after last", user))

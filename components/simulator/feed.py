@@ -65,8 +65,17 @@ def feed(catalogue: Catalogue, active: Activity, batches: Batches, lasting: Ints
     item = without_repeats(catalogue, row, item, subject, keys)
     duration, playing = _played(catalogue, item, click, keys)
     reaction = draws.uniform("feed/reaction", *keys)
-    return Feed(row, batch, item, subject, cause, click, duration, playing,
-                *(click & (reaction >= least) & (reaction < most) for least, most in _REACTIONS))
+    return Feed(
+        row,
+        batch,
+        item,
+        subject,
+        cause,
+        click,
+        duration,
+        playing,
+        *(click & (reaction >= least) & (reaction < most) for least, most in _REACTIONS),
+    )
 
 
 _REACTIONS = ((0.0, 0.0063), (0.0063, 0.0770), (0.0770, 0.0869))

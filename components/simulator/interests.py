@@ -68,15 +68,20 @@ def interests(catalogue: Catalogue, active: Activity) -> tuple[Batches, Searches
         Batches, searches, and the lasting interests `[n, interests]`.
     """
     settings, draws = catalogue.settings, catalogue.draws
-    lasting = catalogue.popular_subject(draws.uniform(
-        "user/lasting", active.user[:, None], np.arange(settings.interests)[None]))
+    lasting = catalogue.popular_subject(
+        draws.uniform("user/lasting", active.user[:, None], np.arange(settings.interests)[None])
+    )
     row, number = counted(active.searches)
     opens = (number == 0) | (draws.uniform("search/opens", active.user[row], number) < settings.cluster_start)
     cluster = np.cumsum(opens) - 1
     first_cluster = np.cumsum(np.bincount(row[opens])) - np.bincount(row[opens])
     within = np.arange(cluster[-1] + 1) - first_cluster[row[opens]]
-    kind = draws.choice("cluster/kind", (settings.announcing, settings.repeating,
-                                         1 - settings.announcing - settings.repeating), active.user[row[opens]], within)
+    kind = draws.choice(
+        "cluster/kind",
+        (settings.announcing, settings.repeating, 1 - settings.announcing - settings.repeating),
+        active.user[row[opens]],
+        within,
+    )
     clusters = _Clusters(row[opens], within, kind)
     phases = _phases(catalogue, active, lasting, np.bincount(row[opens][kind == ANNOUNCES], minlength=len(active.user)))
     batch_row, batch = counted(active.batches)
@@ -116,9 +121,7 @@ def _phase_of(phases: _Phases, row: Ints, batch: Ints) -> Ints:
     return np.searchsorted(starts, row * scale + batch, side="right") - 1
 
 
-def _anchors(
-    catalogue: Catalogue, active: Activity, phases: _Phases, clusters: _Clusters
-) -> tuple[Ints, Ints, Ints]:
+def _anchors(catalogue: Catalogue, active: Activity, phases: _Phases, clusters: _Clusters) -> tuple[Ints, Ints, Ints]:
     # Before which batch each cluster is searched, what about, and what it turns out to be.
     row, within, kind = clusters
     settings, draws = catalogue.settings, catalogue.draws

@@ -17,7 +17,12 @@ from components.simulator.clock import DAY_MS, START_MS
 from components.simulator.draws import Ints
 
 REC, SEARCH, ITEMS, USERS, FRIENDS = (
-    "rec_inter.csv", "src_inter.csv", "item_features.csv", "user_features.csv", "social_network.csv")
+    "rec_inter.csv",
+    "src_inter.csv",
+    "item_features.csv",
+    "user_features.csv",
+    "social_network.csv",
+)
 RELEVANT: Final = "relevant_searches.csv"
 KINDS: Final = "searches.csv"
 TRUTH: Final = "truth"
@@ -62,23 +67,35 @@ class LogFiles:
         self._see(block.results.item, found_day)
         users, friends = tables.user_rows(self._catalogue, block), tables.friend_rows(self._catalogue, block)
         for day in np.unique(np.r_[shown_day, found_day]):
-            of_day = [frame.filter(pl.Series(days == day)) if self._spans else frame
-                      for frame, days in ((shown, shown_day), (found, found_day))]
+            of_day = [
+                frame.filter(pl.Series(days == day)) if self._spans else frame
+                for frame, days in ((shown, shown_day), (found, found_day))
+            ]
             there = pl.concat([frame["user_id"] for frame in of_day]).unique()
-            for table, frame in ((REC, of_day[0]), (SEARCH, of_day[1]),
-                                 (USERS, users.filter(pl.col("user_id").is_in(there.implode()))),
-                                 (FRIENDS, friends.filter(pl.col("user_id").is_in(there.implode())))):
+            for table, frame in (
+                (REC, of_day[0]),
+                (SEARCH, of_day[1]),
+                (USERS, users.filter(pl.col("user_id").is_in(there.implode()))),
+                (FRIENDS, friends.filter(pl.col("user_id").is_in(there.implode()))),
+            ):
                 self._append(self._folder(int(day)), table, frame)
         self._append(TRUTH, RELEVANT, tables.relevant_rows(self._catalogue, block))
         self._append(TRUTH, KINDS, tables.kind_rows(block))
-        added = (len(users), len(shown), len(found), len(block.searches.row), 0, int(block.feed.click.sum()),
-                 len(block.relevant.click))
+        added = (
+            len(users),
+            len(shown),
+            len(found),
+            len(block.searches.row),
+            0,
+            int(block.feed.click.sum()),
+            len(block.relevant.click),
+        )
         self.counts = Counts(*np.add(self.counts, added).tolist())
 
     def add_items(self) -> None:
         """Write the features of the items seen."""
         for start in range(0, len(self._seen), ITEMS_A_BLOCK):
-            seen = self._seen[start:start + ITEMS_A_BLOCK]
+            seen = self._seen[start : start + ITEMS_A_BLOCK]
             items = start + np.flatnonzero(seen)
             self.counts = self.counts._replace(items=self.counts.items + len(items))
             items = items[self._catalogue.has_features(items)]

@@ -18,8 +18,13 @@ from matplotlib import pyplot  # noqa: E402 - after the choice of a backend with
 _REC, _SEARCH, _TARGET = "#2b6cb0", "#d97706", "#111111"
 _MARK: Final[dict[str, Any]] = {"linestyle": "none", "marker": "D", "markersize": 6, "color": _TARGET, "zorder": 3}
 _SHARES: Final = (
-    "R rows without a click", "searches with a click", "clicked R items clicked once or twice", "S share of rows",
-    "items in R and S, of S", "items in R and S, of all")
+    "R rows without a click",
+    "searches with a click",
+    "clicked R items clicked once or twice",
+    "S share of rows",
+    "items in R and S, of S",
+    "items in R and S, of all",
+)
 
 
 def plot(marginals: Marginals, path: str | Path) -> None:
@@ -32,8 +37,11 @@ def plot(marginals: Marginals, path: str | Path) -> None:
         if axis.get_legend_handles_labels()[0]:
             axis.legend(frameon=False, fontsize=9)
     figures = marginals.figures
-    figure.suptitle(f"{figures['rows']:,.0f} rows of {figures['users']:,.0f} users; R: recommendation, S: search; "
-                    "black: published or assumed target", fontsize=14)
+    figure.suptitle(
+        f"{figures['rows']:,.0f} rows of {figures['users']:,.0f} users; R: recommendation, S: search; "
+        "black: published or assumed target",
+        fontsize=14,
+    )
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 
@@ -55,57 +63,95 @@ def _users(axis: Any, marginals: Marginals) -> None:
     edges = np.geomspace(1, 10_000, 41)
     for column, name, colour, target in (("rec", "R", _REC, 289.6), ("search", "S", _SEARCH, 122.6)):
         rows = marginals.users[column].to_numpy()
-        axis.hist(rows, edges, weights=np.full(len(rows), 1 / len(rows)), histtype="stepfilled", alpha=0.4,
-                  color=colour)
+        axis.hist(
+            rows, edges, weights=np.full(len(rows), 1 / len(rows)), histtype="stepfilled", alpha=0.4, color=colour
+        )
         axis.axvline(rows.mean(), color=colour, label=f"{name}: mean {rows.mean():.1f}")
-        axis.axvline(target, color=_TARGET, linestyle=":" if name == "R" else "--",
-                     label=f"{name}: KuaiSAR-small {target}")
-    axis.set(title="Rows a user", xlabel="rows in the whole log, logarithmic", ylabel="share of users", xscale="log",
-             ylim=(0, 1.45 * axis.get_ylim()[1]))
+        axis.axvline(
+            target, color=_TARGET, linestyle=":" if name == "R" else "--", label=f"{name}: KuaiSAR-small {target}"
+        )
+    axis.set(
+        title="Rows a user",
+        xlabel="rows in the whole log, logarithmic",
+        ylabel="share of users",
+        xscale="log",
+        ylim=(0, 1.45 * axis.get_ylim()[1]),
+    )
 
 
 def _popularity(axis: Any, marginals: Marginals) -> None:
     times = marginals.popularity["times"].to_numpy()
     for column, name, colour, style, target in (
-            ("rec", "R rows", _REC, "-", " (KuaiSAR-small 3.28)"), ("rec_clicks", "R clicks", _REC, "--", ""),
-            ("search", "S rows", _SEARCH, "-", " (KuaiSAR-small 1.58)")):
+        ("rec", "R rows", _REC, "-", " (KuaiSAR-small 3.28)"),
+        ("rec_clicks", "R clicks", _REC, "--", ""),
+        ("search", "S rows", _SEARCH, "-", " (KuaiSAR-small 1.58)"),
+    ):
         items = marginals.popularity[column].to_numpy()
         mean = (times * items).sum() / items.sum()
         some = items > 0
-        axis.plot(times[some], (items[::-1].cumsum()[::-1] / items.sum())[some], color=colour, linestyle=style,
-                  marker=".", label=f"{name}: mean {mean:.2f}{target}")
+        axis.plot(
+            times[some],
+            (items[::-1].cumsum()[::-1] / items.sum())[some],
+            color=colour,
+            linestyle=style,
+            marker=".",
+            label=f"{name}: mean {mean:.2f}{target}",
+        )
     axis.plot(3, 0.1, **_MARK, label="R clicks: at most 0.1 of items thrice or more")
-    axis.set(title="Popularity of items", xscale="log", yscale="log", xlabel="times seen, at least",
-             ylabel="share of distinct items", ylim=(None, 60))
+    axis.set(
+        title="Popularity of items",
+        xscale="log",
+        yscale="log",
+        xlabel="times seen, at least",
+        ylabel="share of distinct items",
+        ylim=(None, 60),
+    )
 
 
 def _transitions(axis: Any, marginals: Marginals) -> None:
     measured = dict(marginals.transitions.rows())
     _bars(axis, [measured.get(pair, 0.0) for pair in TRANSITIONS], list(TRANSITIONS.values()), "Qilin")
     axis.set_xticks(range(len(TRANSITIONS)), list(TRANSITIONS))
-    axis.set(title="Requests that follow each other within 30 minutes", ylabel="share of pairs of requests",
-             xlabel="first request > second")
+    axis.set(
+        title="Requests that follow each other within 30 minutes",
+        ylabel="share of pairs of requests",
+        xlabel="first request > second",
+    )
 
 
 def _clicks(axis: Any, marginals: Marginals) -> None:
     clicks, searches = (marginals.session_clicks[name].to_numpy() for name in ("clicks", "searches"))
     geometric = [(1 - (1 - 1 / 1.44)) * (1 - 1 / 1.44) ** (count - 1) for count in clicks]
     _bars(axis, searches / searches.sum(), geometric, "1 + geometric, mean 1.44 (derived)", clicks)
-    axis.set(title="Clicks in searches with a click", xlabel="clicked items", ylabel="share of searches, logarithmic",
-             yscale="log")
+    axis.set(
+        title="Clicks in searches with a click",
+        xlabel="clicked items",
+        ylabel="share of searches, logarithmic",
+        yscale="log",
+    )
 
 
 def _words(axis: Any, marginals: Marginals) -> None:
     words, searches = (marginals.query_words[name].to_numpy() for name in ("words", "searches"))
-    _bars(axis, searches / searches.sum(), [WORD_SHARES.get(count, np.nan) for count in words],
-          "trivago (KuaiSAR's unknown)", words)
+    _bars(
+        axis,
+        searches / searches.sum(),
+        [WORD_SHARES.get(count, np.nan) for count in words],
+        "trivago (KuaiSAR's unknown)",
+        words,
+    )
     axis.set(title="Words a query", xlabel="words", ylabel="share of searches")
 
 
 def _batches(axis: Any, marginals: Marginals) -> None:
     rows, batches = (marginals.batch_rows[name].to_numpy() for name in ("rows", "batches"))
-    _bars(axis, batches / batches.sum(), [0.2 if 4 <= count <= 8 else np.nan for count in rows],
-          "4 to 8, even (assumption)", rows)
+    _bars(
+        axis,
+        batches / batches.sum(),
+        [0.2 if 4 <= count <= 8 else np.nan for count in rows],
+        "4 to 8, even (assumption)",
+        rows,
+    )
     axis.set(title="R rows of a user with one timestamp", xlabel="rows", ylabel="share of timestamps")
     axis.set_ylim(0, 0.3)
 
@@ -125,8 +171,12 @@ def _levels(axis: Any, measured: pl.DataFrame, published: tuple[tuple[float, flo
     for side, column, name, colour in ((0, "rec", "R", _REC), (1, "search", "S", _SEARCH)):
         shift = 0.4 * side - 0.2
         axis.bar(levels + shift, measured[column], 0.38, color=colour, label=f"{name} rows")
-        axis.plot(np.arange(len(published)) + shift, [row[1 + side] / LARGE_MEANS[side] for row in published],
-                  **_MARK, label="KuaiSAR-large, read off a plot" if side else None)
+        axis.plot(
+            np.arange(len(published)) + shift,
+            [row[1 + side] / LARGE_MEANS[side] for row in published],
+            **_MARK,
+            label="KuaiSAR-large, read off a plot" if side else None,
+        )
     axis.set(ylabel="rows a user, over the mean of all users", xticks=range(len(published)))
 
 

@@ -105,7 +105,8 @@ def _items(catalogue: Catalogue, active: Activity, searches: Searches, shown: In
     part = (place + np.floor(turn * shown)) % shown
     uniform = (part + draws.uniform("result/item", *keys)) / shown
     recommended = (draws.uniform("result/recommended", *keys) < settings.recommended_results) & (
-        subject < settings.recommended_subjects)
+        subject < settings.recommended_subjects
+    )
     items = catalogue.found_items(subject, uniform)
     items[recommended] = catalogue.recommended_items(subject[recommended], uniform[recommended])
     return items

@@ -147,14 +147,52 @@ class SimulatorSettings:
         return (self.topics + self.errand_topics) * self.subtopics
 
 
-_POSITIVE = frozenset({"rec_rows", "search_rows", "searches", "interests", "topics", "errand_topics", "subject_words",
-                       "topic_words", "common_words"})
-_SHARES = frozenset({
-    "clicked", "passing", "lasting", "passing_unclicked", "lasting_unclicked", "near", "announced", "announcing",
-    "repeating", "cluster_start", "visit_goes_on", "switch", "clicked_searches", "same_query", "changed_query",
-    "longer_query", "hits", "hit_share", "recommended_results", "without_features", "repeated", "late", "malformed"})
-_PARTS = (("passing", "lasting"), ("passing_unclicked", "lasting_unclicked"), ("announcing", "repeating"),
-          ("same_query", "changed_query", "longer_query"))
+_POSITIVE = frozenset(
+    {
+        "rec_rows",
+        "search_rows",
+        "searches",
+        "interests",
+        "topics",
+        "errand_topics",
+        "subject_words",
+        "topic_words",
+        "common_words",
+    }
+)
+_SHARES = frozenset(
+    {
+        "clicked",
+        "passing",
+        "lasting",
+        "passing_unclicked",
+        "lasting_unclicked",
+        "near",
+        "announced",
+        "announcing",
+        "repeating",
+        "cluster_start",
+        "visit_goes_on",
+        "switch",
+        "clicked_searches",
+        "same_query",
+        "changed_query",
+        "longer_query",
+        "hits",
+        "hit_share",
+        "recommended_results",
+        "without_features",
+        "repeated",
+        "late",
+        "malformed",
+    }
+)
+_PARTS = (
+    ("passing", "lasting"),
+    ("passing_unclicked", "lasting_unclicked"),
+    ("announcing", "repeating"),
+    ("same_query", "changed_query", "longer_query"),
+)
 
 
 def _require(holds: bool, name: str, rule: str, received: object) -> None:

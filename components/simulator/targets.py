@@ -71,6 +71,9 @@ def compare(marginals: Marginals) -> list[tuple[Target, float]]:
     """Pair each target with what was measured."""
     batches = marginals.batch_rows
     within = int(batches.filter(batches["rows"].is_between(*BATCH))["batches"].sum())
-    figures = {**marginals.figures, "timestamps of 4 to 8 R rows": within / int(batches["batches"].sum()),
-               **{f"share of {pair}": share for pair, share in marginals.transitions.rows()}}
+    figures = {
+        **marginals.figures,
+        "timestamps of 4 to 8 R rows": within / int(batches["batches"].sum()),
+        **{f"share of {pair}": share for pair, share in marginals.transitions.rows()},
+    }
     return [(target, figures.get(target.name, 0.0)) for target in TARGETS]

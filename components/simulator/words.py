@@ -44,7 +44,10 @@ def _words(catalogue: Catalogue, subjects: Ints, rare: float, name: str, *keys: 
     topics = subjects // settings.subtopics
     return np.select(
         [kind < _OWN, kind < _OWN + _TOPIC, kind < _OWN + _TOPIC + _COMMON],
-        [FIRST_WORD + subjects * settings.subject_words + (which * settings.subject_words).astype(np.int64),
-         first_topic + topics * settings.topic_words + (which * settings.topic_words).astype(np.int64),
-         first_common + (which**2 * settings.common_words).astype(np.int64)],
-        first_rare + (which * count).astype(np.int64))
+        [
+            FIRST_WORD + subjects * settings.subject_words + (which * settings.subject_words).astype(np.int64),
+            first_topic + topics * settings.topic_words + (which * settings.topic_words).astype(np.int64),
+            first_common + (which**2 * settings.common_words).astype(np.int64),
+        ],
+        first_rare + (which * count).astype(np.int64),
+    )

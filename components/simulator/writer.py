@@ -19,8 +19,14 @@ USERS_A_BLOCK: Final = 256
 
 
 def simulate(
-    directory: str | Path, events: float, settings: SimulatorSettings | None = None, *, spans: bool = False,
-    compress: bool = True, users_a_block: int = USERS_A_BLOCK, progress: Callable[[int], object] | None = None,
+    directory: str | Path,
+    events: float,
+    settings: SimulatorSettings | None = None,
+    *,
+    spans: bool = False,
+    compress: bool = True,
+    users_a_block: int = USERS_A_BLOCK,
+    progress: Callable[[int], object] | None = None,
 ) -> Counts:
     """Write a log in the five-file form of KuaiSAR and, in `truth/`, which searches bear on which clicks.
 

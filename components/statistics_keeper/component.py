@@ -60,6 +60,11 @@ class StatisticsKeeper(base_component.BaseComponent):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(self, statistics: types.BaseChannel, pushed_model: types.BaseChannel, statistics_dir: str) -> None:
-        super().__init__(StatisticsKeeperSpec(
-            statistics=statistics, pushed_model=pushed_model, statistics_dir=statistics_dir,
-            kept=types.Channel(type=KeptStatistics)))
+        super().__init__(
+            StatisticsKeeperSpec(
+                statistics=statistics,
+                pushed_model=pushed_model,
+                statistics_dir=statistics_dir,
+                kept=types.Channel(type=KeptStatistics),
+            )
+        )

@@ -55,9 +55,7 @@ def _of_users(
     return _lists(values, offsets, at, order[place])
 
 
-def _lists(
-    values: np.ndarray, offsets: np.ndarray, at: np.ndarray, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _lists(values: np.ndarray, offsets: np.ndarray, at: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The values of `rows`, each with the entry of `at` that belongs to its row."""
     place, where = _runs(offsets[rows], offsets[rows + 1] - offsets[rows])
     return at[place], values[where]

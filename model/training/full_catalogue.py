@@ -37,12 +37,23 @@ class FullCatalogue:
         ValueError: if there is no request or no known item.
     """
 
-    def __init__(self, model: LcrSer, requests: Requests, timelines: Timelines, *, avoid: Avoid = "past",
-                 batch_size: int = 256, block_size: int = 1024, max_requests: int = 0) -> None:
+    def __init__(
+        self,
+        model: LcrSer,
+        requests: Requests,
+        timelines: Timelines,
+        *,
+        avoid: Avoid = "past",
+        batch_size: int = 256,
+        block_size: int = 1024,
+        max_requests: int = 0,
+    ) -> None:
         self.catalogue = np.unique(timelines.rec_items[timelines.rec_items >= FIRST_KNOWN_ID])
         if not len(requests) or not len(self.catalogue):
-            raise ValueError("`requests` and the known items of `timelines` should not be empty. "
-                             f"Received: {len(requests)} requests, {len(self.catalogue)} items.")
+            raise ValueError(
+                "`requests` and the known items of `timelines` should not be empty. "
+                f"Received: {len(requests)} requests, {len(self.catalogue)} items."
+            )
         self._requests, self._timelines, self._avoid = requests, timelines, avoid
         number = min(max_requests or len(requests), len(requests))
         self.rows = np.linspace(0, len(requests) - 1, number).astype(np.int32)
@@ -62,11 +73,13 @@ class FullCatalogue:
             return model.prepare(items[None])
 
         @tf.function(autograph=False, reduce_retracing=True)
-        def count(encoded: dict[str, tf.Tensor], positive: tf.Tensor, items: PreparedItems,
-                  left_out: tf.Tensor) -> tf.Tensor:
+        def count(
+            encoded: dict[str, tf.Tensor], positive: tf.Tensor, items: PreparedItems, left_out: tf.Tensor
+        ) -> tf.Tensor:
             # What is left out counts as lower; see `pessimistic_rank` for why lower ones are counted.
             lower = tf.tensor_scatter_nd_update(
-                model.score(encoded, items) < positive, left_out, tf.ones(tf.shape(left_out)[:1], tf.bool))
+                model.score(encoded, items) < positive, left_out, tf.ones(tf.shape(left_out)[:1], tf.bool)
+            )
             return self._block_size - tf.reduce_sum(tf.cast(lower, tf.int32), 1)
 
         self._encode, self._prepare, self._count = encode, prepare, count

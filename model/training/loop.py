@@ -141,7 +141,11 @@ class TrainingLoop:
         metric = float(self._last_metric)
         self._reporter.report(
             Progress(
-                self._schedule.stage, done, self._schedule.total_steps, loss, MAIN_METRIC,
+                self._schedule.stage,
+                done,
+                self._schedule.total_steps,
+                loss,
+                MAIN_METRIC,
                 None if metric < 0 else metric,
             ),
             now,

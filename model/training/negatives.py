@@ -47,10 +47,12 @@ class NegativeSampler:
         self._rec_offsets = tf.constant(timelines.rec_offsets)
         # Every (row, item) that was clicked, as one sorted number each.
         items = np.concatenate([timelines.rec_items, timelines.search_items])
-        rows = np.concatenate([
-            np.repeat(np.arange(len(timelines.users)), np.diff(offsets))
-            for offsets in (timelines.rec_offsets, timelines.search_item_offsets)
-        ])
+        rows = np.concatenate(
+            [
+                np.repeat(np.arange(len(timelines.users)), np.diff(offsets))
+                for offsets in (timelines.rec_offsets, timelines.search_item_offsets)
+            ]
+        )
         self._num_items = int(items.max()) + 1
         self._clicked = tf.constant(np.unique(rows * self._num_items + items))
 

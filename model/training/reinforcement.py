@@ -105,7 +105,8 @@ def make_step(
     """
     windows = TargetWindows(timelines, model.config)
     sample = NegativeSampler(
-        timelines, config.negative_sampling, config.negatives_avoid, config.num_negatives, config.seed)
+        timelines, config.negative_sampling, config.negatives_avoid, config.num_negatives, config.seed
+    )
     own_tables = reference.items is not model.items
 
     @tf.function(autograph=False)
@@ -156,12 +157,18 @@ def make_step(
 def sample_noise(config: GrpoConfig, batch: tf.Tensor, dim: int, number: tf.Tensor) -> Sides:
     """Noise of a step for both sides, `[B, N, d]` each, Eq. (14)."""
     scale = config.noise_scale * config.noise_std
-    return Sides(*(
-        grpo.exploration_noise(
-            batch, config.num_trajectories, dim, scale, tf.stack([tf.constant(config.seed + side, tf.int64), number])
+    return Sides(
+        *(
+            grpo.exploration_noise(
+                batch,
+                config.num_trajectories,
+                dim,
+                scale,
+                tf.stack([tf.constant(config.seed + side, tf.int64), number]),
+            )
+            for side in (1, 2)
         )
-        for side in (1, 2)
-    ))
+    )
 
 
 def group_objective(
@@ -197,16 +204,18 @@ def group_objective(
         rollout = Rollout(
             # The old policy is the current one: a ratio of 1 whose gradient is that of log pi.
             tf.stop_gradient(log_probability),
-            tf.stop_gradient(
-                grpo.target_log_probability(reference_logits, valid, config.policy, config.temperature)
-            ),
+            tf.stop_gradient(grpo.target_log_probability(reference_logits, valid, config.policy, config.temperature)),
             _rewards(logits, valid, config.reward),
         )
     advantage, constant = grpo.advantages(rollout.rewards, config.advantage_epsilon)
     advantage = tf.where(advantage < 0, config.negative_weight * advantage, advantage)
     result = grpo.objective(
-        log_probability, rollout.old, rollout.reference, advantage,
-        kl_weight=config.kl_weight, clip_range=config.clip_range,
+        log_probability,
+        rollout.old,
+        rollout.reference,
+        advantage,
+        kl_weight=config.kl_weight,
+        clip_range=config.clip_range,
     )
     logs = {
         "loss": -result.total,

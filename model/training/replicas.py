@@ -39,6 +39,7 @@ def on_all(step: Callable[..., Value]) -> Callable[..., Value]:
     @tf.function(autograph=False)
     def run(*args: tf.Tensor) -> Value:
         return tf.nest.map_structure(
-            lambda value: strategy.experimental_local_results(value)[0], strategy.run(step, args=args))
+            lambda value: strategy.experimental_local_results(value)[0], strategy.run(step, args=args)
+        )
 
     return run

@@ -96,7 +96,8 @@ def make_step(
     """
     windows = TargetWindows(timelines, model.config)
     sample = NegativeSampler(
-        timelines, config.negative_sampling, config.negatives_avoid, config.num_negatives, config.seed)
+        timelines, config.negative_sampling, config.negatives_avoid, config.num_negatives, config.seed
+    )
     kernels = [variable.value for variable in model.dense_variables if len(variable.shape) > 1]
 
     losses = functools.partial(ranking_losses, model, config)
@@ -155,11 +156,16 @@ def ranking_losses(
             plain = tf.nest.map_structure(tf.stop_gradient, plain)
         if config.tcl_stop_gradient in ("target", "both"):
             target = tf.stop_gradient(target)
-        logs["tcl_loss"] = tf.add_n([
-            contrastive_loss(
-                target, crossed[:, 0, -1], without[:, 0, -1], config.tcl_margin, config.tcl_distance
+        logs["tcl_loss"] = (
+            tf.add_n(
+                [
+                    contrastive_loss(
+                        target, crossed[:, 0, -1], without[:, 0, -1], config.tcl_margin, config.tcl_distance
+                    )
+                    for crossed, without in zip(steps, plain, strict=True)
+                ]
             )
-            for crossed, without in zip(steps, plain, strict=True)
-        ]) / replicas.count()
+            / replicas.count()
+        )
         loss += config.tcl_weight * logs["tcl_loss"]
     return {"loss": loss, **logs}

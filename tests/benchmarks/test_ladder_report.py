@@ -2,8 +2,18 @@
 
 from benchmarks.ladder_report import report
 
-ORDER = ["Base", "+LCR", "+TRA", "+TCL", "+RL", "control", "control, GRPO's rate",
-         "control, GRPO's rate and candidates", "K = 0", "K = 0, no searches"]
+ORDER = [
+    "Base",
+    "+LCR",
+    "+TRA",
+    "+TCL",
+    "+RL",
+    "control",
+    "control, GRPO's rate",
+    "control, GRPO's rate and candidates",
+    "K = 0",
+    "K = 0, no searches",
+]
 
 
 def row(rung, seed, value):

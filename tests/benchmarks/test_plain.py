@@ -44,16 +44,18 @@ def test_losses_of_200_steps_are_equal():
         found = {id(variable): gradient for variable, gradient in zip(variables, gradients, strict=True)}
         theirs.apply([found[id(variable)] for variable in (*tables, *dense)])
 
-    ours = SplitAdam(
-        [layer.table for layer in model.tables], model.dense_variables, config.learning_rate, epsilon=1e-4)
+    ours = SplitAdam([layer.table for layer in model.tables], model.dense_variables, config.learning_rate, epsilon=1e-4)
     steps = [
-        supervised.make_step(model, ours, config, timelines), make_plain_step(plain, config, timelines, apply),
+        supervised.make_step(model, ours, config, timelines),
+        make_plain_step(plain, config, timelines, apply),
     ]
     order = TargetOrder(timelines.targets, config.batch_size, config.seed)
-    losses = np.array([
-        [float(step(tf.constant(number, tf.int64), tf.constant(order.batch(number)))["loss"]) for step in steps]
-        for number in range(200)
-    ])
+    losses = np.array(
+        [
+            [float(step(tf.constant(number, tf.int64), tf.constant(order.batch(number)))["loss"]) for step in steps]
+            for number in range(200)
+        ]
+    )
     assert losses[-1, 0] < 0.95 * losses[0, 0]
     np.testing.assert_allclose(losses[:20, 0], losses[:20, 1], rtol=1e-5)
     # Rounding errors grow from step to step: the kinks of ReLU and of the contrastive loss, and Adam's quotients.

@@ -40,11 +40,14 @@ def _users(directory):
         for row in csv.DictReader(file):
             searches = users[int(row["user_id"])][1]
             words, items = searches.setdefault(
-                (int(row["search_session_timestamp"]), row["search_session_id"]), (json.loads(row["keyword"]), {}))
+                (int(row["search_session_timestamp"]), row["search_session_id"]), (json.loads(row["keyword"]), {})
+            )
             if row["click_cnt"] == "1":
                 items[row["item_id"]] = None
-    return [(clicks, [(time, session, words, list(items)) for (time, session), (words, items) in sorted(
-        searches.items())]) for _, (clicks, searches) in sorted(users.items())]
+    return [
+        (clicks, [(time, session, words, list(items)) for (time, session), (words, items) in sorted(searches.items())])
+        for _, (clicks, searches) in sorted(users.items())
+    ]
 
 
 def test_arrays_hold_what_the_files_hold(directory, log):
@@ -53,20 +56,23 @@ def test_arrays_hold_what_the_files_hold(directory, log):
     timelines, request = log.timelines, 0
     for user, (clicks, searches) in enumerate(_users(directory)):
         kept = clicks[:-HELD_OUT] if len(clicks) > HELD_OUT else clicks
-        mine = slice(*timelines.rec_offsets[user:user + 2])
+        mine = slice(*timelines.rec_offsets[user : user + 2])
         assert timelines.rec_offsets[user + 1] - timelines.rec_offsets[user] == len(kept)
         before = [sum(search[0] < time for search in searches) for time, _ in clicks]
-        np.testing.assert_array_equal(timelines.rec_searches_before[mine], before[:len(kept)])
+        np.testing.assert_array_equal(timelines.rec_searches_before[mine], before[: len(kept)])
         clicks_before = [sum(click[0] < time for click in clicks) for time, _ in clicks]
-        np.testing.assert_array_equal(timelines.rec_clicks_before[mine], clicks_before[:len(kept)])
+        np.testing.assert_array_equal(timelines.rec_clicks_before[mine], clicks_before[: len(kept)])
         known = [int(earlier + searched > 0) for earlier, searched in zip(clicks_before, before, strict=True)]
-        np.testing.assert_array_equal(timelines.rec_is_target[mine], known[:len(kept)])
-        seen = searches if kept is clicks else searches[:before[len(kept)]]
+        np.testing.assert_array_equal(timelines.rec_is_target[mine], known[: len(kept)])
+        seen = searches if kept is clicks else searches[: before[len(kept)]]
         _compare(timelines, user, kept, seen, raw, dense)
         for place in range(len(kept), len(clicks)):
-            requests, row = (log.eval_requests, request // HELD_OUT) if place == len(kept) else (
-                log.test_requests, request // HELD_OUT * (HELD_OUT - 1) + place - len(kept) - 1)
-            _compare(requests, row, clicks[:clicks_before[place]], searches[:before[place]], raw, dense)
+            requests, row = (
+                (log.eval_requests, request // HELD_OUT)
+                if place == len(kept)
+                else (log.test_requests, request // HELD_OUT * (HELD_OUT - 1) + place - len(kept) - 1)
+            )
+            _compare(requests, row, clicks[: clicks_before[place]], searches[: before[place]], raw, dense)
             raw["item"].append(clicks[place][1])
             dense["item"].append(requests.candidates[row, requests.label[row]])
             request += 1
@@ -77,16 +83,18 @@ def test_arrays_hold_what_the_files_hold(directory, log):
 
 
 def _compare(histories, row, clicks, searches, raw, dense):
-    first, last = histories.rec_offsets[row:row + 2]
+    first, last = histories.rec_offsets[row : row + 2]
     assert last - first == len(clicks)
     raw["item"] += [item for _, item in clicks]
     dense["item"] += histories.rec_items[first:last].tolist()
-    first, last = histories.search_offsets[row:row + 2]
+    first, last = histories.search_offsets[row : row + 2]
     assert last - first == len(searches)
     for at, (_, _, words, items) in zip(range(first, last), searches, strict=True):
-        for kind, values, place, mine in (("word", histories.search_words, histories.word_offsets, words),
-                                          ("item", histories.search_items, histories.item_offsets, items)):
-            begin, end = place[at:at + 2]
+        for kind, values, place, mine in (
+            ("word", histories.search_words, histories.word_offsets, words),
+            ("item", histories.search_items, histories.item_offsets, items),
+        ):
+            begin, end = place[at : at + 2]
             assert end - begin == len(mine)
             raw[kind] += mine
             dense[kind] += values[begin:end].tolist()
@@ -97,18 +105,20 @@ def test_candidates_are_distinct_and_never_clicked(directory, log):
         assert requests.candidates.shape[1] == 100
         assert all(len(set(row)) == 100 for row in requests.candidates.tolist())
         for row in range(len(requests)):
-            history = requests.rec_items[slice(*requests.rec_offsets[row:row + 2])]
+            history = requests.rec_items[slice(*requests.rec_offsets[row : row + 2])]
             negatives = np.delete(requests.candidates[row], requests.label[row])
             assert not set(negatives.tolist()) & set(history.tolist())
 
 
 def test_relevant_searches_are_those_of_the_truth(directory, log):
     with (directory / "truth" / "relevant_searches.csv").open() as file:
-        truth = {(int(row["user_id"]), int(row["timestamp"]), row["item_id"]): json.loads(row["search_session_ids"])
-                 for row in csv.DictReader(file)}
+        truth = {
+            (int(row["user_id"]), int(row["timestamp"]), row["item_id"]): json.loads(row["search_session_ids"])
+            for row in csv.DictReader(file)
+        }
     expected = []
     for user, (clicks, searches) in enumerate(_users(directory), 1):
-        for time, item in clicks[1 - HELD_OUT:] if len(clicks) > HELD_OUT else []:
+        for time, item in clicks[1 - HELD_OUT :] if len(clicks) > HELD_OUT else []:
             named = truth.get((user, time, item), [])
             expected += [int(session) in named for at, session, _, _ in searches if at < time]
     assert sum(expected) > 50
@@ -122,7 +132,7 @@ def test_newest_searches_stand_on_the_right(log):
     assert (np.diff(real.astype(int), axis=1) >= 0).all() and not (relevant & ~real).any()
     full = int(np.flatnonzero(counts >= 3)[0])
     end = log.test_requests.search_offsets[full + 1]
-    np.testing.assert_array_equal(relevant[full], log.relevant[end - 3:end])
+    np.testing.assert_array_equal(relevant[full], log.relevant[end - 3 : end])
 
 
 def test_area_under_the_curve_by_hand():
@@ -134,8 +144,19 @@ def test_area_under_the_curve_by_hand():
 
 
 def test_weights_are_those_the_model_uses(log):
-    model = LcrSer(ModelConfig(**log.sizes, dim=8, rec_length=5, search_length=4, words_per_search=6,
-                               items_per_search=5, reasoning_steps=2, dropout=0.0, num_heads=1))
+    model = LcrSer(
+        ModelConfig(
+            **log.sizes,
+            dim=8,
+            rec_length=5,
+            search_length=4,
+            words_per_search=6,
+            items_per_search=5,
+            reasoning_steps=2,
+            dropout=0.0,
+            num_heads=1,
+        )
+    )
     _, real = searches_of(log, 4)
     weights = look(model, log)
     assert set(weights) == {"target attention", "cross attention"}

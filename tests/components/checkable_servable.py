@@ -10,24 +10,32 @@ _TEXTS = {"user": 1, "rec_items": 2, "search_words": 3, "search_items": 3}
 
 def example(user="u", rec_items=(), searches=(), candidates=("a", "b"), label=0):
     """A request Example; a search is (words, items)."""
+
     def strings(values):
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode() for value in values]))
 
     def numbers(values):
         return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
 
-    return tf.train.Example(features=tf.train.Features(feature={
-        "user": strings([user]), "rec_items": strings(rec_items), "candidates": strings(candidates),
-        "search_words": strings([word for words, _ in searches for word in words]),
-        "search_word_counts": numbers([len(words) for words, _ in searches]),
-        "search_items": strings([item for _, items in searches for item in items]),
-        "search_item_counts": numbers([len(items) for _, items in searches]),
-        "label": numbers([label]),
-    })).SerializeToString()
+    return tf.train.Example(
+        features=tf.train.Features(
+            feature={
+                "user": strings([user]),
+                "rec_items": strings(rec_items),
+                "candidates": strings(candidates),
+                "search_words": strings([word for words, _ in searches for word in words]),
+                "search_word_counts": numbers([len(words) for words, _ in searches]),
+                "search_items": strings([item for _, items in searches for item in items]),
+                "search_item_counts": numbers([len(items) for _, items in searches]),
+                "label": numbers([label]),
+            }
+        )
+    ).SerializeToString()
 
 
 def expected_scores(user, clicks, words, items, candidates):
     """(bucket of the candidate) / 100 + (bucket of the user) / 100 + clicks + 2 words + 3 items of searches."""
+
     def share(text):
         return farmhash.fingerprint64(text) % BUCKETS / 100
 
@@ -43,8 +51,7 @@ def _count(text):
 
 
 class Toy(tf.Module):
-    """Has one fault, or none: `nan`, `reversed`, `rank_scores`, `rank_ranks`, `rank_eval`, `python`, `file` or `state`.
-    """
+    """Has one fault, or none: `nan`, `reversed`, `rank_scores`, `rank_ranks`, `rank_eval`, `python`, `file`, `state`."""
 
     def __init__(self, fault=None):
         super().__init__()
@@ -90,19 +97,26 @@ class Toy(tf.Module):
         scores = self._scores_of_examples(examples)
         label = tf.io.parse_example(examples, {"label": tf.io.FixedLenFeature([1], tf.int64)})["label"]
         positive = tf.gather(scores, label, batch_dims=1)
-        return {"rank": (tf.shape(scores)[1] - tf.reduce_sum(tf.cast(scores < positive, tf.int32), 1))[:, None]
-                + int(self.fault == "rank_eval")}
+        return {
+            "rank": (tf.shape(scores)[1] - tf.reduce_sum(tf.cast(scores < positive, tf.int32), 1))[:, None]
+            + int(self.fault == "rank_eval")
+        }
 
     def signatures(self):
         history = [tf.TensorSpec([None] * rank, tf.string, name) for name, rank in _TEXTS.items()]
         candidates = tf.TensorSpec([None, None], tf.string, "candidates")
         examples = tf.TensorSpec([None], tf.string, "examples")
         state = [tf.TensorSpec([None], tf.float32, name) for name in ("of_history", "spare")]
-        return {name: tf.function(function, autograph=False).get_concrete_function(*specs)
-                for name, function, specs in (
-                    ("serving_default", self._default, [examples]), ("rank", self._rank, [*history, candidates]),
-                    ("encode", self._encode, history), ("score", self._score, [candidates, *state]),
-                    ("rank_eval", self._rank_eval, [examples]))}
+        return {
+            name: tf.function(function, autograph=False).get_concrete_function(*specs)
+            for name, function, specs in (
+                ("serving_default", self._default, [examples]),
+                ("rank", self._rank, [*history, candidates]),
+                ("encode", self._encode, history),
+                ("score", self._score, [candidates, *state]),
+                ("rank_eval", self._rank_eval, [examples]),
+            )
+        }
 
 
 def export(path, fault=None, without=()):

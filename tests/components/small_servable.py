@@ -11,16 +11,36 @@ from components.vocabularies import table_sizes
 from model.config import ModelConfig
 from model.lcr_ser import LcrSer
 
-VOCABULARY = {"items": "vocabulary", "users": "vocabulary", "words": "hash",
-              "max_items": 10, "max_users": None, "max_words": 10}
-TRAIN = [timeline(user=["u1"], rec_items=["a", "b", "c"], rec_searches_before=[0, 1, 1], rec_is_target=[0, 1, 1],
-                  search_words=["red"], search_word_counts=[1], search_items=["d"], search_item_counts=[1])]
-SHAPE = {"dim": 4, "rec_length": 3, "search_length": 2, "words_per_search": 2, "items_per_search": 1,
-         "mlp_units": [4]}
+VOCABULARY = {
+    "items": "vocabulary",
+    "users": "vocabulary",
+    "words": "hash",
+    "max_items": 10,
+    "max_users": None,
+    "max_words": 10,
+}
+TRAIN = [
+    timeline(
+        user=["u1"],
+        rec_items=["a", "b", "c"],
+        rec_searches_before=[0, 1, 1],
+        rec_is_target=[0, 1, 1],
+        search_words=["red"],
+        search_word_counts=[1],
+        search_items=["d"],
+        search_item_counts=[1],
+    )
+]
+SHAPE = {"dim": 4, "rec_length": 3, "search_length": 2, "words_per_search": 2, "items_per_search": 1, "mlp_units": [4]}
 RECORDS = [
     # More clicks, searches, words and clicked items than the model looks at.
-    example("u1", ["a", "b", "c", "d"], [(["red"], []), (["blue", "shoe", "tall"], ["a", "b"]), (["red"], ["c"])],
-            ["a", "c", "never seen"], label=1),
+    example(
+        "u1",
+        ["a", "b", "c", "d"],
+        [(["red"], []), (["blue", "shoe", "tall"], ["a", "b"]), (["red"], ["c"])],
+        ["a", "c", "never seen"],
+        label=1,
+    ),
     example("u2", [], [], ["d", "a"], label=0),
     example("u1", ["never seen"], [([], ["a"])], ["a"], label=0),
     example("u3", ["c"], [(["tall"], ["b"])], ["b", "c", "d", "a"], label=2),

@@ -27,8 +27,18 @@ SETTINGS = {"drift": {"search_words": {"infinity_norm": 0.3}}, "skew": {"rec_ite
 
 def requests(word="red", item="a", user=("u",)):
     """Ten requests; half of their words, and of the clicked items, are the given ones."""
-    return [example(user=list(user), rec_items=[item, "b"], search_words=[word, "shoe"], search_word_counts=[2],
-                    search_items=[], search_item_counts=[0], candidates=["a", "c"]) for _ in range(10)]
+    return [
+        example(
+            user=list(user),
+            rec_items=[item, "b"],
+            search_words=[word, "shoe"],
+            search_word_counts=[2],
+            search_items=[],
+            search_item_counts=[0],
+            candidates=["a", "c"],
+        )
+        for _ in range(10)
+    ]
 
 
 def write(path, records):
@@ -75,23 +85,32 @@ class Runs:
     def _check_and_push(self, inputs, settings):
         verdict = self.artifact(GateVerdict, "verdict")
         context = DataCheck.Context(
-            tmp_dir=str(self.folder), unique_id=str(self.number),
-            make_beam_pipeline_fn=lambda: beam.Pipeline(argv=BEAM_ARGUMENTS))
+            tmp_dir=str(self.folder),
+            unique_id=str(self.number),
+            make_beam_pipeline_fn=lambda: beam.Pipeline(argv=BEAM_ARGUMENTS),
+        )
         directories = {"serving_dir": str(self.folder / "serving"), "statistics_dir": str(self.folder / "statistics")}
-        DataCheck(context).Do(
-            inputs, {"verdict": [verdict]}, {"settings": settings.to_json(), **directories})
+        DataCheck(context).Do(inputs, {"verdict": [verdict]}, {"settings": settings.to_json(), **directories})
         model = self.artifact(standard_artifacts.Model, "model")
         Path(model.uri, "Format-Serving").mkdir(parents=True)
         Path(model.uri, "Format-Serving", "saved_model.pb").write_text(f"model {self.number}")
         pushed = self.artifact(standard_artifacts.PushedModel, "pushed")
         Pusher().Do(
-            {"model": [model], "verdict": [verdict],
-             "examples": [self.artifact(standard_artifacts.Examples, "examples")],
-             "evaluation": [self.artifact(standard_artifacts.ModelEvaluation, "evaluation")],
-             "model_blessing": [self.artifact(standard_artifacts.ModelBlessing, "model_blessing", blessed=1)]},
-            {"pushed_model": [pushed]}, {**directories, "keep_versions": 5, "code_hash": ""})
-        StatisticsKeeper().Do({"statistics": inputs["statistics"], "pushed_model": [pushed]},
-                              {"kept": [self.artifact(KeptStatistics, "kept")]}, directories)
+            {
+                "model": [model],
+                "verdict": [verdict],
+                "examples": [self.artifact(standard_artifacts.Examples, "examples")],
+                "evaluation": [self.artifact(standard_artifacts.ModelEvaluation, "evaluation")],
+                "model_blessing": [self.artifact(standard_artifacts.ModelBlessing, "model_blessing", blessed=1)],
+            },
+            {"pushed_model": [pushed]},
+            {**directories, "keep_versions": 5, "code_hash": ""},
+        )
+        StatisticsKeeper().Do(
+            {"statistics": inputs["statistics"], "pushed_model": [pushed]},
+            {"kept": [self.artifact(KeptStatistics, "kept")]},
+            directories,
+        )
         was_pushed = bool(pushed.get_string_custom_property("pushed_version"))
         assert bool(verdict.get_int_custom_property("passed")) == was_pushed
         return read_verdict(verdict), was_pushed
@@ -144,8 +163,10 @@ def test_requests_that_differ_from_the_served_ones_stop_the_push(runs, tmp_path)
 def test_too_many_bad_rows_stop_the_push(runs):
     verdict, pushed = runs(requests(), bad_rows=11)
     assert not pushed
-    assert verdict.reasons == ("rec_inter.csv: 11 of 1,000 rows cannot be read (no number: 11, first at line 7: 'x'), "
-                               "more than `max_bad_share` = 0.01 allows",)
+    assert verdict.reasons == (
+        "rec_inter.csv: 11 of 1,000 rows cannot be read (no number: 11, first at line 7: 'x'), "
+        "more than `max_bad_share` = 0.01 allows",
+    )
     assert runs(requests(), bad_rows=10)[1]
     assert runs(requests(), bad_rows=11, max_bad_share=0.011)[1]
 

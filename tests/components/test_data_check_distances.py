@@ -27,7 +27,8 @@ def words(**counts):
 def test_l_infinity_and_divergence_of_strings():
     current, control = statistics_of(words(red=6, blue=2)), statistics_of(words(red=1, blue=2), words(green=1))
     infinity, divergence = compare(
-        current, control, {"search_words": {"infinity_norm": 0.4, "jensen_shannon": 0.4}}, "drift")
+        current, control, {"search_words": {"infinity_norm": 0.4, "jensen_shannon": 0.4}}, "drift"
+    )
     # Shares: red 3/4 and 1/4, blue 1/4 and 2/4, green 0 and 1/4.
     assert infinity.value == pytest.approx(0.5)
     assert divergence.value == pytest.approx(jensenshannon([3, 1, 0], [1, 2, 1], base=2) ** 2)
@@ -53,14 +54,21 @@ def lengths(*numbers):
     return [{"rec_items": ["a"] * number} for number in numbers]
 
 
-@pytest.mark.parametrize(("one", "other", "expected"), [
-    ([3] * 20, [3] * 7, 0.0),
-    ([0] * 10, [7] * 10, 1.0),
-    ([2] * 20, [2] * 10 + [9] * 10, jensenshannon([1, 0], [1, 1], base=2) ** 2),
-])
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ([3] * 20, [3] * 7, 0.0),
+        ([0] * 10, [7] * 10, 1.0),
+        ([2] * 20, [2] * 10 + [9] * 10, jensenshannon([1, 0], [1, 1], base=2) ** 2),
+    ],
+)
 def test_lengths_of_histories(one, other, expected):
-    [found] = compare(statistics_of(*lengths(*one)), statistics_of(*lengths(*other)),
-                      {"rec_items.length": {"jensen_shannon": 0.1}}, "drift")
+    [found] = compare(
+        statistics_of(*lengths(*one)),
+        statistics_of(*lengths(*other)),
+        {"rec_items.length": {"jensen_shannon": 0.1}},
+        "drift",
+    )
     assert found.value == pytest.approx(expected, abs=0.1)  # a quantile that holds both lengths is spread out
 
 
@@ -97,13 +105,16 @@ def test_only_a_thousand_values_are_seen(tmp_path):
     assert found.value == pytest.approx(0.0, abs=1e-6)
 
 
-@pytest.mark.parametrize(("comparators", "message"), [
-    ({"serch_words": {"infinity_norm": 0.1}}, "should name features of a request"),
-    ({"label": {"jensen_shannon": 0.1}}, "should name features of a request"),
-    ({"rec_items.length": {"infinity_norm": 0.1}}, "should measure rec_items.length by jensen_shannon"),
-    ({"search_word_counts": {"infinity_norm": 0.1}}, "should measure search_word_counts by jensen_shannon"),
-    ({"search_words": {"jensen_shannon": 1.5}}, "thresholds from 0 to 1"),
-])
+@pytest.mark.parametrize(
+    ("comparators", "message"),
+    [
+        ({"serch_words": {"infinity_norm": 0.1}}, "should name features of a request"),
+        ({"label": {"jensen_shannon": 0.1}}, "should name features of a request"),
+        ({"rec_items.length": {"infinity_norm": 0.1}}, "should measure rec_items.length by jensen_shannon"),
+        ({"search_word_counts": {"infinity_norm": 0.1}}, "should measure search_word_counts by jensen_shannon"),
+        ({"search_words": {"jensen_shannon": 1.5}}, "thresholds from 0 to 1"),
+    ],
+)
 def test_wrong_comparators_are_refused(comparators, message):
     with pytest.raises(ValueError, match=message):
         DataCheckSettings(skew=comparators)

@@ -65,11 +65,30 @@ def test_a_log_of_someone_else_is_not_touched(tmp_path):
 
 def test_columns_are_those_of_kuaisar(demo_log):
     assert list(_rows(demo_log, "rec_inter")[0]) == [
-        "user_id", "item_id", "duration_ms", "playing_time", "timestamp", "forward", "like", "follow",
-        "search_item_related", "search", "click", "time"]
+        "user_id",
+        "item_id",
+        "duration_ms",
+        "playing_time",
+        "timestamp",
+        "forward",
+        "like",
+        "follow",
+        "search_item_related",
+        "search",
+        "click",
+        "time",
+    ]
     assert list(_rows(demo_log, "src_inter")[0]) == [
-        "keyword", "item_id", "click_cnt", "search_session_id", "item_type", "user_id", "search_session_timestamp",
-        "search_source", "search_session_time"]
+        "keyword",
+        "item_id",
+        "click_cnt",
+        "search_session_id",
+        "item_type",
+        "user_id",
+        "search_session_timestamp",
+        "search_source",
+        "search_session_time",
+    ]
     assert len(_rows(demo_log, "item_features")[0]) == 19
     assert list(_rows(demo_log, "user_features")[0])[-1] == "reco_active_level"
     assert list(_rows(demo_log, "social_network")[0]) == ["user_id", "user_follow_id"]
@@ -89,8 +108,9 @@ def test_habits(demo_log):
 
 def test_example_gen_counts_what_is_there(demo_log, run_log):
     run = run_log(demo_log, num_negatives=20)
-    good_rec = [row for row in _rows(demo_log, "rec_inter")
-                if row["item_id"] and row["timestamp"] != "nan" and row["time"]]
+    good_rec = [
+        row for row in _rows(demo_log, "rec_inter") if row["item_id"] and row["timestamp"] != "nan" and row["time"]
+    ]
     good_search = [row for row in _rows(demo_log, "src_inter") if row["keyword"][0] == "[" and row["click_cnt"]]
     clicked = {(row["user_id"], row["item_id"], row["timestamp"]) for row in good_rec if row["click"] == "1"}
     clicks = Counter(user for user, *_ in clicked)
@@ -103,8 +123,10 @@ def test_example_gen_counts_what_is_there(demo_log, run_log):
     for row in good_search:
         first[row["user_id"]] = min(first.get(row["user_id"], np.inf), float(row["search_session_timestamp"]))
     # The last two clicks of a user with three, if anything at all is strictly earlier.
-    asked = [sum(len(of_user) >= 3 and sorted(of_user)[-place] > first[user] for user, of_user in times.items())
-             for place in (2, 1)]
+    asked = [
+        sum(len(of_user) >= 3 and sorted(of_user)[-place] > first[user] for user, of_user in times.items())
+        for place in (2, 1)
+    ]
     log, splits = run.report["log"], run.report["splits"]
     assert log["clicks"] == sum(clicks.values())
     assert run.report["rules"]["repeated_clicks"] == rows - log["clicks"]
@@ -113,8 +135,11 @@ def test_example_gen_counts_what_is_there(demo_log, run_log):
     assert log["searches"] == len(searches)
     assert log["users"] == len({user for user, _ in searches} | set(clicks))
     assert log["items"] == len({row["item_id"] for row in good_rec if row["click"] == "1"})
-    assert [splits["eval_requests"], splits["test_requests"]] == asked == [
-        len(run.records["eval"]), len(run.records["test"])]
+    assert (
+        [splits["eval_requests"], splits["test_requests"]]
+        == asked
+        == [len(run.records["eval"]), len(run.records["test"])]
+    )
     assert [file["bad_rows"] for file in run.report["files"]] == [3, 2]
 
 

@@ -17,8 +17,12 @@ def _ranks(seed, size=400, low=1, high=100):
 
 
 def _mean(ranks, metric):
-    return {"HR@1": np.mean(ranks <= 1), "HR@10": np.mean(ranks <= 10), "MRR": np.mean(1 / ranks),
-            "NDCG@5": np.mean((ranks <= 5) / np.log2(1 + ranks))}[metric]
+    return {
+        "HR@1": np.mean(ranks <= 1),
+        "HR@10": np.mean(ranks <= 10),
+        "MRR": np.mean(1 / ranks),
+        "NDCG@5": np.mean((ranks <= 5) / np.log2(1 + ranks)),
+    }[metric]
 
 
 def test_values_are_means_in_each_slice():
@@ -29,7 +33,8 @@ def test_values_are_means_in_each_slice():
             assert found.models[name]["all"][metric].value == pytest.approx(_mean(of_model, metric), abs=1e-6)
             assert found.models[name]["part"][metric].value == pytest.approx(_mean(of_model[mask], metric), abs=1e-6)
         assert found.differences["b"]["part"][metric].value == pytest.approx(
-            _mean(ranks["a"][mask], metric) - _mean(ranks["b"][mask], metric), abs=1e-6)
+            _mean(ranks["a"][mask], metric) - _mean(ranks["b"][mask], metric), abs=1e-6
+        )
     assert found.models["a"]["part"]["MRR"].requests == mask.sum()
 
 
@@ -38,8 +43,10 @@ def test_intervals_agree_with_the_normal_approximation():
     mask = _ranks(2, 3000) > 30
     found = compare(ranks, {"part": mask}, ["MRR"], resamples=4000)
     inverse = [1 / ranks[name][mask] for name in "ab"]
-    for estimate, sample in ((found.models["a"]["part"]["MRR"], inverse[0]),
-                             (found.differences["b"]["part"]["MRR"], inverse[0] - inverse[1])):
+    for estimate, sample in (
+        (found.models["a"]["part"]["MRR"], inverse[0]),
+        (found.differences["b"]["part"]["MRR"], inverse[0] - inverse[1]),
+    ):
         half = 1.96 * sample.std(ddof=1) / math.sqrt(len(sample))
         assert estimate.low == pytest.approx(sample.mean() - half, abs=0.1 * half)
         assert estimate.high == pytest.approx(sample.mean() + half, abs=0.1 * half)
@@ -52,11 +59,14 @@ def test_resamples_equal_a_plain_loop():
     drawn = np.random.default_rng(7).integers(0, 50, (200, 50))
     for name, mask in masks.items():
         for metric in METRICS:
-            means = {model: np.array([_mean(of_model[rows][mask[rows]], metric) for rows in drawn])
-                     for model, of_model in ranks.items()}
+            means = {
+                model: np.array([_mean(of_model[rows][mask[rows]], metric) for rows in drawn])
+                for model, of_model in ranks.items()
+            }
             for estimate, expected in (
-                    *((found.models[model][name][metric], means[model]) for model in ranks),
-                    *((found.differences[other][name][metric], means["a"] - means[other]) for other in "bc")):
+                *((found.models[model][name][metric], means[model]) for model in ranks),
+                *((found.differences[other][name][metric], means["a"] - means[other]) for other in "bc"),
+            ):
                 assert (estimate.low, estimate.high) == pytest.approx(np.percentile(expected, [2.5, 97.5]), abs=1e-9)
 
 
@@ -72,8 +82,9 @@ def test_each_difference_agrees_with_a_plain_loop_of_other_draws():
         means = [np.mean((gains[0] - gains[1])[rng.choice(mask.sum(), mask.sum())]) for _ in range(4000)]
         estimate, width = by_slice["part"]["NDCG@5"], np.ptp(np.percentile(means, [2.5, 97.5]))
         assert (estimate.low, estimate.high) == pytest.approx(np.percentile(means, [2.5, 97.5]), abs=0.06 * width)
-        assert estimate.p_value == pytest.approx(min(1, 2 * min(np.mean(np.less_equal(means, 0)),
-                                                                np.mean(np.greater_equal(means, 0)))), abs=0.05)
+        assert estimate.p_value == pytest.approx(
+            min(1, 2 * min(np.mean(np.less_equal(means, 0)), np.mean(np.greater_equal(means, 0)))), abs=0.05
+        )
 
 
 def test_values_of_requests_are_compared_as_ranks_are():
@@ -106,8 +117,9 @@ def test_an_interval_covers_the_truth_as_often_as_it_says():
     truth = np.mean(1 / np.arange(1, 21))
     hits = 0
     for seed in range(200):
-        one = compare({"a": _ranks(seed, 200, high=20)}, {"all": np.ones(200, bool)}, ["MRR"], resamples=300,
-                      seed=seed).models["a"]["all"]["MRR"]
+        one = compare(
+            {"a": _ranks(seed, 200, high=20)}, {"all": np.ones(200, bool)}, ["MRR"], resamples=300, seed=seed
+        ).models["a"]["all"]["MRR"]
         hits += one.low <= truth <= one.high
     # 190 are expected; 176 or fewer have a probability below 0.0001.
     assert hits > 176
@@ -140,6 +152,8 @@ def test_lengths_must_agree(ranks):
 
 def test_seeds_are_a_mean_and_a_standard_deviation():
     found = over_seeds([{"MRR": 1.0, "HR@1": 0.5}, {"MRR": 3.0, "HR@1": 0.5, "HR@2": 1.0}])
-    assert found == {"MRR": {"mean": 2.0, "std": pytest.approx(math.sqrt(2)), "runs": 2},
-                     "HR@1": {"mean": 0.5, "std": 0.0, "runs": 2}}
+    assert found == {
+        "MRR": {"mean": 2.0, "std": pytest.approx(math.sqrt(2)), "runs": 2},
+        "HR@1": {"mean": 0.5, "std": 0.0, "runs": 2},
+    }
     assert math.isnan(over_seeds([{"MRR": 1.0}])["MRR"]["std"])

@@ -12,10 +12,15 @@ from model.training.timelines import Timelines
 def _histories(clicks, searches):
     empty = np.zeros(0, np.int32)
     return dict(
-        users=np.arange(2, len(clicks) + 2, dtype=np.int32), rec_items=np.full(sum(clicks), 2, np.int32),
-        rec_offsets=offsets(clicks), search_offsets=offsets(searches), search_words=empty,
-        word_offsets=np.zeros(sum(searches) + 1, np.int32), search_items=empty,
-        item_offsets=np.zeros(sum(searches) + 1, np.int32))
+        users=np.arange(2, len(clicks) + 2, dtype=np.int32),
+        rec_items=np.full(sum(clicks), 2, np.int32),
+        rec_offsets=offsets(clicks),
+        search_offsets=offsets(searches),
+        search_words=empty,
+        word_offsets=np.zeros(sum(searches) + 1, np.int32),
+        search_items=empty,
+        item_offsets=np.zeros(sum(searches) + 1, np.int32),
+    )
 
 
 def _requests(targets, clicks, searches):

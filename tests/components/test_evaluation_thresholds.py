@@ -19,26 +19,38 @@ def _judge(comparison, **threshold):
     return judge(comparison, {"part": {"MRR": Threshold(**threshold)}})
 
 
-@pytest.mark.parametrize(("comparison", "threshold", "reason"), [
-    (_comparison(0.1), {"min": 0.2}, "MRR of 'part' is 0.1000, below 0.2"),
-    (_comparison(float("nan")), {"min": 0.2}, "MRR of 'part' is nan, below 0.2"),
-    (_comparison(change=-0.03), {"max_drop": 0.02},
-     "MRR of 'part' is 0.0300 lower than the last pushed model's, more than 0.02"),
-    (_comparison(change=-0.01, p_value=0.001), {"significance": 0.01},
-     "MRR of 'part' is significantly lower than the last pushed model's: -0.0100, p 0.001 < 0.01"),
-])
+@pytest.mark.parametrize(
+    ("comparison", "threshold", "reason"),
+    [
+        (_comparison(0.1), {"min": 0.2}, "MRR of 'part' is 0.1000, below 0.2"),
+        (_comparison(float("nan")), {"min": 0.2}, "MRR of 'part' is nan, below 0.2"),
+        (
+            _comparison(change=-0.03),
+            {"max_drop": 0.02},
+            "MRR of 'part' is 0.0300 lower than the last pushed model's, more than 0.02",
+        ),
+        (
+            _comparison(change=-0.01, p_value=0.001),
+            {"significance": 0.01},
+            "MRR of 'part' is significantly lower than the last pushed model's: -0.0100, p 0.001 < 0.01",
+        ),
+    ],
+)
 def test_a_missed_threshold_is_a_reason(comparison, threshold, reason):
     verdict = _judge(comparison, **threshold)
     assert verdict.reasons == (reason,)
     assert not verdict.passed
 
 
-@pytest.mark.parametrize(("comparison", "threshold"), [
-    (_comparison(0.2), {"min": 0.2}),
-    (_comparison(change=-0.02), {"max_drop": 0.02}),
-    (_comparison(change=-0.01, p_value=0.02), {"significance": 0.01}),
-    (_comparison(change=0.01, p_value=0.001), {"significance": 0.01, "max_drop": 0.0}),
-])
+@pytest.mark.parametrize(
+    ("comparison", "threshold"),
+    [
+        (_comparison(0.2), {"min": 0.2}),
+        (_comparison(change=-0.02), {"max_drop": 0.02}),
+        (_comparison(change=-0.01, p_value=0.02), {"significance": 0.01}),
+        (_comparison(change=0.01, p_value=0.001), {"significance": 0.01, "max_drop": 0.0}),
+    ],
+)
 def test_a_kept_threshold_is_none(comparison, threshold):
     verdict = _judge(comparison, **threshold)
     assert verdict.passed
@@ -71,8 +83,9 @@ def test_a_model_that_is_worse_on_one_slice_alone_is_stopped_there():
     rng = np.random.default_rng(0)
     mask, baseline = rng.random(2000) < 0.3, rng.integers(1, 20, 2000)
     candidate = np.where(mask, baseline + 3, np.maximum(baseline - 2, 1))
-    found = compare({"candidate": candidate, "baseline": baseline}, {"all": np.ones(2000, bool), "part": mask},
-                    ["NDCG@5"])
+    found = compare(
+        {"candidate": candidate, "baseline": baseline}, {"all": np.ones(2000, bool), "part": mask}, ["NDCG@5"]
+    )
     limits = {name: {"NDCG@5": Threshold(significance=0.01)} for name in ("all", "part")}
     [reason] = judge(found, limits).reasons
     assert reason.startswith("NDCG@5 of 'part' is significantly lower")

@@ -14,20 +14,56 @@ REC_HEADER = "user_id,item_id,timestamp,click"
 SEARCH_HEADER = "user_id,item_id,search_session_id,search_session_timestamp,keyword,click_cnt,search_source"
 
 FIELDS = st.one_of(
-    st.sampled_from(["", " ", "1", "2.0", " 3 ", "1e3", "-1", "nan", "inf", "1_0", "1e19", "x", "٣", "\x1f7", "\ufeff",
-                     "[1, 2]", "['a', 'b']", "[1.5]", "[", "é", '"', '""', '"a', 'a"', '"a"b', "\n", "\r", "\0"]),
+    st.sampled_from(
+        [
+            "",
+            " ",
+            "1",
+            "2.0",
+            " 3 ",
+            "1e3",
+            "-1",
+            "nan",
+            "inf",
+            "1_0",
+            "1e19",
+            "x",
+            "٣",
+            "\x1f7",
+            "\ufeff",
+            "[1, 2]",
+            "['a', 'b']",
+            "[1.5]",
+            "[",
+            "é",
+            '"',
+            '""',
+            '"a',
+            'a"',
+            '"a"b',
+            "\n",
+            "\r",
+            "\0",
+        ]
+    ),
     st.sampled_from(["1", "[1, 2]", '["a", 7]', 'a "b"', "two\nlines", "x,y", "\r\n"]).map(
-        lambda text: '"' + text.replace('"', '""') + '"'))
+        lambda text: '"' + text.replace('"', '""') + '"'
+    ),
+)
 ENDS = st.sampled_from(["\n", "\n", "\n", "\r\n", "\r\n", "\r", "\n\n", "\r\n\r\n"])
 
 
 def _rows(width):
-    good = st.sampled_from([["1", "2", "5", "1"], ["3", "4", "6", "0"]] if width == 4 else [
-        ["1", "2", "9", "5", '"[1, 2]"', "1", "USER"], ["1", "3", "9", "5", '"[1, 2]"', "0", ""]])
+    good = st.sampled_from(
+        [["1", "2", "5", "1"], ["3", "4", "6", "0"]]
+        if width == 4
+        else [["1", "2", "9", "5", '"[1, 2]"', "1", "USER"], ["1", "3", "9", "5", '"[1, 2]"', "0", ""]]
+    )
     mixed = st.lists(FIELDS, min_size=width, max_size=width)
     row = st.one_of(good, good, mixed, st.lists(FIELDS, min_size=1, max_size=width + 2))
     return st.lists(st.tuples(row, ENDS), max_size=8).map(
-        lambda rows: "".join(",".join(fields) + end for fields, end in rows))
+        lambda rows: "".join(",".join(fields) + end for fields, end in rows)
+    )
 
 
 def _row_by_row(text, rules, width):
@@ -83,8 +119,9 @@ def read(tmp_path_factory):
 
 def _check_report(report, bad, rows, unclosed):
     assert report.rows == rows
-    assert sorted((sample["line"], reason, sample["value"]) for reason, samples in report.samples.items()
-                  for sample in samples) == sorted((line, reason, value[:200]) for line, reason, value in bad)
+    assert sorted(
+        (sample["line"], reason, sample["value"]) for reason, samples in report.samples.items() for sample in samples
+    ) == sorted((line, reason, value[:200]) for line, reason, value in bad)
     assert sum(report.bad.values()) == len(bad)
     assert bool(report.fatal) == unclosed
     if unclosed:
@@ -101,15 +138,20 @@ def test_clicks(read, text, block_bytes):
     from components.example_gen.readers import fields
 
     text = f"{REC_HEADER}\n{text}"
-    rules = {"user_id": fields.identifier, "item_id": fields.identifier, "timestamp": fields.moment,
-             "click": fields.number}
+    rules = {
+        "user_id": fields.identifier,
+        "item_id": fields.identifier,
+        "timestamp": fields.moment,
+        "click": fields.number,
+    }
     values, *rest = _row_by_row(text, rules, 4)
     clicks = [(user, item, time, line) for line, user, item, time, click in values if click > 0]
     batches, report = read("rec_inter.csv", text, block_bytes)
     assert [row for batch in batches for row in batch.clicks.rows()] == clicks
     assert report.clicks == len(clicks)
-    assert (report.first, report.last) == ((min(row[2] for row in clicks), max(row[2] for row in clicks))
-                                           if clicks else (None, None))
+    assert (report.first, report.last) == (
+        (min(row[2] for row in clicks), max(row[2] for row in clicks)) if clicks else (None, None)
+    )
     _check_report(report, *rest)
 
 
@@ -119,20 +161,30 @@ def test_searches(read, text, block_bytes):
     from components.example_gen.readers import fields
 
     text = f"{SEARCH_HEADER}\n{text}"
-    rules = {"user_id": fields.identifier, "item_id": fields.identifier, "search_session_id": fields.identifier,
-             "search_session_timestamp": fields.moment, "keyword": fields.words, "click_cnt": fields.number,
-             "search_source": fields.optional}
+    rules = {
+        "user_id": fields.identifier,
+        "item_id": fields.identifier,
+        "search_session_id": fields.identifier,
+        "search_session_timestamp": fields.moment,
+        "keyword": fields.words,
+        "click_cnt": fields.number,
+        "search_source": fields.optional,
+    }
     values, *rest = _row_by_row(text, rules, 7)
     batches, report = read("src_inter.csv", text, block_bytes)
     assert [row for batch in batches for row in batch.shown.rows()] == [
         (user, time, line, session, list(words), source, item, clicks > 0)
-        for line, user, item, session, time, words, clicks, source in values]
+        for line, user, item, session, time, words, clicks, source in values
+    ]
     _check_report(report, *rest)
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.text(st.sampled_from("0123456789+-.eE_ \tnaifINtyx\u0663"), max_size=12)
-       | st.floats().map(repr) | st.integers().map(str))
+@given(
+    st.text(st.sampled_from("0123456789+-.eE_ \tnaifINtyx\u0663"), max_size=12)
+    | st.floats().map(repr)
+    | st.integers().map(str)
+)
 def test_numbers_of_columns_are_those_of_python(text):
     """What polars takes for a number is one to Python, of the same value; what it does not is left to Python."""
     import polars as pl

@@ -20,10 +20,22 @@ REC = [
     {"user_id": "ü 2", "item_id": 9, "timestamp_ms": T + 5, "clicked": 1},
 ]
 LISTS = [
-    {"user_id": "u1", "session_id": "s", "timestamp_ms": T, "query_words": ["red", "shoes"],
-     "clicked_item_ids": [5, 99], "shown_item_ids": [4, 5]},
-    {"user_id": "ü 2", "session_id": None, "timestamp_ms": T + 1, "query_words": ["hat"], "clicked_item_ids": [],
-     "shown_item_ids": []},
+    {
+        "user_id": "u1",
+        "session_id": "s",
+        "timestamp_ms": T,
+        "query_words": ["red", "shoes"],
+        "clicked_item_ids": [5, 99],
+        "shown_item_ids": [4, 5],
+    },
+    {
+        "user_id": "ü 2",
+        "session_id": None,
+        "timestamp_ms": T + 1,
+        "query_words": ["hat"],
+        "clicked_item_ids": [],
+        "shown_item_ids": [],
+    },
 ]
 RESULTS = [
     {"user_id": "u1", "timestamp_ms": T, "query_words": "red  shoes", "item_id": 4, "clicked": False, "source": "app"},
@@ -31,8 +43,11 @@ RESULTS = [
 ]
 CLICKS = [("u1", "7", T, 1), ("ü 2", "9", T + 5, 3)]
 SHOWN_OF_LISTS = [
-    ("u1", T, 1, "s", ["red", "shoes"], "", "4", False), ("u1", T, 2, "s", ["red", "shoes"], "", "5", True),
-    ("u1", T, 3, "s", ["red", "shoes"], "", "99", True), ("ü 2", T + 1, 4, "", ["hat"], "", "", False)]
+    ("u1", T, 1, "s", ["red", "shoes"], "", "4", False),
+    ("u1", T, 2, "s", ["red", "shoes"], "", "5", True),
+    ("u1", T, 3, "s", ["red", "shoes"], "", "99", True),
+    ("ü 2", T + 1, 4, "", ["hat"], "", "", False),
+]
 FORMATS = [".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet"]
 
 
@@ -41,6 +56,7 @@ def _write(path, rows):
     if path.suffix == ".parquet":
         import pyarrow as pa
         import pyarrow.parquet as pq
+
         pq.write_table(pa.Table.from_pylist(rows), path)
         return
     opened = gzip.open if path.suffix == ".gz" else open
@@ -78,7 +94,9 @@ def test_formats_with_lists(tmp_path, ending):
     assert clicks == [(*row[:3], row[3] + first) for row in CLICKS]
     assert shown == SHOWN_OF_LISTS
     assert [(report.rows, report.clicks, report.bad, report.repaired) for report in reports] == [
-        (3, 2, {}, {}), (2, 0, {}, {})]
+        (3, 2, {}, {}),
+        (2, 0, {}, {}),
+    ]
     assert (reports[1].first, reports[1].last) == (T, T)  # the other search has no click
 
 
@@ -88,7 +106,9 @@ def test_formats_with_a_row_a_result(tmp_path, ending):
     _write(tmp_path / f"searches{ending}", RESULTS)
     _, shown, _ = _read(tmp_path)
     assert [row[:2] + row[3:] for row in shown] == [
-        ("u1", T, "", ["red", "shoes"], "app", "4", False), ("u1", T, "", ["red", "shoes"], "app", "5", True)]
+        ("u1", T, "", ["red", "shoes"], "app", "4", False),
+        ("u1", T, "", ["red", "shoes"], "app", "5", True),
+    ]
 
 
 def test_parts_and_column_map(tmp_path):
@@ -96,8 +116,10 @@ def test_parts_and_column_map(tmp_path):
     _write(tmp_path / "recommendations-0.parquet", theirs)
     _write(tmp_path / "recommendations-1.parquet", [{"uid": "c", "doc": 3, "at": T, "bought": 1}])
     _write(tmp_path / "searches" / "part.jsonl", [{"uid": "a", "at": T, "text": '["x y", 3]', "clicked_item_ids": [1]}])
-    clicks, shown, reports = _read(tmp_path, columns={
-        "user_id": "uid", "item_id": "doc", "timestamp_ms": "at", "clicked": "bought", "query_words": "text"})
+    clicks, shown, reports = _read(
+        tmp_path,
+        columns={"user_id": "uid", "item_id": "doc", "timestamp_ms": "at", "clicked": "bought", "query_words": "text"},
+    )
     # The gap made floats of the first part's ids; they are those of the second.
     assert clicks == [("a", "1", T, 1), ("c", "3", T, 1)]
     assert reports[0].bad == {"doc is empty": 1}
@@ -112,19 +134,22 @@ def test_a_name_in_one_table_alone(tmp_path):
     assert [row[:2] for row in shown] == [("u1", T)]
 
 
-@pytest.mark.parametrize(("time", "milliseconds", "repaired"), [
-    (1684742000, T, {"timestamp_ms in s": 1}),
-    (1684742000.5, T + 500, {"timestamp_ms in s": 1}),
-    (T, T, {}),
-    (T * 1000, T, {"timestamp_ms in us": 1}),
-    (T * 1000000, T, {"timestamp_ms in ns": 1}),
-    ("2023-05-22T07:53:20Z", T, {"timestamp_ms in ISO 8601": 1}),
-    ("2023-05-22 07:53:20", T, {"timestamp_ms in ISO 8601 without an offset, taken as UTC": 1}),
-    ("2023-05-22 15:53:20+08:00", T, {"timestamp_ms in ISO 8601": 1}),
-    ("2023-05-22T07:53:20.123", T + 123, {"timestamp_ms in ISO 8601 without an offset, taken as UTC": 1}),
-    # 7 h 53 min 20 s earlier
-    ("2023-05-22", T - 28400000, {"timestamp_ms in ISO 8601 without an offset, taken as UTC": 1}),
-])
+@pytest.mark.parametrize(
+    ("time", "milliseconds", "repaired"),
+    [
+        (1684742000, T, {"timestamp_ms in s": 1}),
+        (1684742000.5, T + 500, {"timestamp_ms in s": 1}),
+        (T, T, {}),
+        (T * 1000, T, {"timestamp_ms in us": 1}),
+        (T * 1000000, T, {"timestamp_ms in ns": 1}),
+        ("2023-05-22T07:53:20Z", T, {"timestamp_ms in ISO 8601": 1}),
+        ("2023-05-22 07:53:20", T, {"timestamp_ms in ISO 8601 without an offset, taken as UTC": 1}),
+        ("2023-05-22 15:53:20+08:00", T, {"timestamp_ms in ISO 8601": 1}),
+        ("2023-05-22T07:53:20.123", T + 123, {"timestamp_ms in ISO 8601 without an offset, taken as UTC": 1}),
+        # 7 h 53 min 20 s earlier
+        ("2023-05-22", T - 28400000, {"timestamp_ms in ISO 8601 without an offset, taken as UTC": 1}),
+    ],
+)
 @pytest.mark.parametrize("ending", [".csv", ".jsonl"])
 def test_units_of_time(tmp_path, ending, time, milliseconds, repaired):
     _write(tmp_path / f"recommendations{ending}", [{**REC[0], "timestamp_ms": time}])
@@ -142,16 +167,19 @@ def test_parquet_times(tmp_path):
     assert [row[2] for row in clicks] == [T]
 
 
-@pytest.mark.parametrize(("change", "reason"), [
-    ({"user_id": ""}, "user_id is empty"),
-    ({"item_id": None}, "item_id is empty"),
-    ({"timestamp_ms": "soon"}, "timestamp_ms is neither a number nor an ISO 8601 time"),
-    ({"timestamp_ms": -1}, "timestamp_ms is negative"),
-    ({"timestamp_ms": "nan"}, "timestamp_ms is not finite"),
-    ({"timestamp_ms": "1e21"}, "timestamp_ms is out of range"),
-    ({"clicked": "maybe"}, "clicked is no number"),
-    ({"clicked": None}, "clicked is no number"),
-])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"user_id": ""}, "user_id is empty"),
+        ({"item_id": None}, "item_id is empty"),
+        ({"timestamp_ms": "soon"}, "timestamp_ms is neither a number nor an ISO 8601 time"),
+        ({"timestamp_ms": -1}, "timestamp_ms is negative"),
+        ({"timestamp_ms": "nan"}, "timestamp_ms is not finite"),
+        ({"timestamp_ms": "1e21"}, "timestamp_ms is out of range"),
+        ({"clicked": "maybe"}, "clicked is no number"),
+        ({"clicked": None}, "clicked is no number"),
+    ],
+)
 @pytest.mark.parametrize("ending", [".csv", ".jsonl"])
 def test_bad_rows_are_set_aside(tmp_path, ending, change, reason):
     _write(tmp_path / f"recommendations{ending}", [REC[0], {**REC[0], **change}, REC[2]])
@@ -200,11 +228,16 @@ def test_files_that_cannot_be_used(tmp_path):
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.one_of(
-    st.floats(-1e3, 1e21).map(repr), st.integers(-5, 10**20).map(str),
-    st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1), timezones=st.none() | st.timezones()).map(
-        lambda time: time.replace(microsecond=time.microsecond // 1000 * 1000).isoformat()),
-    st.text(st.sampled_from("0123456789-:TZ+. "), max_size=20)))
+@given(
+    st.one_of(
+        st.floats(-1e3, 1e21).map(repr),
+        st.integers(-5, 10**20).map(str),
+        st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1), timezones=st.none() | st.timezones()).map(
+            lambda time: time.replace(microsecond=time.microsecond // 1000 * 1000).isoformat()
+        ),
+        st.text(st.sampled_from("0123456789-:TZ+. "), max_size=20),
+    )
+)
 def test_columns_read_times_as_single_fields_are(text):
     import polars as pl
 

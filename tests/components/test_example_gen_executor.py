@@ -13,12 +13,22 @@ from components.example_gen.log_report import format_counts
 from model import inputs
 
 CLICKS = [  # user, item, timestamp, click; not in order of time
-    ("ann", "i5", 50, 1), ("ann", "i1", 10, 1), ("ann", "i2", 20, 1), ("ann", "i3", 30, 1), ("ann", "i9", 30, 0),
-    ("bob", "i1", 15, 1), ("bob", "i4", 15, 1), ("cid", "i6", 99, 0),
+    ("ann", "i5", 50, 1),
+    ("ann", "i1", 10, 1),
+    ("ann", "i2", 20, 1),
+    ("ann", "i3", 30, 1),
+    ("ann", "i9", 30, 0),
+    ("bob", "i1", 15, 1),
+    ("bob", "i4", 15, 1),
+    ("cid", "i6", 99, 0),
 ]
 SEARCHES = [  # user, session, timestamp, keyword, item, click_cnt
-    ("ann", 1, 5, "[7, 8]", "i8", 0), ("dan", 3, 1, "[9]", "i7", 1), ("ann", 1, 5, "[7, 8]", "i2", 2),
-    ("ann", 2, 30, "[8]", "i9", 0), ("bob", 4, 15, "[7]", "i1", 1), ("ann", 5, 6, "[]", "i9", 0),  # the last is empty
+    ("ann", 1, 5, "[7, 8]", "i8", 0),
+    ("dan", 3, 1, "[9]", "i7", 1),
+    ("ann", 1, 5, "[7, 8]", "i2", 2),
+    ("ann", 2, 30, "[8]", "i9", 0),
+    ("bob", 4, 15, "[7]", "i1", 1),
+    ("ann", 5, 6, "[]", "i9", 0),  # the last is empty
 ]
 NEGATIVES = {"num_negatives": 1, "seed": 7, "unclicked_search": "query"}
 
@@ -26,10 +36,12 @@ NEGATIVES = {"num_negatives": 1, "seed": 7, "unclicked_search": "query"}
 def _write(directory, clicks=CLICKS, searches=SEARCHES, pack=False):
     directory.mkdir(exist_ok=True)
     rec = "click,user_id,timestamp,item_id\n" + "".join(
-        f"{click},{user},{float(time)},{item}\n" for user, item, time, click in clicks)
+        f"{click},{user},{float(time)},{item}\n" for user, item, time, click in clicks
+    )
     search = "user_id,search_session_id,search_session_timestamp,keyword,item_id,click_cnt,search_source\n" + "".join(
         f'{user},{session},{time},"{keyword}",{item},{count},X\n'
-        for user, session, time, keyword, item, count in searches)
+        for user, session, time, keyword, item, count in searches
+    )
     for name, text in (("rec_inter.csv", rec), ("src_inter.csv", search)):
         if pack:
             (directory / f"{name}.gz").write_bytes(gzip.compress(text.encode()))
@@ -47,9 +59,16 @@ def test_timelines(result):
     by_user = {example[inputs.USER][0]: example for example in result.parsed("train")}
     assert set(by_user) == {b"ann", b"bob", b"dan"}
     assert by_user[b"ann"] == {
-        "user": [b"ann"], "rec_items": [b"i1", b"i2"], "rec_clicks_before": [0, 1], "rec_searches_before": [1, 1],
+        "user": [b"ann"],
+        "rec_items": [b"i1", b"i2"],
+        "rec_clicks_before": [0, 1],
+        "rec_searches_before": [1, 1],
         "rec_is_target": [1, 1],
-        "search_words": [b"7", b"8"], "search_word_counts": [2], "search_items": [b"i2"], "search_item_counts": [1]}
+        "search_words": [b"7", b"8"],
+        "search_word_counts": [2],
+        "search_items": [b"i2"],
+        "search_item_counts": [1],
+    }
     # Two clicks at one time are in order of the file; neither precedes the other, nor does the search at that time.
     assert by_user[b"bob"]["rec_items"] == [b"i1", b"i4"]
     assert by_user[b"bob"]["rec_searches_before"] == [0, 0]
@@ -57,9 +76,16 @@ def test_timelines(result):
     assert by_user[b"bob"]["rec_is_target"] == [0, 0]
     # A user who only searched.
     assert by_user[b"dan"] == {
-        "user": [b"dan"], "rec_items": [], "rec_clicks_before": [], "rec_searches_before": [],
+        "user": [b"dan"],
+        "rec_items": [],
+        "rec_clicks_before": [],
+        "rec_searches_before": [],
         "rec_is_target": [],
-        "search_words": [b"9"], "search_word_counts": [1], "search_items": [b"i7"], "search_item_counts": [1]}
+        "search_words": [b"9"],
+        "search_word_counts": [1],
+        "search_items": [b"i7"],
+        "search_item_counts": [1],
+    }
     assert set(by_user[b"ann"]) == set(inputs.TIMELINE_FEATURES)
 
 
@@ -69,7 +95,10 @@ def test_requests(result):
     assert evaluated["search_word_counts"] == [2]
     assert tested["rec_items"] == [b"i1", b"i2", b"i3"]
     assert (tested["search_words"], tested["search_word_counts"], tested["search_item_counts"]) == (
-        [b"7", b"8", b"8"], [2, 1], [1, 0])
+        [b"7", b"8", b"8"],
+        [2, 1],
+        [1, 0],
+    )
     for request, target in ((evaluated, b"i3"), (tested, b"i5")):
         assert set(request) == {*inputs.REQUEST_FEATURES, inputs.LABEL}
         assert request["candidates"][request["label"][0]] == target
@@ -79,29 +108,65 @@ def test_requests(result):
 
 def test_report(result):
     assert result.report["log"] == {
-        "users": 3, "users_with_clicks": 2, "users_with_searches": 3, "searches": 4, "searches_with_click": 3,
-        "searches_without_click": 1, "clicks": 6, "recommended_without_click": 2, "items": 5, "items_found": 3,
-        "items_in_both": 2}
+        "users": 3,
+        "users_with_clicks": 2,
+        "users_with_searches": 3,
+        "searches": 4,
+        "searches_with_click": 3,
+        "searches_without_click": 1,
+        "clicks": 6,
+        "recommended_without_click": 2,
+        "items": 5,
+        "items_found": 3,
+        "items_in_both": 2,
+    }
     rules = {name: count for name, count in result.report["rules"].items() if count}
     assert rules == {"empty_searches": 1}
     written = result.report["splits"].pop("example_bytes")
     assert written == sum(path.stat().st_size for path in Path(result.artifact.uri).glob("*/*.gz"))
     # The clicks of ann after their first, at 20, 30 and 50, have one of an earlier time; those of bob share their time.
     assert result.report["splits"] == {
-        "train_users": 3, "train_clicks": 4, "train_targets": 2, "clicks_after_another": 3, "eval_clicks": 1,
-        "eval_without_history": 0, "eval_requests": 1, "test_clicks": 1, "test_without_history": 0, "test_requests": 1,
-        "test_requests_with_search": 1, "without_history": 0, "without_candidates": 0, "users_without_candidates": 0,
-        "missing_candidates": 0}
+        "train_users": 3,
+        "train_clicks": 4,
+        "train_targets": 2,
+        "clicks_after_another": 3,
+        "eval_clicks": 1,
+        "eval_without_history": 0,
+        "eval_requests": 1,
+        "test_clicks": 1,
+        "test_without_history": 0,
+        "test_requests": 1,
+        "test_requests_with_search": 1,
+        "without_history": 0,
+        "without_candidates": 0,
+        "users_without_candidates": 0,
+        "missing_candidates": 0,
+    }
     assert result.report["tables"] == {
-        "users_of_clicks": 2, "users_of_searches": 3, "users_of_both": 2, "click_times": [10, 50],
-        "search_times": [1, 30], "clicks_of_a_user": [2, 4], "only_clicks": [], "only_searches": ["dan"],
-        "without_candidates": []}
+        "users_of_clicks": 2,
+        "users_of_searches": 3,
+        "users_of_both": 2,
+        "click_times": [10, 50],
+        "search_times": [1, 30],
+        "clicks_of_a_user": [2, 4],
+        "only_clicks": [],
+        "only_searches": ["dan"],
+        "without_candidates": [],
+    }
     assert result.report["warnings"] == []
-    assert result.report["negatives"] == {"number": 1, "sampling": "uniform", "avoid": "whole_log", "existing": False,
-                                          "candidates_file": "", "seed": 7}
+    assert result.report["negatives"] == {
+        "number": 1,
+        "sampling": "uniform",
+        "avoid": "whole_log",
+        "existing": False,
+        "candidates_file": "",
+        "seed": 7,
+    }
     assert result.report["cuts"] is None
     assert [(file["file"], file["rows"], file["bad_rows"]) for file in result.report["files"]] == [
-        ("rec_inter.csv", 8, 0), ("src_inter.csv", 6, 0)]
+        ("rec_inter.csv", 8, 0),
+        ("src_inter.csv", 6, 0),
+    ]
     text = format_counts(result.report)
     assert "3 users, 5 items: 6 clicks (and 2 recommended without a click), 4 searches (3 with a click)" in text
     assert "1 + 1 candidates, uniform, seed 7" in text
@@ -129,8 +194,11 @@ def test_an_output_folder_is_no_pattern(result, run_log, tmp_path):
     assert run.records == result.records
     assert len(list(run.candidates.iterdir())) == 1
     directory = run.artifact.path(split="train")
-    assert split_files(run.artifact, "train") == _files([f"{directory}/*"]) == [
-        f"{directory}/data_tfrecord-00000-of-00001.gz"]
+    assert (
+        split_files(run.artifact, "train")
+        == _files([f"{directory}/*"])
+        == [f"{directory}/data_tfrecord-00000-of-00001.gz"]
+    )
 
 
 def test_workers_and_order_of_the_rows_make_no_difference(run_log, tmp_path):
@@ -159,10 +227,13 @@ def test_candidates_can_be_exported_and_imported(run_log, tmp_path):
     exported = pl.read_parquet(first.candidates)
     assert exported.height == len(first.records["eval"]) + len(first.records["test"])
     for split in ("eval", "test"):
-        lines = {(row["user"].encode(), row["label"]): [item.encode() for item in row["candidates"]]
-                 for row in exported.filter(split=split).iter_rows(named=True)}
-        assert lines == {(request["user"][0], request["label"][0]): request["candidates"]
-                         for request in first.parsed(split)}
+        lines = {
+            (row["user"].encode(), row["label"]): [item.encode() for item in row["candidates"]]
+            for row in exported.filter(split=split).iter_rows(named=True)
+        }
+        assert lines == {
+            (request["user"][0], request["label"][0]): request["candidates"] for request in first.parsed(split)
+        }
     # Whatever the seed and the number of negatives say, the file decides.
     again = run_log(log, num_negatives=5, seed=1, candidates_file=f"{first.candidates}/*.parquet")
     assert again.records == first.records
@@ -176,8 +247,11 @@ def test_of_a_log_in_spans_only_new_days_are_read_again(run_log, tmp_path):
     days = ("2024-05-01", "2024-05-02", "2024-05-03")
     log.mkdir()
     for number, day in enumerate(days):
-        clicks = [(f"u{user}", f"i{(user * 7 + turn * 3 + number) % 40}", 1000 * number + 10 * turn + user, 1)
-                  for user in range(8) for turn in range(4)]
+        clicks = [
+            (f"u{user}", f"i{(user * 7 + turn * 3 + number) % 40}", 1000 * number + 10 * turn + user, 1)
+            for user in range(8)
+            for turn in range(4)
+        ]
         _write(log / day, clicks, [("u1", number, 1000 * number, "[1]", "i1", 1)])
     settings = {"num_negatives": 3, "read_cache": str(cache), "max_bad_share": 1.0}
 
@@ -201,7 +275,8 @@ def test_of_a_log_in_spans_only_new_days_are_read_again(run_log, tmp_path):
     again = run_log(log, **settings)
     assert again.records == changed.records
     assert [(file["rows"], file["bad"]) for file in again.report["files"]] == [
-        (file["rows"], file["bad"]) for file in changed.report["files"]]
+        (file["rows"], file["bad"]) for file in changed.report["files"]
+    ]
 
 
 def _large_log(directory, bad=0, pack=False):
@@ -234,8 +309,11 @@ def test_time_split(run_log, tmp_path):
 
 def test_too_many_bad_rows_stop_the_run(run_log, tmp_path):
     log, _ = _large_log(tmp_path / "log", bad=5)
-    with pytest.raises(LogError, match=r"rec_inter.csv: 5 of 405 rows cannot be read \(timestamp is not finite: 5, "
-                                       r"first at line 102: 'nan'\), more than `max_bad_share` = 0.01 allows"):
+    with pytest.raises(
+        LogError,
+        match=r"rec_inter.csv: 5 of 405 rows cannot be read \(timestamp is not finite: 5, "
+        r"first at line 102: 'nan'\), more than `max_bad_share` = 0.01 allows",
+    ):
         run_log(log, num_negatives=9)
 
 
@@ -258,7 +336,9 @@ def test_component_declares_what_downstream_needs():
 
     settings = LogSettings(log_dir="log")
     component = LogExampleGen(settings=settings, input_fingerprint="abc", code_hash="def")
-    assert component.exec_properties == {
-        "settings": settings.to_json(), "input_fingerprint": "abc", "code_hash": "def"}
+    assert component.exec_properties == {"settings": settings.to_json(), "input_fingerprint": "abc", "code_hash": "def"}
     assert {key: channel.type_name for key, channel in component.outputs.items()} == {
-        "examples": "Examples", "log_report": "LogReport", "candidates": "Candidates"}
+        "examples": "Examples",
+        "log_report": "LogReport",
+        "candidates": "Candidates",
+    }

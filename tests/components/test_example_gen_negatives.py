@@ -17,19 +17,30 @@ from components.example_gen.timeline import build_timelines
 
 def pool_of(clicks, first=None):
     items = [f"i{n:04d}" for n in range(len(clicks))]
-    return ItemPool.of(pl.DataFrame(
-        {"item": items, "clicks": clicks, "first": first or list(range(len(clicks))), "found": [0] * len(clicks)},
-        schema=COUNTS_SCHEMA))
+    return ItemPool.of(
+        pl.DataFrame(
+            {"item": items, "clicks": clicks, "first": first or list(range(len(clicks))), "found": [0] * len(clicks)},
+            schema=COUNTS_SCHEMA,
+        )
+    )
 
 
 def wanted_of(pool, requests, excluded=(), available=None, seed=0, target=-1):
     """All of one user, 3; user 2 clicked everything, and user 3 also something later."""
-    own = sorted([(2, place, 0) for place in range(pool.items.len())] + [(3, place, 5) for place in excluded]
-                 + [(3, place, 7) for place in range(pool.items.len()) if place not in excluded])
+    own = sorted(
+        [(2, place, 0) for place in range(pool.items.len())]
+        + [(3, place, 5) for place in excluded]
+        + [(3, place, 7) for place in range(pool.items.len()) if place not in excluded]
+    )
     users, taken, first = np.array(own).T
-    return Wanted(stable_hash.mix(seed, np.arange(requests)),
-                  np.full(requests, pool.items.len() if available is None else available),
-                  np.full(requests, 3), np.full(requests, target), np.full(requests, 5), Own(users, taken, first))
+    return Wanted(
+        stable_hash.mix(seed, np.arange(requests)),
+        np.full(requests, pool.items.len() if available is None else available),
+        np.full(requests, 3),
+        np.full(requests, target),
+        np.full(requests, 5),
+        Own(users, taken, first),
+    )
 
 
 def test_splitmix64_is_the_published_one():
@@ -64,8 +75,11 @@ def test_items_are_counted_over_batches_and_sampled_alike_in_parts():
 
 
 def test_pool_is_in_order_of_first_clicks():
-    pool = ItemPool.of(pl.DataFrame(
-        {"item": ["b", "c", "a"], "clicks": [2, 4, 1], "first": [5, 3, 5], "found": [0, 0, 0]}, schema=COUNTS_SCHEMA))
+    pool = ItemPool.of(
+        pl.DataFrame(
+            {"item": ["b", "c", "a"], "clicks": [2, 4, 1], "first": [5, 3, 5], "found": [0, 0, 0]}, schema=COUNTS_SCHEMA
+        )
+    )
     assert (pool.items.to_list(), pool.cumulative_clicks.tolist()) == (["c", "a", "b"], [4, 5, 7])
     assert pool.places(pl.Series(["b", "zz", "c", "b"])).tolist() == [2, -1, 0, 2]
 
@@ -122,21 +136,33 @@ def candidates_of(rows, **values):
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32), avoid=st.sampled_from(["whole_log", "past", "none"]), existing=st.booleans(),
-       popular=st.booleans())
+@given(
+    seed=st.integers(0, 2**32),
+    avoid=st.sampled_from(["whole_log", "past", "none"]),
+    existing=st.booleans(),
+    popular=st.booleans(),
+)
 def test_no_negative_is_the_users_own_or_unborn(seed, avoid, existing, popular):
     """What was clicked in a search counts too, beyond the items that a request shows of it."""
     rows = random_log(np.random.default_rng(seed), users=4, rows=60, items=14)
-    _, asked = candidates_of(rows, negatives_avoid=avoid, negatives_existing=existing, items_per_search=1,
-                             negative_sampling="popularity" if popular else "uniform")
+    _, asked = candidates_of(
+        rows,
+        negatives_avoid=avoid,
+        negatives_existing=existing,
+        items_per_search=1,
+        negative_sampling="popularity" if popular else "uniform",
+    )
     clicks = [row for row in rows if "session" not in row]
     for _, user, time, item, candidates, label in asked.requests.iter_rows():
         assert candidates[label] == item
         negatives = set(candidates) - {item}
         assert len(negatives) == 3
         until = {"whole_log": 30, "past": time, "none": -1}[avoid]  # times are below 30
-        own = {row["item"] for row in rows if row["user"] == user and row.get("clicked", True)
-               and row["timestamp"] <= until}
+        own = {
+            row["item"]
+            for row in rows
+            if row["user"] == user and row.get("clicked", True) and row["timestamp"] <= until
+        }
         assert not negatives & own
         assert negatives <= {row["item"] for row in clicks if not existing or row["timestamp"] < time}
 
@@ -185,10 +211,22 @@ def test_labels_are_spread_evenly():
 def test_a_user_of_a_hundred_thousand_events_takes_no_more_memory_than_events():
     """Each of ten thousand requests of one user sees all the others: pairs of these would be a thousand million."""
     count = 100_000
-    clicks = pl.DataFrame({"user": ["u"] * count, "item": [f"i{n % 70_000}" for n in range(count)],
-                           "timestamp": np.arange(count) // 5, "line": np.arange(count)})
-    everyone = pl.concat([clicks, clicks.head(20_000).with_columns(
-        user=pl.format("v{}", pl.col("line") % 4000), item=pl.format("j{}", "line"))])
+    clicks = pl.DataFrame(
+        {
+            "user": ["u"] * count,
+            "item": [f"i{n % 70_000}" for n in range(count)],
+            "timestamp": np.arange(count) // 5,
+            "line": np.arange(count),
+        }
+    )
+    everyone = pl.concat(
+        [
+            clicks,
+            clicks.head(20_000).with_columns(
+                user=pl.format("v{}", pl.col("line") % 4000), item=pl.format("j{}", "line")
+            ),
+        ]
+    )
     chosen = settings_of(split="time")
     pool = ItemPool.of(sample_items(merge_counts([count_items(everyone, frames([])[1])]), 10**6, 0))
     timelines, _ = build_timelines(clicks, frames([])[1], chosen)

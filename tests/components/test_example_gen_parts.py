@@ -25,13 +25,26 @@ def log(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("name", [
-    "recommendations/.part-0.parquet", "recommendations/_temporary.parquet", "recommendations/.~part-0.parquet",
-    "recommendations/_temporary/0/part-0.parquet", "recommendations/.staging/dt=1/part-0.parquet",
-    "recommendations/_SUCCESS", "recommendations/.part-0.parquet.crc", "recommendations/part-0.parquet.tmp",
-    "recommendations/part-0.json", "recommendations/old/part-0.parquet", ".recommendations.parquet",
-    "_recommendations/part-0.parquet", "recommendations.csv.bak", "recommendations-0.txt", ".recommendations-0.parquet",
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "recommendations/.part-0.parquet",
+        "recommendations/_temporary.parquet",
+        "recommendations/.~part-0.parquet",
+        "recommendations/_temporary/0/part-0.parquet",
+        "recommendations/.staging/dt=1/part-0.parquet",
+        "recommendations/_SUCCESS",
+        "recommendations/.part-0.parquet.crc",
+        "recommendations/part-0.parquet.tmp",
+        "recommendations/part-0.json",
+        "recommendations/old/part-0.parquet",
+        ".recommendations.parquet",
+        "_recommendations/part-0.parquet",
+        "recommendations.csv.bak",
+        "recommendations-0.txt",
+        ".recommendations-0.parquet",
+    ],
+)
 def test_what_is_no_data_is_left_out_and_named(log, name):
     _write(log / "recommendations" / "part-0.parquet", REC)
     other = log / name
@@ -55,8 +68,11 @@ def test_files_of_other_names_are_nobodys(log):
 def test_what_was_left_out_is_in_the_error_where_nothing_is_left(log):
     (log / "recommendations").mkdir()
     (log / "recommendations" / "part-0.json").write_text("{}")
-    with pytest.raises(LogError, match=r"holds no recommendations \(.parquet, .*\), but what is no data: "
-                                       r"recommendations/part-0.json. Set `log_dir`"):
+    with pytest.raises(
+        LogError,
+        match=r"holds no recommendations \(.parquet, .*\), but what is no data: "
+        r"recommendations/part-0.json. Set `log_dir`",
+    ):
         _found(log)
     (log / "searches.jsonl").unlink()
     with pytest.raises(LogError, match="and no directory that does.* Left out as no data: recommendations/part-0.json"):
@@ -66,8 +82,13 @@ def test_what_was_left_out_is_in_the_error_where_nothing_is_left(log):
 @pytest.mark.parametrize("name", ["log [2024]", "log?x", "log*", "[a]", "{b}", "log [!x]", "a b", "день"])
 @pytest.mark.parametrize("inside", ["", "2024-05-01"])
 def test_a_path_is_a_path(tmp_path, name, inside):
-    for directory, user in ((tmp_path / name, "right"), (tmp_path / "log 2", "wrong"), (tmp_path / "logx", "wrong"),
-                            (tmp_path / "logyx", "wrong"), (tmp_path / "a", "wrong")):
+    for directory, user in (
+        (tmp_path / name, "right"),
+        (tmp_path / "log 2", "wrong"),
+        (tmp_path / "logx", "wrong"),
+        (tmp_path / "logyx", "wrong"),
+        (tmp_path / "a", "wrong"),
+    ):
         _write(directory / inside / "recommendations" / "part-0.csv", [{**REC[0], "user_id": user}])
         _write(directory / inside / "searches-0.jsonl", LISTS)
     clicks, shown, _ = _read(tmp_path / name)
@@ -127,13 +148,16 @@ def test_a_part_without_rows_is_no_fault(log, empty):
 def test_partitions(log, ending):
     for day in ("2024-05-02", "2024-05-01"):
         for hour in (0, 1):
-            _write(log / "recommendations" / f"dt={day}" / f"hour={hour}" / f"part-0{ending}",
-                   [{**REC[0], "user_id": f"{day} {hour}"}])
+            _write(
+                log / "recommendations" / f"dt={day}" / f"hour={hour}" / f"part-0{ending}",
+                [{**REC[0], "user_id": f"{day} {hour}"}],
+            )
     clicks, _, reports = _read(log)
     users = [f"{day} {hour}" for day in ("2024-05-01", "2024-05-02") for hour in (0, 1)]
     assert [row[0] for row in clicks] == users
     assert [report.file for report in reports[:-1]] == [
-        f"recommendations/dt={user.replace(' ', '/hour=')}/part-0{ending}" for user in users]
+        f"recommendations/dt={user.replace(' ', '/hour=')}/part-0{ending}" for user in users
+    ]
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl"])
@@ -158,7 +182,10 @@ def test_days_as_partitions(tmp_path):
     _write(tmp_path / "_date=2024-05-03" / "recommendations.csv", REC)
     names, beside = _found(tmp_path)
     assert names == [
-        "recommendations/part-0.parquet", "searches.parquet/part-0.parquet", "recommendations/part-0.parquet"]
+        "recommendations/part-0.parquet",
+        "searches.parquet/part-0.parquet",
+        "recommendations/part-0.parquet",
+    ]
     assert beside == (["_date=2024-05-03/"], ["date=2024-05-02: searches"])
 
 
@@ -176,7 +203,8 @@ def test_files_left_out_of_kuaisar(tmp_path):
     for name in ("rec_inter.csv", ".rec_inter.csv", "rec_inter.csv.bak", "_src_inter.csv.gz"):
         (tmp_path / name).write_text("user_id,item_id,timestamp,click\n1,2,5,1\n")
     (tmp_path / "src_inter.csv").write_text(
-        "user_id,item_id,click_cnt,search_session_timestamp,keyword,search_session_id\n1,11,1,900,[3],5\n")
+        "user_id,item_id,click_cnt,search_session_timestamp,keyword,search_session_id\n1,11,1,900,[3],5\n"
+    )
     log_settings = LogSettings(log_dir=str(tmp_path))
     beside = spans.find_beside(log_settings, spans.find_logs(log_settings))
     assert beside.left_out == [".rec_inter.csv", "_src_inter.csv.gz", "rec_inter.csv.bak"]
@@ -185,8 +213,11 @@ def test_files_left_out_of_kuaisar(tmp_path):
 def test_the_report_and_the_console_name_what_was_left_out(run_log, tmp_path):
     from components.example_gen.log_report import format_counts
 
-    clicks = [{"user_id": f"u{user}", "item_id": f"i{(user + turn) % 7}", "timestamp_ms": T + turn, "clicked": 1}
-              for user in range(4) for turn in range(4)]
+    clicks = [
+        {"user_id": f"u{user}", "item_id": f"i{(user + turn) % 7}", "timestamp_ms": T + turn, "clicked": 1}
+        for user in range(4)
+        for turn in range(4)
+    ]
     for day in ("1", "2"):
         _write(tmp_path / "log [x]" / day / "recommendations" / "part-0.csv", clicks)
     _write(tmp_path / "log [x]" / "1" / "searches.csv", LISTS)

@@ -13,23 +13,72 @@ from components.example_gen.settings import LogSettings
 
 # A click at 1.7e12 ms; the feed is seen again three hours later, where note 12 is clicked a second time.
 REC_RESULTS = [
-    {"click": 0, "like": 1, "note_id": "ab", "note_idx": 11, "page_time": 0.0, "position": 2,
-     "request_timestamp": 1700000000025},
-    {"click": 1, "like": 0, "note_id": "cd", "note_idx": 12, "page_time": 3.5, "position": 1,
-     "request_timestamp": 1700000000025},
-    {"click": 1, "like": 0, "note_id": "cd", "note_idx": 12, "page_time": 3.5, "position": 3,
-     "request_timestamp": 1700000000025},
-    {"click": 1, "like": 0, "note_id": "cd", "note_idx": 12, "page_time": -1.0, "position": 4,
-     "request_timestamp": 1700010800000},
+    {
+        "click": 0,
+        "like": 1,
+        "note_id": "ab",
+        "note_idx": 11,
+        "page_time": 0.0,
+        "position": 2,
+        "request_timestamp": 1700000000025,
+    },
+    {
+        "click": 1,
+        "like": 0,
+        "note_id": "cd",
+        "note_idx": 12,
+        "page_time": 3.5,
+        "position": 1,
+        "request_timestamp": 1700000000025,
+    },
+    {
+        "click": 1,
+        "like": 0,
+        "note_id": "cd",
+        "note_idx": 12,
+        "page_time": 3.5,
+        "position": 3,
+        "request_timestamp": 1700000000025,
+    },
+    {
+        "click": 1,
+        "like": 0,
+        "note_id": "cd",
+        "note_idx": 12,
+        "page_time": -1.0,
+        "position": 4,
+        "request_timestamp": 1700010800000,
+    },
 ]
 NAN = float("nan")
 SEARCH_RESULTS = [
-    {"click": 0.0, "like": 0.0, "note_id": "ef", "note_idx": 21, "page_time": NAN, "position": 2.0,
-     "search_timestamp": 1700000100.0},
-    {"click": 0.0, "like": 0.0, "note_id": "ef", "note_idx": 20, "page_time": NAN, "position": 1.0,
-     "search_timestamp": 1700000100.0},
-    {"click": 1.0, "like": 0.0, "note_id": "ef", "note_idx": 22, "page_time": 5.1, "position": 3.0,
-     "search_timestamp": 1700000160.0},
+    {
+        "click": 0.0,
+        "like": 0.0,
+        "note_id": "ef",
+        "note_idx": 21,
+        "page_time": NAN,
+        "position": 2.0,
+        "search_timestamp": 1700000100.0,
+    },
+    {
+        "click": 0.0,
+        "like": 0.0,
+        "note_id": "ef",
+        "note_idx": 20,
+        "page_time": NAN,
+        "position": 1.0,
+        "search_timestamp": 1700000100.0,
+    },
+    {
+        "click": 1.0,
+        "like": 0.0,
+        "note_id": "ef",
+        "note_idx": 22,
+        "page_time": 5.1,
+        "position": 3.0,
+        "search_timestamp": 1700000160.0,
+    },
 ]
 NO_CLICK = [{**SEARCH_RESULTS[0], "search_timestamp": 1700000300.0}]
 
@@ -43,8 +92,9 @@ def _write_csv(path, rows):
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(rows[0])
-        writer.writerows([_printed(value) if isinstance(value, list) else value for value in row.values()]
-                         for row in rows)
+        writer.writerows(
+            [_printed(value) if isinstance(value, list) else value for value in row.values()] for row in rows
+        )
 
 
 def _write_parquet(path, rows):
@@ -55,13 +105,30 @@ def _write_parquet(path, rows):
     pq.write_table(pa.Table.from_pylist(rows), path)
 
 
-REC = [{"query": "titles of notes", "rec_result_details_with_idx": REC_RESULTS, "request_idx": 7, "session_idx": 1,
-        "user_idx": 3}]
+REC = [
+    {
+        "query": "titles of notes",
+        "rec_result_details_with_idx": REC_RESULTS,
+        "request_idx": 7,
+        "session_idx": 1,
+        "user_idx": 3,
+    }
+]
 SEARCH = [
-    {"query": "Python 教程，入门!", "query_from_type": 1.0, "search_result_details_with_idx": SEARCH_RESULTS,
-     "search_idx": 5, "user_idx": 3},
-    {"query": "MacBook Air", "query_from_type": None, "search_result_details_with_idx": NO_CLICK, "search_idx": 6,
-     "user_idx": 3},
+    {
+        "query": "Python 教程，入门!",
+        "query_from_type": 1.0,
+        "search_result_details_with_idx": SEARCH_RESULTS,
+        "search_idx": 5,
+        "user_idx": 3,
+    },
+    {
+        "query": "MacBook Air",
+        "query_from_type": None,
+        "search_result_details_with_idx": NO_CLICK,
+        "search_idx": 6,
+        "user_idx": 3,
+    },
 ]
 
 
@@ -113,8 +180,11 @@ def test_searches_happen_when_their_first_kept_result_is_seen(log):
     _, shown, reports = _read(log)
     first = ("3", 1700000160000, "search_train 5", ["python", "教程", "入门"], "search_train")
     assert shown["search_train"] == [
-        (*first, "20", False), (*first, "21", False), (*first, "22", True),
-        ("3", 1700000300000, "search_train 6", ["macbook", "air"], "search_train", "21", False)]
+        (*first, "20", False),
+        (*first, "21", False),
+        (*first, "22", True),
+        ("3", 1700000300000, "search_train 6", ["macbook", "air"], "search_train", "21", False),
+    ]
     assert [row[2:5:2] for row in shown["dqa"]] == [("dqa 5", "dqa")] * 3
     assert reports["search_train"].repaired == {"search_timestamp in s": 4}
     assert (reports["search_train"].first, reports["search_train"].last) == (1700000160000, 1700000160000)
@@ -125,17 +195,21 @@ def test_text_that_is_cut_already(log):
     assert {tuple(row[3]) for row in shown["search_train"]} == {("Python",), ("MacBook",)}
 
 
-@pytest.mark.parametrize(("old", "new", "reason", "rows"), [
-    ("'note_idx': 11", "'note_idx': ''", {"note_idx is empty": 1}, 4),
-    ("'request_timestamp': 1700010800000", "'request_timestamp': nan", {"request_timestamp is not finite": 1}, 4),
-    ("'click': 0", "'click': None", {"click is no number": 1}, 4),
-    ("[{", "{", {"rec_result_details_with_idx is no list of results": 1}, 1),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "reason", "rows"),
+    [
+        ("'note_idx': 11", "'note_idx': ''", {"note_idx is empty": 1}, 4),
+        ("'request_timestamp': 1700010800000", "'request_timestamp': nan", {"request_timestamp is not finite": 1}, 4),
+        ("'click': 0", "'click': None", {"click is no number": 1}, 4),
+        ("[{", "{", {"rec_result_details_with_idx is no list of results": 1}, 1),
+    ],
+)
 def test_bad_results_are_set_aside(tmp_path, old, new, reason, rows):
     text = _printed(REC_RESULTS)
     assert old in text
-    _write_csv(tmp_path / "recommendation_train.csv",
-               [{**REC[0], "rec_result_details_with_idx": text.replace(old, new)}])
+    _write_csv(
+        tmp_path / "recommendation_train.csv", [{**REC[0], "rec_result_details_with_idx": text.replace(old, new)}]
+    )
     _write_csv(tmp_path / "search_train.csv", SEARCH)
     _, _, reports = _read(tmp_path)
     report = reports["recommendation_train"]
@@ -190,13 +264,16 @@ def test_without_jieba(log, monkeypatch):
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize(("table", "details", "time"), [
-    ("recommendation_train", "rec_result_details_with_idx", "request_timestamp"),
-    ("recommendation_test", "rec_result_details_with_idx", "request_timestamp"),
-    ("search_train", "search_result_details_with_idx", "search_timestamp"),
-    ("search_test", "search_result_details_with_idx", "search_timestamp"),
-    ("dqa", "search_result_details_with_idx", "search_timestamp"),
-])
+@pytest.mark.parametrize(
+    ("table", "details", "time"),
+    [
+        ("recommendation_train", "rec_result_details_with_idx", "request_timestamp"),
+        ("recommendation_test", "rec_result_details_with_idx", "request_timestamp"),
+        ("search_train", "search_result_details_with_idx", "search_timestamp"),
+        ("search_test", "search_result_details_with_idx", "search_timestamp"),
+        ("dqa", "search_result_details_with_idx", "search_timestamp"),
+    ],
+)
 def test_published_sample(request, table, details, time):
     """Against Python's own reading of the same text: csv, and literal_eval of each printed result."""
     sample = request.config.rootpath.parent / "shared" / "data" / "qilin_sample"
@@ -206,12 +283,17 @@ def test_published_sample(request, table, details, time):
     expected_clicks, expected_shown, results_seen = set(), 0, 0
     with (sample / f"{table}.csv").open(newline="", encoding="utf-8-sig") as file:
         for row in csv.DictReader(file):
-            results = [ast.literal_eval(re.sub(r"\bnan\b", "None", text))
-                       for text in re.findall(r"\{.*?\}", row[details], re.DOTALL)]
+            results = [
+                ast.literal_eval(re.sub(r"\bnan\b", "None", text))
+                for text in re.findall(r"\{.*?\}", row[details], re.DOTALL)
+            ]
             results_seen += len(results)
             expected_shown += len(results)
-            expected_clicks |= {(row["user_idx"], str(result["note_idx"]), int(result[time]))
-                                for result in results if result["click"] > 0}
+            expected_clicks |= {
+                (row["user_idx"], str(result["note_idx"]), int(result[time]))
+                for result in results
+                if result["click"] > 0
+            }
     clicks, shown, reports = _read(sample)
     report = reports[table]
     assert (report.rows, report.bad, report.fatal) == (results_seen, {}, None)

@@ -11,10 +11,13 @@ from components.example_gen.settings import LogSettings
 
 REC = "rec_inter.csv"
 SEARCH = "src_inter.csv"
-REC_HEADER = ("user_id,item_id,duration_ms,playing_time,timestamp,forward,like,follow,search_item_related,"
-              "search,click,time")
-SEARCH_HEADER = ("keyword,item_id,click_cnt,search_session_id,item_type,user_id,search_session_timestamp,"
-                 "search_source,search_session_time")
+REC_HEADER = (
+    "user_id,item_id,duration_ms,playing_time,timestamp,forward,like,follow,search_item_related,search,click,time"
+)
+SEARCH_HEADER = (
+    "keyword,item_id,click_cnt,search_session_id,item_type,user_id,search_session_timestamp,"
+    "search_source,search_session_time"
+)
 GOOD_REC = "1,11,0.0,0.0,1000.0,0,0,0,0,0,1,x"
 GOOD_SEARCH = '"[1, 2]",11,1,5,VIDEO,1,900,USER_INPUT,x'
 
@@ -22,6 +25,7 @@ GOOD_SEARCH = '"[1, 2]",11,1,5,VIDEO,1,900,USER_INPUT,x'
 @pytest.fixture(scope="module")
 def kuaisar():
     from components.example_gen.readers import kuaisar
+
     return kuaisar
 
 
@@ -59,7 +63,8 @@ def _shown(timestamp, line, session, words, item, clicked, source="USER_INPUT"):
 
 def test_columns_are_found_by_name_and_extra_columns_ignored(kuaisar, tmp_path):
     events, report = _read_text(
-        kuaisar, tmp_path, REC, "extra,click,timestamp, item_id ,user_id\nx,1,1.684742e+12, 7 ,u 1\n")
+        kuaisar, tmp_path, REC, "extra,click,timestamp, item_id ,user_id\nx,1,1.684742e+12, 7 ,u 1\n"
+    )
     assert events == [("u 1", "7", 1684742000000, 2)]
     assert (report.rows, report.clicks, report.first, report.last) == (1, 1, 1684742000000, 1684742000000)
 
@@ -71,28 +76,34 @@ def test_rows_without_click_are_counted_and_are_no_error(kuaisar, tmp_path):
     assert (report.rows, report.clicks, report.bad) == (3, 2, {})
 
 
-@pytest.mark.parametrize(("keyword", "words"), [
-    ('"[1979292, 25]"', ("1979292", "25")),
-    ("\"['red', 'shoes']\"", ("red", "shoes")),
-    ('"[""red"", 7]"', ("red", "7")),
-    ("[]", ()),
-])
+@pytest.mark.parametrize(
+    ("keyword", "words"),
+    [
+        ('"[1979292, 25]"', ("1979292", "25")),
+        ("\"['red', 'shoes']\"", ("red", "shoes")),
+        ('"[""red"", 7]"', ("red", "7")),
+        ("[]", ()),
+    ],
+)
 def test_keyword_lists(kuaisar, tmp_path, keyword, words):
-    events, _ = _read_text(kuaisar, tmp_path, SEARCH,
-                           f"{SEARCH_HEADER}\n{keyword},11,0,5,VIDEO,1,900,USER_INPUT,x\n")
+    events, _ = _read_text(kuaisar, tmp_path, SEARCH, f"{SEARCH_HEADER}\n{keyword},11,0,5,VIDEO,1,900,USER_INPUT,x\n")
     assert events == [_shown(900, 2, "5", words, "11", False)]
 
 
 def test_search_source_is_optional(kuaisar, tmp_path):
     events, _ = _read_text(
-        kuaisar, tmp_path, SEARCH,
-        "user_id,item_id,click_cnt,search_session_timestamp,keyword,search_session_id\n1,11,1,900,[3],5\n")
+        kuaisar,
+        tmp_path,
+        SEARCH,
+        "user_id,item_id,click_cnt,search_session_timestamp,keyword,search_session_id\n1,11,1,900,[3],5\n",
+    )
     assert events == [_shown(900, 2, "5", ("3",), "11", True, source="")]
 
 
 def test_click_count_above_one_is_a_click_and_byte_order_mark_is_skipped(kuaisar, tmp_path):
     (tmp_path / SEARCH).write_bytes(
-        b"\xef\xbb\xbf" + f"{SEARCH_HEADER}\n{GOOD_SEARCH.replace(',1,5,', ',3,5,')}\n".encode())
+        b"\xef\xbb\xbf" + f"{SEARCH_HEADER}\n{GOOD_SEARCH.replace(',1,5,', ',3,5,')}\n".encode()
+    )
     events, report = _read(kuaisar, SEARCH, tmp_path / SEARCH)
     assert events == [_shown(900, 2, "5", ("1", "2"), "11", True)]
     assert (report.clicks, report.first, report.last) == (0, 900, 900)
@@ -107,20 +118,23 @@ def test_quoted_fields_span_lines_and_may_be_long(kuaisar, tmp_path):
     assert report.rows == 2
 
 
-@pytest.mark.parametrize(("row", "reason", "value"), [
-    (",2,5,1", "user_id is empty", ""),
-    ("1, ,5,1", "item_id is empty", ""),
-    ("1,2,,1", "timestamp is neither a number nor an ISO 8601 time", ""),
-    ("1,2,yesterday,1", "timestamp is neither a number nor an ISO 8601 time", "yesterday"),
-    ("1,2,-5,1", "timestamp is negative", "-5"),
-    ("1,2,nan,1", "timestamp is not finite", "nan"),
-    ("1,2,inf,1", "timestamp is not finite", "inf"),
-    ("1,2,1e19,1", "timestamp is out of range", "1e19"),
-    ("1,2,5,yes", "click is no number", "yes"),
-    ("1,2,5,", "click is no number", ""),
-    ("1,2,5", "not the 4 fields of the header", "3 fields"),
-    ("1,2,5,1,9", "not the 4 fields of the header", "5 fields"),
-])
+@pytest.mark.parametrize(
+    ("row", "reason", "value"),
+    [
+        (",2,5,1", "user_id is empty", ""),
+        ("1, ,5,1", "item_id is empty", ""),
+        ("1,2,,1", "timestamp is neither a number nor an ISO 8601 time", ""),
+        ("1,2,yesterday,1", "timestamp is neither a number nor an ISO 8601 time", "yesterday"),
+        ("1,2,-5,1", "timestamp is negative", "-5"),
+        ("1,2,nan,1", "timestamp is not finite", "nan"),
+        ("1,2,inf,1", "timestamp is not finite", "inf"),
+        ("1,2,1e19,1", "timestamp is out of range", "1e19"),
+        ("1,2,5,yes", "click is no number", "yes"),
+        ("1,2,5,", "click is no number", ""),
+        ("1,2,5", "not the 4 fields of the header", "3 fields"),
+        ("1,2,5,1,9", "not the 4 fields of the header", "5 fields"),
+    ],
+)
 def test_bad_rec_rows_are_set_aside(kuaisar, tmp_path, row, reason, value):
     events, report = _read_text(kuaisar, tmp_path, REC, f"user_id,item_id,timestamp,click\n1,9,4,1\n{row}\n1,8,6,1\n")
     assert [row[1] for row in events] == ["9", "8"]
@@ -129,20 +143,24 @@ def test_bad_rec_rows_are_set_aside(kuaisar, tmp_path, row, reason, value):
     assert report.samples == {reason: [{"line": 3, "value": value}]}
 
 
-@pytest.mark.parametrize(("old", "new", "reason"), [
-    ('"[1, 2]"', "visa apply", "keyword is no list of integers or strings"),
-    ('"[1, 2]"', '"[1, 2"', "keyword is no list of integers or strings"),
-    ('"[1, 2]"', "[1.5]", "keyword is no list of integers or strings"),
-    ('"[1, 2]"', "[True]", "keyword is no list of integers or strings"),
-    ('"[1, 2]"', '"{""a"": 1}"', "keyword is no list of integers or strings"),
-    ('"[1, 2]"', "[" * 100_000, "keyword is no list of integers or strings"),
-    (",1,5,", ",1,,", "search_session_id is empty"),
-    (",1,5,", ",,5,", "click_cnt is no number"),
-    (",900,", ",soon,", "search_session_timestamp is neither a number nor an ISO 8601 time"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ('"[1, 2]"', "visa apply", "keyword is no list of integers or strings"),
+        ('"[1, 2]"', '"[1, 2"', "keyword is no list of integers or strings"),
+        ('"[1, 2]"', "[1.5]", "keyword is no list of integers or strings"),
+        ('"[1, 2]"', "[True]", "keyword is no list of integers or strings"),
+        ('"[1, 2]"', '"{""a"": 1}"', "keyword is no list of integers or strings"),
+        ('"[1, 2]"', "[" * 100_000, "keyword is no list of integers or strings"),
+        (",1,5,", ",1,,", "search_session_id is empty"),
+        (",1,5,", ",,5,", "click_cnt is no number"),
+        (",900,", ",soon,", "search_session_timestamp is neither a number nor an ISO 8601 time"),
+    ],
+)
 def test_bad_search_rows_are_set_aside(kuaisar, tmp_path, old, new, reason):
-    events, report = _read_text(kuaisar, tmp_path, SEARCH,
-                                f"{SEARCH_HEADER}\n{GOOD_SEARCH.replace(old, new)}\n{GOOD_SEARCH}\n")
+    events, report = _read_text(
+        kuaisar, tmp_path, SEARCH, f"{SEARCH_HEADER}\n{GOOD_SEARCH.replace(old, new)}\n{GOOD_SEARCH}\n"
+    )
     assert len(events) == 1
     assert report.bad == {reason: 1}
 
@@ -165,10 +183,13 @@ def test_quote_never_closed_is_fatal(kuaisar, tmp_path):
     assert "ends inside a quoted field that opens at line 3" in report.fatal
 
 
-@pytest.mark.parametrize("damage", [
-    lambda whole: whole[:-20],
-    lambda whole: whole[: len(whole) // 2] + b"\x00" * 50 + whole[len(whole) // 2 + 50:],
-])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: whole[:-20],
+        lambda whole: whole[: len(whole) // 2] + b"\x00" * 50 + whole[len(whole) // 2 + 50 :],
+    ],
+)
 def test_damaged_gzip_is_fatal(kuaisar, tmp_path, damage):
     rows = "".join(f"{user},2,{user * 7919 % 10007},1\n" for user in range(20_000))
     path = tmp_path / f"{REC}.gz"
@@ -190,7 +211,8 @@ def test_find_gives_plain_and_gzip_files_in_a_fixed_order(kuaisar, log):
     (log / "user_features.csv.gz").write_bytes(gzip.compress(b"user_id,rec_active_level\n"))
     assert kuaisar.find(str(log), _settings(log)) == [
         (REC, str(log / REC), (log / REC).stat().st_size, "", True),
-        (SEARCH, str(log / f"{SEARCH}.gz"), (log / f"{SEARCH}.gz").stat().st_size, "", True)]
+        (SEARCH, str(log / f"{SEARCH}.gz"), (log / f"{SEARCH}.gz").stat().st_size, "", True),
+    ]
 
 
 @pytest.mark.parametrize("name", ["rec_active_level", "reco_active_level"])
@@ -200,13 +222,18 @@ def test_both_spellings_of_the_activity_level(kuaisar, log, name):
 
 
 @pytest.mark.parametrize("table", [REC, SEARCH])
-@pytest.mark.parametrize(("content", "message"), [
-    (None, "holds no {table} and no {table}.gz"),
-    ("", "{table}: no row. Bring a log with events"),
-    ("user_id,item_id,search_session_timestamp,keyword,search_session_id,search_source,time\n1,1,1,1,1,1,1\n",
-     "{table} has no column"),
-    ("HEADER", "{table}: no row. Bring a log with events"),
-])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "holds no {table} and no {table}.gz"),
+        ("", "{table}: no row. Bring a log with events"),
+        (
+            "user_id,item_id,search_session_timestamp,keyword,search_session_id,search_source,time\n1,1,1,1,1,1,1\n",
+            "{table} has no column",
+        ),
+        ("HEADER", "{table}: no row. Bring a log with events"),
+    ],
+)
 def test_required_files_that_cannot_be_used(log, table, content, message):
     from components.example_gen.spans import find_logs
 

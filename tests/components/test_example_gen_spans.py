@@ -8,19 +8,20 @@ from components.example_gen.errors import LogError
 from components.example_gen.settings import LogSettings
 
 REC = "user_id,item_id,timestamp,click\n1,2,5,1\n"
-SEARCH = ("user_id,item_id,click_cnt,search_session_timestamp,keyword,search_session_id\n"
-          "1,11,1,900,[3],5\n")
+SEARCH = "user_id,item_id,click_cnt,search_session_timestamp,keyword,search_session_id\n1,11,1,900,[3],5\n"
 
 
 @pytest.fixture(scope="module")
 def spans():
     from components.example_gen import spans
+
     return spans
 
 
 @pytest.fixture(scope="module")
 def fingerprints():
     from components.example_gen import fingerprint
+
     return fingerprint
 
 
@@ -32,15 +33,18 @@ def _write(directory, search=SEARCH):
 
 
 def _found(spans, log_dir, **values):
-    return [(span, [(file.table, file.path) for file in files])
-            for span, files in spans.find_logs(LogSettings(log_dir=str(log_dir), **values))]
+    return [
+        (span, [(file.table, file.path) for file in files])
+        for span, files in spans.find_logs(LogSettings(log_dir=str(log_dir), **values))
+    ]
 
 
 def test_a_log(spans, tmp_path):
     log = _write(tmp_path / "log")
     _write(log / "older")  # beside the files of the log itself: not read
     assert _found(spans, log) == [
-        ("", [("rec_inter.csv", str(log / "rec_inter.csv")), ("src_inter.csv", str(log / "src_inter.csv"))])]
+        ("", [("rec_inter.csv", str(log / "rec_inter.csv")), ("src_inter.csv", str(log / "src_inter.csv"))])
+    ]
 
 
 def test_a_log_a_day(spans, tmp_path):
@@ -59,15 +63,28 @@ def test_parts_in_directories_of_a_span(spans, tmp_path):
     (folder / "b.csv").write_text("user_id,item_id,timestamp_ms,clicked\n1,2,1684742000000,1\n")
     (folder / "a.csv").write_text("user_id,item_id,timestamp_ms,clicked\n1,2,1684742000000,1\n")
     (tmp_path / "span-1" / "searches.jsonl").write_text(
-        '{"user_id": 1, "timestamp_ms": 1684742000000, "query_words": ["a"], "clicked_item_ids": []}\n')
-    assert _found(spans, tmp_path, source="events") == [("span-1", [
-        ("recommendations", str(folder / "a.csv")), ("recommendations", str(folder / "b.csv")),
-        ("searches", str(tmp_path / "span-1" / "searches.jsonl"))])]
+        '{"user_id": 1, "timestamp_ms": 1684742000000, "query_words": ["a"], "clicked_item_ids": []}\n'
+    )
+    assert _found(spans, tmp_path, source="events") == [
+        (
+            "span-1",
+            [
+                ("recommendations", str(folder / "a.csv")),
+                ("recommendations", str(folder / "b.csv")),
+                ("searches", str(tmp_path / "span-1" / "searches.jsonl")),
+            ],
+        )
+    ]
 
 
-@pytest.mark.parametrize(("source", "wanted"), [
-    ("kuaisar", "rec_inter.csv and src_inter.csv"), ("qilin", "recommendation_train or"),
-    ("events", "recommendations and searches")])
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        ("kuaisar", "rec_inter.csv and src_inter.csv"),
+        ("qilin", "recommendation_train or"),
+        ("events", "recommendations and searches"),
+    ],
+)
 def test_no_log(spans, tmp_path, source, wanted):
     for directory in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(LogError, match=f"holds no {wanted}"):
@@ -78,7 +95,9 @@ def test_a_span_may_lack_a_table_but_not_all_of_them(spans, tmp_path):
     _write(tmp_path / "1")
     (_write(tmp_path / "2") / "src_inter.csv").unlink()
     assert [(span, [table for table, _ in files]) for span, files in _found(spans, tmp_path)] == [
-        ("1", ["rec_inter.csv", "src_inter.csv"]), ("2", ["rec_inter.csv"])]
+        ("1", ["rec_inter.csv", "src_inter.csv"]),
+        ("2", ["rec_inter.csv"]),
+    ]
     settings = LogSettings(log_dir=str(tmp_path))
     assert spans.find_beside(settings, spans.find_logs(settings)).missing == ["2: src_inter.csv"]
     (tmp_path / "1" / "src_inter.csv").unlink()

@@ -10,37 +10,97 @@ from hypothesis import strategies as st
 from components.example_gen.file_report import FileReport
 from components.example_gen.settings import LogSettings
 
-IDS = ["u", "7", "7.0", " 8\t", "1e5", "1.5e3", "nan", "", " ", "\u3000", "\x1fx", "a\\nb", "[x]", "é", "007",
-       "9007199254740993"]
+IDS = [
+    "u",
+    "7",
+    "7.0",
+    " 8\t",
+    "1e5",
+    "1.5e3",
+    "nan",
+    "",
+    " ",
+    "\u3000",
+    "\x1fx",
+    "a\\nb",
+    "[x]",
+    "é",
+    "007",
+    "9007199254740993",
+]
 TIMES = ["1714543200000", "1714543200000.0", "1.7145432e12", "soon", "nan", ""]
 FLAGS = ["1", "0", "2.0", "true", " FALSE ", "yes", ""]
-LISTS = ['["a", "b"]', "['a', 7]", "[]", "", "[4k] monitor", "[sale", "[1.5]", "[null]", "[[1]]", '["\\ud800"]',
-         "red  shoe", '[" a ", ""]', "x" * 20]
+LISTS = [
+    '["a", "b"]',
+    "['a', 7]",
+    "[]",
+    "",
+    "[4k] monitor",
+    "[sale",
+    "[1.5]",
+    "[null]",
+    "[[1]]",
+    '["\\ud800"]',
+    "red  shoe",
+    '[" a ", ""]',
+    "x" * 20,
+]
 NUMBERS = [7, 7.0, 0, 1, -0.0, 1.5, 1e-7, 9007199254740993, 1714543200000, 1714543200000.0, True, None]
 VALUES = [*NUMBERS, ["a", 7], [7.0, None], [1.5], [[1]], [], {"x": 1}]
 # Whether times are dates or ordinal numbers is a matter of the file, not of a row: here they are dates.
-DATES = [value for value in VALUES
-         if value is None or value is True or not isinstance(value, int | float) or value > 1e9]
+DATES = [
+    value for value in VALUES if value is None or value is True or not isinstance(value, int | float) or value > 1e9
+]
 _COLUMNS = {  # source and table: columns and what may stand in them
     ("kuaisar", "rec_inter.csv"): {"user_id": IDS, "item_id": IDS, "timestamp": TIMES, "click": FLAGS},
     ("kuaisar", "src_inter.csv"): {
-        "user_id": IDS, "item_id": IDS, "search_session_id": IDS, "search_session_timestamp": TIMES, "keyword": LISTS,
-        "click_cnt": FLAGS, "search_source": IDS},
+        "user_id": IDS,
+        "item_id": IDS,
+        "search_session_id": IDS,
+        "search_session_timestamp": TIMES,
+        "keyword": LISTS,
+        "click_cnt": FLAGS,
+        "search_source": IDS,
+    },
     ("events", "recommendations"): {"user_id": IDS, "item_id": IDS, "timestamp_ms": TIMES, "clicked": FLAGS},
-    ("events", "searches"): {"user_id": IDS, "timestamp_ms": TIMES, "query_words": LISTS, "session_id": IDS,
-                             "clicked_item_ids": LISTS, "shown_item_ids": LISTS},
+    ("events", "searches"): {
+        "user_id": IDS,
+        "timestamp_ms": TIMES,
+        "query_words": LISTS,
+        "session_id": IDS,
+        "clicked_item_ids": LISTS,
+        "shown_item_ids": LISTS,
+    },
     ("events", "searches, a row a result"): {
-        "user_id": IDS, "timestamp_ms": TIMES, "query_words": LISTS, "item_id": IDS, "clicked": FLAGS},
-    ("qilin", "recommendation_train"): {"user_idx": IDS, "request_idx": IDS, "rec_result_details_with_idx": [
-        "[{'note_idx': 11, 'click': 1, 'request_timestamp': 1714543200000, 'position': 0.0}]", "[]", "[{", "",
-        "[{'note_idx': '', 'click': 1, 'request_timestamp': 1714543205} {'note_idx': 1.5e3, 'click': 1, "
-        "'request_timestamp': 1714543205}]",
-    ]},
-    ("qilin", "search_train"): {"user_idx": IDS, "search_idx": IDS, "query": LISTS, "search_result_details_with_idx": [
-        "[{'note_idx': 11, 'click': 1, 'search_timestamp': 1714543200, 'position': 0.0}]", "[]",
-        '[{"note_idx": "x", "click": null, "search_timestamp": 1714543205}, '
-        '{"note_idx": 4, "click": 0, "search_timestamp": 1714543207}]',
-    ]},
+        "user_id": IDS,
+        "timestamp_ms": TIMES,
+        "query_words": LISTS,
+        "item_id": IDS,
+        "clicked": FLAGS,
+    },
+    ("qilin", "recommendation_train"): {
+        "user_idx": IDS,
+        "request_idx": IDS,
+        "rec_result_details_with_idx": [
+            "[{'note_idx': 11, 'click': 1, 'request_timestamp': 1714543200000, 'position': 0.0}]",
+            "[]",
+            "[{",
+            "",
+            "[{'note_idx': '', 'click': 1, 'request_timestamp': 1714543205} {'note_idx': 1.5e3, 'click': 1, "
+            "'request_timestamp': 1714543205}]",
+        ],
+    },
+    ("qilin", "search_train"): {
+        "user_idx": IDS,
+        "search_idx": IDS,
+        "query": LISTS,
+        "search_result_details_with_idx": [
+            "[{'note_idx': 11, 'click': 1, 'search_timestamp': 1714543200, 'position': 0.0}]",
+            "[]",
+            '[{"note_idx": "x", "click": null, "search_timestamp": 1714543205}, '
+            '{"note_idx": 4, "click": 0, "search_timestamp": 1714543207}]',
+        ],
+    },
 }
 
 
@@ -56,7 +116,8 @@ def _csv(columns):
 def _json(columns):
     drawn = ([*values, *(DATES if values is TIMES else VALUES)] for values in columns.values())
     row = st.tuples(*map(st.sampled_from, drawn)).map(
-        lambda values: json.dumps(dict(zip(columns, values, strict=True))))
+        lambda values: json.dumps(dict(zip(columns, values, strict=True)))
+    )
     return st.lists(st.one_of(row, row, row, st.sampled_from(["oops", "[1]", '{"user_id": 1'])), min_size=1, max_size=6)
 
 
@@ -77,10 +138,16 @@ def read(tmp_path_factory):
             patch.setattr(text_blocks, "BLOCK_BYTES", block_bytes)
             batches = list(READERS[source].read(LogFile(table, str(path), 0), log_settings, report))
         assert report.fatal is None
-        events = [[row for batch in batches for row in frame(batch).drop("line").rows()]
-                  for frame in (lambda batch: batch.clicks, lambda batch: batch.shown)]
-        samples = [(sample["line"] - len(header), reason, sample["value"])
-                   for reason, kept in report.samples.items() for sample in kept if sample["line"] > len(header)]
+        events = [
+            [row for batch in batches for row in frame(batch).drop("line").rows()]
+            for frame in (lambda batch: batch.clicks, lambda batch: batch.shown)
+        ]
+        samples = [
+            (sample["line"] - len(header), reason, sample["value"])
+            for reason, kept in report.samples.items()
+            for sample in kept
+            if sample["line"] > len(header)
+        ]
         first = ending == ".jsonl"  # the line that names the columns is a row, which is set aside
         return events, (report.rows - first, report.clicks, report.unclicked), sorted(samples)
 
@@ -92,8 +159,9 @@ def _check(read, source, table, ending, header, rows, block_bytes):
     alone = [read(source, table.split(",")[0], ending, header, [row]) for row in rows]
     assert events == [[row for one, *_ in alone for row in one[kind]] for kind in (0, 1)]
     assert counts == tuple(map(sum, zip(*(one[1] for one in alone), strict=True)))
-    assert samples == sorted((number, reason, value) for number, (*_, kept) in enumerate(alone, 1)
-                             for _, reason, value in kept)
+    assert samples == sorted(
+        (number, reason, value) for number, (*_, kept) in enumerate(alone, 1) for _, reason, value in kept
+    )
 
 
 @pytest.mark.parametrize(("source", "table"), _COLUMNS)
@@ -126,21 +194,34 @@ def test_rows_of_parquet(tmp_path_factory, kind, data, batch_rows):
     from components.example_gen.readers.rows import apply_rules
 
     values, dtype = {
-        "text": (st.sampled_from(IDS), pa.string()), "int64": (st.integers(-2**63, 2**63 - 1), pa.int64()),
-        "float64": (st.integers(-2**53 + 1, 2**53 - 1).map(float) | st.floats(-1e6, 1e6), pa.float64()),
-        "decimal": (st.integers(-10**9, 10**9).map(lambda number: decimal.Decimal(number).scaleb(-2)),
-                    pa.decimal128(20, 2))}[kind]
-    rows = data.draw(st.lists(st.tuples(st.none() | values, st.none() | st.lists(st.none() | values, max_size=3)),
-                              min_size=1, max_size=6))
+        "text": (st.sampled_from(IDS), pa.string()),
+        "int64": (st.integers(-(2**63), 2**63 - 1), pa.int64()),
+        "float64": (st.integers(-(2**53) + 1, 2**53 - 1).map(float) | st.floats(-1e6, 1e6), pa.float64()),
+        "decimal": (
+            st.integers(-(10**9), 10**9).map(lambda number: decimal.Decimal(number).scaleb(-2)),
+            pa.decimal128(20, 2),
+        ),
+    }[kind]
+    rows = data.draw(
+        st.lists(
+            st.tuples(st.none() | values, st.none() | st.lists(st.none() | values, max_size=3)), min_size=1, max_size=6
+        )
+    )
     path = str(tmp_path_factory.getbasetemp() / "rows.parquet")
     rules = {"id": columns.identifier("a"), "items": columns.item_list("b")}
 
     def read(rows, batch_rows):
-        pq.write_table(pa.table({"a": pa.array([row[0] for row in rows], dtype),
-                                 "b": pa.array([row[1] for row in rows], pa.list_(dtype))}), path)
+        pq.write_table(
+            pa.table(
+                {
+                    "a": pa.array([row[0] for row in rows], dtype),
+                    "b": pa.array([row[1] for row in rows], pa.list_(dtype)),
+                }
+            ),
+            path,
+        )
         report = FileReport("t", "f", max_samples=100)
-        frames = [apply_rules(frame, rules, report)
-                  for frame in tables.read_rows(path, ("a", "b"), report, batch_rows)]
+        frames = [apply_rules(frame, rules, report) for frame in tables.read_rows(path, ("a", "b"), report, batch_rows)]
         return [row for frame in frames for row in frame.rows()], report
 
     found, report = read(rows, batch_rows)
@@ -156,8 +237,22 @@ def test_rows_of_parquet(tmp_path_factory, kind, data, batch_rows):
             assert text == str(int(value)) or value != int(value)
 
 
-TEXTS = st.sampled_from([*IDS, *TIMES, *FLAGS, *LISTS, "1.5e+20", "4.87e+18", "1e+18", "9007199254740992.0", "9.0e15",
-                         "12345678 (float32)", '["1e+18"]', "[1e18]"]) | st.text(max_size=6)
+TEXTS = st.sampled_from(
+    [
+        *IDS,
+        *TIMES,
+        *FLAGS,
+        *LISTS,
+        "1.5e+20",
+        "4.87e+18",
+        "1e+18",
+        "9007199254740992.0",
+        "9.0e15",
+        "12345678 (float32)",
+        '["1e+18"]',
+        "[1e18]",
+    ]
+) | st.text(max_size=6)
 
 
 @settings(deadline=None, max_examples=500)

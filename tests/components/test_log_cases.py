@@ -11,7 +11,8 @@ from components.example_gen.settings import LogSettings
 CASES = Path(__file__).parents[2].parent / "shared" / "data" / "cases"
 
 pytestmark = pytest.mark.skipif(
-    not CASES.is_dir(), reason="the odd logs are not beside the repository (../shared/data)")
+    not CASES.is_dir(), reason="the odd logs are not beside the repository (../shared/data)"
+)
 
 
 def read(name, **values):
@@ -30,12 +31,19 @@ def read(name, **values):
     return clicks, shown, reports, spans.find_beside(log_settings, found)
 
 
-@pytest.mark.parametrize(("name", "clicks", "searches", "left_out"), [
-    ("json_ids_good", 8, 1, []), ("json_ids_one_bad_line", 8, 1, []),
-    ("mixed_hidden_files", 20, 1, ["recommendations/.part-0.parquet", "recommendations/_temporary.parquet"]),
-    ("spark_dir_empty_part", 20, 1, []), ("spark_dir_named_parquet", 20, 1, ["recommendations.parquet/_SUCCESS"]),
-    ("hive_partitions", 40, 1, []), ("pq_decimal_ids", 20, 1, []), ("wrong_line_numbers", 20, 11, []),
-])
+@pytest.mark.parametrize(
+    ("name", "clicks", "searches", "left_out"),
+    [
+        ("json_ids_good", 8, 1, []),
+        ("json_ids_one_bad_line", 8, 1, []),
+        ("mixed_hidden_files", 20, 1, ["recommendations/.part-0.parquet", "recommendations/_temporary.parquet"]),
+        ("spark_dir_empty_part", 20, 1, []),
+        ("spark_dir_named_parquet", 20, 1, ["recommendations.parquet/_SUCCESS"]),
+        ("hive_partitions", 40, 1, []),
+        ("pq_decimal_ids", 20, 1, []),
+        ("wrong_line_numbers", 20, 11, []),
+    ],
+)
 def test_read_whole(name, clicks, searches, left_out):
     found, shown, _, beside = read(name)
     assert len(found) == clicks
@@ -43,9 +51,12 @@ def test_read_whole(name, clicks, searches, left_out):
     assert beside.left_out == left_out
 
 
-@pytest.mark.parametrize(("name", "table", "message"), [
-    ("float_ids_beyond_2_53", "recommendations.parquet", "item_id holds whole numbers as floats"),
-])
+@pytest.mark.parametrize(
+    ("name", "table", "message"),
+    [
+        ("float_ids_beyond_2_53", "recommendations.parquet", "item_id holds whole numbers as floats"),
+    ],
+)
 def test_refused_while_it_is_read(name, table, message):
     *_, reports, _ = read(name)
     [fatal] = [report.fatal for report in reports if report.fatal]
@@ -82,7 +93,8 @@ def test_a_query_that_is_no_list_is_text():
 def test_the_line_of_a_query_that_was_cut():
     *_, reports, _ = read("wrong_line_numbers", words_per_search=8)
     assert {reason: [sample["line"] for sample in samples] for reason, samples in reports[1].samples.items()} == {
-        "more than 8 words": [12]}
+        "more than 8 words": [12]
+    }
     assert reports[1].repaired == {"more than 8 words": 1}
 
 
@@ -93,5 +105,6 @@ def test_odd_ids_are_as_they_stand():
         rows = [row for row in csv.DictReader(file) if row["clicked"] == "1"]
     clicks, _, reports, _ = read("odd_ids_log")
     assert [(row["user"], row["item"]) for row in clicks] == [
-        (row["user_id"].strip(" \t\n\v\f\r"), row["item_id"].strip(" \t\n\v\f\r")) for row in rows]
+        (row["user_id"].strip(" \t\n\v\f\r"), row["item_id"].strip(" \t\n\v\f\r")) for row in rows
+    ]
     assert reports[0].bad == {}

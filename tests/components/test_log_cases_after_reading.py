@@ -43,8 +43,11 @@ def write_log(directory, clicks, searches=(), name="recommendations.csv"):
 
 def clicks_of(users=6, items=20, each=8, step=3):
     """Each user clicks `each` times, some items more than once."""
-    return [(f"u{user}", f"i{(user * step + turn * turn) % items}", 10 + turn) for user in range(users)
-            for turn in range(each)]
+    return [
+        (f"u{user}", f"i{(user * step + turn * turn) % items}", 10 + turn)
+        for user in range(users)
+        for turn in range(each)
+    ]
 
 
 def run_events(run_log, directory, **settings):
@@ -52,8 +55,10 @@ def run_events(run_log, directory, **settings):
 
 
 def targets(run, split):
-    return {request["user"][0]: (request["candidates"][request["label"][0]], len(request["rec_items"]))
-            for request in run.parsed(split)}
+    return {
+        request["user"][0]: (request["candidates"][request["label"][0]], len(request["rec_items"]))
+        for request in run.parsed(split)
+    }
 
 
 # Doubled rows
@@ -72,7 +77,8 @@ def test_a_part_that_is_there_twice_changes_nothing_but_the_report(run_log, tmp_
     once = run_events(run_log, log, **settings)
     shutil.copy(log / "recommendations" / "part-0.csv", log / "recommendations" / "part-0 (1).csv")
     (log / "searches.csv").write_text(
-        (log / "searches.csv").read_text() + "".join((log / "searches.csv").read_text().splitlines(True)[1:]))
+        (log / "searches.csv").read_text() + "".join((log / "searches.csv").read_text().splitlines(True)[1:])
+    )
     twice = run_events(run_log, log, **settings)
     assert twice.records == once.records
     assert once.report["rules"]["repeated_clicks"] == once.report["rules"]["repeated_results"] == 0
@@ -106,6 +112,7 @@ def test_case_duplicate_part(run_log):
 
 # One user who clicked everything
 
+
 def power_log(directory, ordinary=20, powerful=1):
     everything = [(f"power{user}", f"i{item}", 100 + item) for user in range(powerful) for item in range(20)]
     return write_log(directory, clicks_of(ordinary) + everything, [("u0", 5, [])])
@@ -119,8 +126,10 @@ def test_a_user_who_clicked_everything_is_set_aside_and_named(run_log, tmp_path,
     assert b"power0" in {timeline["user"][0] for timeline in run.parsed("train")}
     splits = run.report["splits"]
     assert (splits["without_candidates"], splits["users_without_candidates"], splits["test_requests"]) == (2, 1, 20)
-    warning = (f"2 of 42 requests were set aside, those of 1 users (such as 'power0'): fewer than `num_negatives` = "
-               f"{num_negatives} of 20 items are left that the user never clicked.")
+    warning = (
+        f"2 of 42 requests were set aside, those of 1 users (such as 'power0'): fewer than `num_negatives` = "
+        f"{num_negatives} of 20 items are left that the user never clicked."
+    )
     assert warning in run.report["warnings"]
     assert f"WARNING: {warning}" in format_counts(run.report).splitlines()
 
@@ -128,10 +137,13 @@ def test_a_user_who_clicked_everything_is_set_aside_and_named(run_log, tmp_path,
 def test_where_a_tenth_of_the_requests_is_not_left_the_run_stops_and_names_the_cause(run_log, tmp_path):
     """Of 18 users and one who clicked less, 2 of 38 requests are left."""
     log = power_log(tmp_path / "log", ordinary=1, powerful=18)
-    with pytest.raises(LogError, match=r"^36 of 38 requests were set aside, those of 18 users \(such as 'power0', "
-                                       r"'power1', 'power10'\): .* of 20 items are left that the user never clicked. "
-                                       r"Bring a log with more items, or let in what the user clicked by "
-                                       r"`negatives_avoid`"):
+    with pytest.raises(
+        LogError,
+        match=r"^36 of 38 requests were set aside, those of 18 users \(such as 'power0', "
+        r"'power1', 'power10'\): .* of 20 items are left that the user never clicked. "
+        r"Bring a log with more items, or let in what the user clicked by "
+        r"`negatives_avoid`",
+    ):
         run_events(run_log, log, num_negatives=1)
     past = run_events(run_log, log, num_negatives=1, negatives_avoid="none")
     assert past.report["splits"]["test_requests"] == 19
@@ -150,8 +162,11 @@ def test_requests_that_were_set_aside_may_be_exported_and_imported(run_log, tmp_
 
 
 def test_a_pattern_of_candidates_that_matches_nothing_stops_the_run_at_once(run_log, tmp_path):
-    with pytest.raises(LogError, match=r"`candidates_file` should name a file or a pattern .* Received: "
-                                       r".*/none-\*.parquet"):
+    with pytest.raises(
+        LogError,
+        match=r"`candidates_file` should name a file or a pattern .* Received: "
+        r".*/none-\*.parquet",
+    ):
         run_events(run_log, power_log(tmp_path / "log"), candidates_file=f"{tmp_path}/none-*.parquet")
 
 
@@ -167,17 +182,20 @@ def test_case_one_user_clicked_everything(run_log, num_negatives):
 
 # Nobody clicked
 
+
 def test_where_no_row_is_clicked_the_column_that_says_so_is_named(run_log, tmp_path):
     log = write_log(tmp_path / "log", [(*row, 0) for row in clicks_of()], SEARCHES)
-    with pytest.raises(LogError, match="None of 48 recommended items was clicked: `clicked` is neither true nor above "
-                                       "0"):
+    with pytest.raises(
+        LogError, match="None of 48 recommended items was clicked: `clicked` is neither true nor above 0"
+    ):
         run_events(run_log, log)
 
 
 def test_where_min_clicks_leaves_nobody_the_largest_number_is_named(run_log, tmp_path):
     log = write_log(tmp_path / "log", clicks_of() * 2, SEARCHES)  # sixteen rows a user, eight of them distinct
-    with pytest.raises(LogError, match="All 6 users have fewer clicks than `min_clicks` = 9: the most that one has is "
-                                       "8"):
+    with pytest.raises(
+        LogError, match="All 6 users have fewer clicks than `min_clicks` = 9: the most that one has is 8"
+    ):
         run_events(run_log, log, min_clicks=9)
     assert run_events(run_log, log, min_clicks=8).report["log"]["users"] == 6
 
@@ -190,20 +208,24 @@ def test_where_all_clicks_of_a_user_have_one_time_that_is_said(run_log, tmp_path
 
 @needs_cases
 def test_case_nobody_clicked(run_log):
-    with pytest.raises(LogError, match="None of 20 recommended items was clicked: `clicked` is neither true nor above "
-                                       "0"):
+    with pytest.raises(
+        LogError, match="None of 20 recommended items was clicked: `clicked` is neither true nor above 0"
+    ):
         run_events(run_log, CASES / "nobody_clicked")
 
 
 # Tables that do not belong together
+
 
 def test_users_that_are_written_differently_are_told_on_the_console(run_log, tmp_path):
     clicks = [(user[1:], item, second) for user, item, second in clicks_of()]
     log = write_log(tmp_path / "log", clicks, [(f"{user}.0", 5, ["i3"]) for user in range(6)])
     run = run_events(run_log, log)
     [warning] = run.report["warnings"]
-    assert warning.startswith("0 users have both clicks and searches, 6 have clicks alone (such as '0', '1', '2'), 6 "
-                              "searches alone (such as '0.0', '1.0', '2.0'): are the ids of users written alike")
+    assert warning.startswith(
+        "0 users have both clicks and searches, 6 have clicks alone (such as '0', '1', '2'), 6 "
+        "searches alone (such as '0.0', '1.0', '2.0'): are the ids of users written alike"
+    )
     assert f"WARNING: {warning}" in format_counts(run.report)
 
 
@@ -213,20 +235,26 @@ def test_clicks_of_another_period_than_the_searches_are_told(run_log, tmp_path):
     run = run_events(run_log, write_log(tmp_path / "log", clicks_of(), late))
     assert run.report["warnings"] == [
         "Clicks are from 2024-05-01 06:00 to 2024-05-01 06:00, searches from 2025-05-01 06:00 to 2025-05-01 06:00: "
-        "are both tables of one period, and their times in one unit? 0 of 6 test requests have a search before them."]
+        "are both tables of one period, and their times in one unit? 0 of 6 test requests have a search before them."
+    ]
     clicks = [*clicks_of(), *((f"v{user}", "i1", year) for user in range(6))]
     run = run_events(run_log, write_log(tmp_path / "long", clicks, late))
     assert run.report["warnings"] == [
         "Only 0 of 6 test requests have a search before them, though 6 users have both clicks and searches: are the "
-        "times of the two tables in one unit and one time zone?"]
+        "times of the two tables in one unit and one time zone?"
+    ]
 
 
 # What a search led to
 
+
 def long_searches():
     """Six items in each search: of twenty, a user has clicked all but a few."""
-    return [(f"u{user}", second, [f"i{(5 * user + 6 * second + n) % 20}" for n in range(6)])
-            for user in range(6) for second in (1, 2)]
+    return [
+        (f"u{user}", second, [f"i{(5 * user + 6 * second + n) % 20}" for n in range(6)])
+        for user in range(6)
+        for second in (1, 2)
+    ]
 
 
 def everything_clicked(clicks, searches):
@@ -245,8 +273,9 @@ def test_no_negative_was_ever_clicked_in_a_search(run_log, tmp_path, items_per_s
     pool = {item.encode() for _, item, _ in clicks}
     left = {user: pool - items for user, items in everything_clicked(clicks, searches).items()}
     count = min(map(len, left.values()))
-    run = run_events(run_log, write_log(tmp_path / "log", clicks, searches), items_per_search=items_per_search,
-                     num_negatives=count)
+    run = run_events(
+        run_log, write_log(tmp_path / "log", clicks, searches), items_per_search=items_per_search, num_negatives=count
+    )
     asked = run.parsed("eval") + run.parsed("test")
     assert len(asked) == 12
     for request in asked:
@@ -261,13 +290,28 @@ def test_no_negative_was_ever_clicked_in_a_search(run_log, tmp_path, items_per_s
 
 
 def test_the_model_sees_of_a_timeline_what_it_saw_of_one_that_was_cut(run_log, tmp_path):
-    config = ModelConfig(num_users=9, num_items=40, num_words=9, dim=4, rec_length=3, search_length=2,
-                         words_per_search=1, items_per_search=2)
-    run = run_events(run_log, write_log(tmp_path / "log", clicks_of(each=5), long_searches()), items_per_search=2,
-                     num_negatives=1)
+    config = ModelConfig(
+        num_users=9,
+        num_items=40,
+        num_words=9,
+        dim=4,
+        rec_length=3,
+        search_length=2,
+        words_per_search=1,
+        items_per_search=2,
+    )
+    run = run_events(
+        run_log, write_log(tmp_path / "log", clicks_of(each=5), long_searches()), items_per_search=2, num_negatives=1
+    )
     timelines = sorted(run.parsed("train"), key=lambda timeline: timeline["user"][0])
-    cut = [{**timeline, "search_item_counts": [2, 2],
-            "search_items": timeline["search_items"][:2] + timeline["search_items"][6:8]} for timeline in timelines]
+    cut = [
+        {
+            **timeline,
+            "search_item_counts": [2, 2],
+            "search_items": timeline["search_items"][:2] + timeline["search_items"][6:8],
+        }
+        for timeline in timelines
+    ]
     whole, short = (batch_of(examples, config) for examples in (timelines, cut))
     for name, values in short.items():
         np.testing.assert_array_equal(whole[name], values)
@@ -276,6 +320,7 @@ def test_the_model_sees_of_a_timeline_what_it_saw_of_one_that_was_cut(run_log, t
 
 def batch_of(examples, config):
     """The whole timelines as a model batch; ids are numbers of the strings."""
+
     def number(value):
         if isinstance(value, int):
             return value
@@ -288,5 +333,9 @@ def batch_of(examples, config):
     arrays = history_arrays({name: column(name) for name in inputs.HISTORY_FEATURES})
     rows = tf.range(len(examples))
     windows = Windows(Histories(**arrays), config)
-    return {name: tensor.numpy() for name, tensor in windows.gather(
-        rows, tf.constant(arrays["rec_offsets"][1:]), tf.constant(arrays["search_offsets"][1:])).items()}
+    return {
+        name: tensor.numpy()
+        for name, tensor in windows.gather(
+            rows, tf.constant(arrays["rec_offsets"][1:]), tf.constant(arrays["search_offsets"][1:])
+        ).items()
+    }

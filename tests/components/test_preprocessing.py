@@ -16,23 +16,89 @@ from model import inputs as contract
 from model.config import ModelConfig
 from model.lcr_ser import LcrSer
 
-VOCABULARY = {"items": "vocabulary", "users": "vocabulary", "words": "vocabulary",
-              "max_items": 3, "max_users": None, "max_words": 10}
+VOCABULARY = {
+    "items": "vocabulary",
+    "users": "vocabulary",
+    "words": "vocabulary",
+    "max_items": 3,
+    "max_users": None,
+    "max_words": 10,
+}
 HASH = {"items": "hash", "users": "hash", "words": "hash", "max_items": 1000, "max_users": 7, "max_words": 20}
 
-ODD_IDS = ["a\nb", "a\rb", "a\r\nb", "a\\nb", "a\\\nb", "a\\", "\\", "a", "a\vb", "a\x85b", "a\u2028b", "a\0b",
-           "\u3000", "\x1f", "a b", "a  b", "a,b", 'a"b', "\\N", "nan", "None", "007", "7", "7.0", "é", "e\u0301",
-           "עברית", "😀", "\u200b", "x" * 5000, "-1", "__pad__", "[UNK]", "A", "[a]", "a|b", "\ufeffa", "'", "0"]
+ODD_IDS = [
+    "a\nb",
+    "a\rb",
+    "a\r\nb",
+    "a\\nb",
+    "a\\\nb",
+    "a\\",
+    "\\",
+    "a",
+    "a\vb",
+    "a\x85b",
+    "a\u2028b",
+    "a\0b",
+    "\u3000",
+    "\x1f",
+    "a b",
+    "a  b",
+    "a,b",
+    'a"b',
+    "\\N",
+    "nan",
+    "None",
+    "007",
+    "7",
+    "7.0",
+    "é",
+    "e\u0301",
+    "עברית",
+    "😀",
+    "\u200b",
+    "x" * 5000,
+    "-1",
+    "__pad__",
+    "[UNK]",
+    "A",
+    "[a]",
+    "a|b",
+    "\ufeffa",
+    "'",
+    "0",
+]
 
 TRAIN = [
-    example(user=["u1"], rec_items=["a", "b", "a"], rec_searches_before=[0, 1, 1], rec_is_target=[0, 1, 1],
-            search_words=["red", "shoe"], search_word_counts=[2], search_items=["a"], search_item_counts=[1]),
-    example(user=["u2"], rec_items=["b", "c", "d"], rec_searches_before=[0, 0, 0], rec_is_target=[1, 1, 1],
-            search_words=["red"], search_word_counts=[1], search_items=["c", "a"], search_item_counts=[2]),
+    example(
+        user=["u1"],
+        rec_items=["a", "b", "a"],
+        rec_searches_before=[0, 1, 1],
+        rec_is_target=[0, 1, 1],
+        search_words=["red", "shoe"],
+        search_word_counts=[2],
+        search_items=["a"],
+        search_item_counts=[1],
+    ),
+    example(
+        user=["u2"],
+        rec_items=["b", "c", "d"],
+        rec_searches_before=[0, 0, 0],
+        rec_is_target=[1, 1, 1],
+        search_words=["red"],
+        search_word_counts=[1],
+        search_items=["c", "a"],
+        search_item_counts=[2],
+    ),
 ]
-REQUEST = {"user": ["u2"], "rec_items": ["b", "never seen"], "search_words": ["red", "new word"],
-           "search_word_counts": [1, 1], "search_items": ["c"], "search_item_counts": [0, 1],
-           "candidates": ["a", "b", "d", "another"]}
+REQUEST = {
+    "user": ["u2"],
+    "rec_items": ["b", "never seen"],
+    "search_words": ["red", "new word"],
+    "search_word_counts": [1, 1],
+    "search_items": ["c"],
+    "search_item_counts": [0, 1],
+    "candidates": ["a", "b", "d", "another"],
+}
 
 
 @pytest.fixture(scope="module", params=[VOCABULARY, HASH], ids=["vocabulary", "hash"])
@@ -67,8 +133,13 @@ def test_ids_of_training_and_of_serving_are_those_computed_apart(transformed, se
     raw = _parse(tf.constant([example(**REQUEST)]), contract.REQUEST_FEATURES)[0]
     of_training = graph.transform_raw_features(raw, drop_unused_features=True)
     of_serving = servable._ids(raw)
-    for feature, name in ((contract.USER, "users"), (contract.REC_ITEMS, "items"), (contract.SEARCH_ITEMS, "items"),
-                          (contract.CANDIDATES, "items"), (contract.SEARCH_WORDS, "words")):
+    for feature, name in (
+        (contract.USER, "users"),
+        (contract.REC_ITEMS, "items"),
+        (contract.SEARCH_ITEMS, "items"),
+        (contract.CANDIDATES, "items"),
+        (contract.SEARCH_WORDS, "words"),
+    ):
         ids = expected_ids(settings, name, REQUEST[feature])
         assert of_training[feature].values.numpy().tolist() == ids, feature
         assert of_serving[feature].flat_values.numpy().tolist() == ids, feature
@@ -76,8 +147,16 @@ def test_ids_of_training_and_of_serving_are_those_computed_apart(transformed, se
 
 def test_items_beyond_those_that_the_model_looks_at_are_not_counted(tmp_path):
     """They stand in timelines, so that training leaves them out of its negatives."""
-    train = [example(user=["u"], rec_items=["a", "b"], search_words=["red"], search_word_counts=[1, 0, 0],
-                     search_items=["c", "d", "e", "f", "b"], search_item_counts=[3, 0, 2])]
+    train = [
+        example(
+            user=["u"],
+            rec_items=["a", "b"],
+            search_words=["red"],
+            search_word_counts=[1, 0, 0],
+            search_items=["c", "d", "e", "f", "b"],
+            search_item_counts=[3, 0, 2],
+        )
+    ]
     settings = {**VOCABULARY, "max_items": None}
     graph = write_transform_graph(str(tmp_path / "graph"), {**settings, "items_per_search": 2}, train)
     assert {item.decode() for item in graph.vocabulary_by_name("items")} == {"a", "b", "c", "d", "f"}  # not e
@@ -87,8 +166,8 @@ def test_tables_hold_every_entry_or_bucket_padding_and_the_unknown_id(transforme
     settings, graph = transformed
     counted = {"items": 3, "users": 2, "words": 2}
     assert table_sizes(graph, settings) == {
-        f"num_{name}": 2 + (settings[f"max_{name}"] if settings[name] == "hash" else counted[name])
-        for name in counted}
+        f"num_{name}": 2 + (settings[f"max_{name}"] if settings[name] == "hash" else counted[name]) for name in counted
+    }
 
 
 def test_a_saved_graph_gives_the_same_ids(transformed, servable, tmp_path):
@@ -97,7 +176,9 @@ def test_a_saved_graph_gives_the_same_ids(transformed, servable, tmp_path):
     module.resources = servable.transform_resources
     module.ids = tf.function(
         lambda examples: servable._transform.apply_transform_model(_parse(examples, contract.REQUEST_FEATURES)[0]),
-        input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+        input_signature=[tf.TensorSpec([None], tf.string)],
+        autograph=False,
+    )
     tf.saved_model.save(module, str(tmp_path))
     ids = tf.saved_model.load(str(tmp_path)).ids(tf.constant([example(**REQUEST)]))
     for feature, name in ((contract.USER, "users"), (contract.CANDIDATES, "items"), (contract.SEARCH_WORDS, "words")):
@@ -107,14 +188,23 @@ def test_a_saved_graph_gives_the_same_ids(transformed, servable, tmp_path):
 def test_blanks_around_ids_and_words_do_not_count(transformed, servable):
     settings, _ = transformed
     blanks = contract.BLANKS
-    padded = {name: [f"{blanks}{value}{blanks}" if isinstance(value, str) else value for value in values]
-              for name, values in REQUEST.items()}
-    plain, other = (servable._ids(_parse(tf.constant([example(**request)]), contract.REQUEST_FEATURES)[0])
-                    for request in (REQUEST, padded))
+    padded = {
+        name: [f"{blanks}{value}{blanks}" if isinstance(value, str) else value for value in values]
+        for name, values in REQUEST.items()
+    }
+    plain, other = (
+        servable._ids(_parse(tf.constant([example(**request)]), contract.REQUEST_FEATURES)[0])
+        for request in (REQUEST, padded)
+    )
     for feature in contract.REQUEST_FEATURES:
         assert plain[feature].to_list() == other[feature].to_list(), feature
-    history = {"user": tf.constant(["u2"]), "rec_items": tf.constant([["b"]]), "search_words": tf.constant([[["red"]]]),
-               "search_items": tf.constant([[["c"]]]), "candidates": tf.constant([["a", "b", ""]])}
+    history = {
+        "user": tf.constant(["u2"]),
+        "rec_items": tf.constant([["b"]]),
+        "search_words": tf.constant([[["red"]]]),
+        "search_items": tf.constant([[["c"]]]),
+        "candidates": tf.constant([["a", "b", ""]]),
+    }
     with_blanks = {name: tf.where(value == "", value, " \t" + value + "\n") for name, value in history.items()}
     scores = [servable._rank(**tensors)["scores"].numpy().tolist() for tensors in (history, with_blanks)]
     assert scores[0] == scores[1]
@@ -146,8 +236,10 @@ def test_lines_of_a_vocabulary_are_as_many_as_its_strings(strings):
 
 def _known_ids(graph, examples, feature):
     """Strings of a feature in Examples to the ids that Transform's graph gives them."""
-    spec = {name: tf.io.RaggedFeature(tf.int64 if name.endswith("_counts") else tf.string, row_splits_dtype=tf.int64)
-            for name in contract.HISTORY_FEATURES}
+    spec = {
+        name: tf.io.RaggedFeature(tf.int64 if name.endswith("_counts") else tf.string, row_splits_dtype=tf.int64)
+        for name in contract.HISTORY_FEATURES
+    }
     raw = tf.io.parse_example(tf.constant(examples), spec)
     raw |= {contract.CANDIDATES: tf.RaggedTensor.from_row_lengths(tf.constant([], tf.string), [0] * len(examples))}
     ids = graph.transform_raw_features(raw, drop_unused_features=True)
@@ -168,15 +260,30 @@ def _check_every_string_is_known(graph, examples):
         assert max(ids.values()) < entries + contract.FIRST_KNOWN_ID
 
 
-ALL = {"items": "vocabulary", "users": "vocabulary", "words": "vocabulary", "max_items": None, "max_users": None,
-       "max_words": None}
+ALL = {
+    "items": "vocabulary",
+    "users": "vocabulary",
+    "words": "vocabulary",
+    "max_items": None,
+    "max_users": None,
+    "max_words": None,
+}
 
 
 def test_every_string_is_known_to_the_graph_and_to_the_session_that_serves_it(tmp_path):
-    examples = [example(
-        user=[odd], rec_items=ODD_IDS, rec_searches_before=[0] * len(ODD_IDS), rec_is_target=[1] * len(ODD_IDS),
-        search_words=ODD_IDS, search_word_counts=[len(ODD_IDS)], search_items=[odd], search_item_counts=[1])
-        for odd in ODD_IDS]
+    examples = [
+        example(
+            user=[odd],
+            rec_items=ODD_IDS,
+            rec_searches_before=[0] * len(ODD_IDS),
+            rec_is_target=[1] * len(ODD_IDS),
+            search_words=ODD_IDS,
+            search_word_counts=[len(ODD_IDS)],
+            search_items=[odd],
+            search_item_counts=[1],
+        )
+        for odd in ODD_IDS
+    ]
     graph = write_transform_graph(str(tmp_path / "graph"), ALL, examples)
     _check_every_string_is_known(graph, examples)
     expected = _known_ids(graph, examples, contract.USER)
@@ -186,11 +293,22 @@ def test_every_string_is_known_to_the_graph_and_to_the_session_that_serves_it(tm
     loaded = Servable(LcrSer(ModelConfig(**table_sizes(graph, ALL), dim=4, mlp_units=(4,))), graph)
     module.resources = loaded.transform_resources
     module.ids = tf.function(
-        lambda user: {"ids": loaded._transform.apply_transform_model({
-            **{name: tf.RaggedTensor.from_row_lengths(tf.constant([], tf.int64 if "counts" in name else tf.string), [0])
-               for name in contract.REQUEST_FEATURES},
-            contract.USER: tf.RaggedTensor.from_row_lengths(user, [tf.size(user)])})[contract.USER].values},
-        input_signature=[tf.TensorSpec([None], tf.string, name="user")], autograph=False)
+        lambda user: {
+            "ids": loaded._transform.apply_transform_model(
+                {
+                    **{
+                        name: tf.RaggedTensor.from_row_lengths(
+                            tf.constant([], tf.int64 if "counts" in name else tf.string), [0]
+                        )
+                        for name in contract.REQUEST_FEATURES
+                    },
+                    contract.USER: tf.RaggedTensor.from_row_lengths(user, [tf.size(user)]),
+                }
+            )[contract.USER].values
+        },
+        input_signature=[tf.TensorSpec([None], tf.string, name="user")],
+        autograph=False,
+    )
     tf.saved_model.save(module, str(tmp_path / "saved"), signatures={"ids": module.ids})
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
         graph_def = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(tmp_path / "saved"))
@@ -202,11 +320,20 @@ def test_every_string_is_known_to_the_graph_and_to_the_session_that_serves_it(tm
 def test_every_id_that_is_kept_of_a_log_is_known(run_log, tmp_path):
     kept = [odd.strip(contract.BLANKS) for odd in ODD_IDS]
     for name, header, rows in (
-        ("recommendations", ["user_id", "item_id", "timestamp_ms", "clicked"],
-         [(user, kept[(number + turn) % len(kept)], 1_714_543_200_000 + turn, 1)
-          for number, user in enumerate(kept) for turn in range(6)]),
-        ("searches", ["user_id", "timestamp_ms", "query_words", "item_id", "clicked"],
-         [(user, 1_714_543_200_003, "red shoe", item, 1) for user, item in zip(kept, reversed(kept), strict=True)]),
+        (
+            "recommendations",
+            ["user_id", "item_id", "timestamp_ms", "clicked"],
+            [
+                (user, kept[(number + turn) % len(kept)], 1_714_543_200_000 + turn, 1)
+                for number, user in enumerate(kept)
+                for turn in range(6)
+            ],
+        ),
+        (
+            "searches",
+            ["user_id", "timestamp_ms", "query_words", "item_id", "clicked"],
+            [(user, 1_714_543_200_003, "red shoe", item, 1) for user, item in zip(kept, reversed(kept), strict=True)],
+        ),
     ):
         with (tmp_path / f"{name}.jsonl").open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(dict(zip(header, row, strict=True))) + "\n" for row in rows)

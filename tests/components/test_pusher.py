@@ -60,12 +60,15 @@ def test_the_manifest_says_what_was_pushed_and_where_it_comes_from(model, servin
     assert find_damage(serving / "1000") == []
 
 
-@pytest.mark.parametrize(("damage", "expected"), [
-    (lambda path: (path / "saved_model.pb").write_text("graph b"), "saved_model.pb has changed"),
-    (lambda path: (path / "saved_model.pb").unlink(), "saved_model.pb is missing"),
-    (lambda path: (path / "added").write_text(""), "added is not in the manifest"),
-    (lambda path: (path / "assets.extra" / "manifest.json").unlink(), "assets.extra/manifest.json is missing"),
-])
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (lambda path: (path / "saved_model.pb").write_text("graph b"), "saved_model.pb has changed"),
+        (lambda path: (path / "saved_model.pb").unlink(), "saved_model.pb is missing"),
+        (lambda path: (path / "added").write_text(""), "added is not in the manifest"),
+        (lambda path: (path / "assets.extra" / "manifest.json").unlink(), "assets.extra/manifest.json is missing"),
+    ],
+)
 def test_damage_is_named(model, serving, clock, damage, expected):
     _push_all(model, serving, "a")
     damage(serving / "1000")
@@ -125,8 +128,10 @@ def test_what_a_killed_push_left_is_removed_by_the_next(model, serving, clock):
 def test_two_pushers_at_once_follow_each_other(model, serving, clock):
     folders = [model(str(number)) for number in range(8)]
     results = []
-    threads = [threading.Thread(target=lambda path=path: results.append(local.push(path, serving, FACTS, 8).version))
-               for path in folders]
+    threads = [
+        threading.Thread(target=lambda path=path: results.append(local.push(path, serving, FACTS, 8).version))
+        for path in folders
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -173,8 +178,10 @@ def test_servers_see_the_version_from_before_or_the_one_asked_for(model, serving
     assert seen[3:] == [1002, 1002, 1001]
 
 
-@pytest.mark.parametrize(("contents", "version", "message"), [
-    ("a", None, "should hold a version to go back to. Received: 1000"), ("ab", 7, "one of 1000, 1001. Received: 7")])
+@pytest.mark.parametrize(
+    ("contents", "version", "message"),
+    [("a", None, "should hold a version to go back to. Received: 1000"), ("ab", 7, "one of 1000, 1001. Received: 7")],
+)
 def test_there_is_nothing_to_go_back_to(model, serving, clock, contents, version, message):
     _push_all(model, serving, contents)
     with pytest.raises(ValueError, match=message):

@@ -63,8 +63,11 @@ def bucket(tmp_path, monkeypatch):
 def run(tmp_path, monkeypatch):
     """Runs the executor on a model with the given content, and gives the properties of its output."""
     monkeypatch.setattr(pusher, "model_metrics", lambda uri: {"candidate": {"NDCG@5": 0.25}, "baseline": {}})
-    monkeypatch.setattr(pusher, "evaluator_verdict", lambda uri, blessed: Verdict(
-        "Evaluator", () if blessed else ("the model was not blessed",)))
+    monkeypatch.setattr(
+        pusher,
+        "evaluator_verdict",
+        lambda uri, blessed: Verdict("Evaluator", () if blessed else ("the model was not blessed",)),
+    )
 
     def artifact(kind, name):
         made = kind()
@@ -72,11 +75,13 @@ def run(tmp_path, monkeypatch):
         return made
 
     def execute(content="a", blessed=True, verdicts=None, serving_dir=None):
-        inputs = {"model": artifact(standard_artifacts.Model, f"trained-{content}"),
-                  "model_blessing": artifact(standard_artifacts.ModelBlessing, "blessing"),
-                  "evaluation": artifact(standard_artifacts.ModelEvaluation, "evaluation"),
-                  "examples": artifact(standard_artifacts.Examples, "examples"),
-                  **{name: artifact(GateVerdict, name) for name in verdicts or {"verdict": ()}}}
+        inputs = {
+            "model": artifact(standard_artifacts.Model, f"trained-{content}"),
+            "model_blessing": artifact(standard_artifacts.ModelBlessing, "blessing"),
+            "evaluation": artifact(standard_artifacts.ModelEvaluation, "evaluation"),
+            "examples": artifact(standard_artifacts.Examples, "examples"),
+            **{name: artifact(GateVerdict, name) for name in verdicts or {"verdict": ()}},
+        }
         inputs["model_blessing"].set_int_custom_property("blessed", int(blessed))
         inputs["examples"].set_string_custom_property("input_fingerprint", "of the log")
         for name, reasons in (verdicts or {"verdict": ()}).items():
@@ -87,8 +92,10 @@ def run(tmp_path, monkeypatch):
         (saved.parent / "saved_model.pb").write_text(content)
         output = artifact(standard_artifacts.PushedModel, "pushed")
         pusher.Executor().Do(
-            {key: [value] for key, value in inputs.items()}, {"pushed_model": [output]},
-            {"serving_dir": serving_dir or str(tmp_path / "serving"), "keep_versions": 2, "code_hash": "of the code"})
+            {key: [value] for key, value in inputs.items()},
+            {"pushed_model": [output]},
+            {"serving_dir": serving_dir or str(tmp_path / "serving"), "keep_versions": 2, "code_hash": "of the code"},
+        )
         texts = ("pushed_version", "pushed_destination", "reason")
         return output.get_int_custom_property("pushed"), *map(output.get_string_custom_property, texts)
 
@@ -113,13 +120,19 @@ def test_after_a_rollback_the_served_version_is_the_last_pushed_one_to_all_reade
     assert len(find_versions(tmp_path / "serving")) == 2
 
 
-@pytest.mark.parametrize(("blessed", "verdicts", "reason"), [
-    (False, {"verdict": ()}, "Evaluator: the model was not blessed"),
-    (True, {"verdict": ("drifted", "skewed")}, "verdict: drifted; verdict: skewed"),
-    (True, {"verdict": (), "servable_verdict": ("slow",)}, "servable_verdict: slow"),
-    (False, {"verdict": ("drifted",), "servable_verdict": ()},
-     "Evaluator: the model was not blessed; verdict: drifted"),
-])
+@pytest.mark.parametrize(
+    ("blessed", "verdicts", "reason"),
+    [
+        (False, {"verdict": ()}, "Evaluator: the model was not blessed"),
+        (True, {"verdict": ("drifted", "skewed")}, "verdict: drifted; verdict: skewed"),
+        (True, {"verdict": (), "servable_verdict": ("slow",)}, "servable_verdict: slow"),
+        (
+            False,
+            {"verdict": ("drifted",), "servable_verdict": ()},
+            "Evaluator: the model was not blessed; verdict: drifted",
+        ),
+    ],
+)
 def test_each_gate_stops_the_push_with_its_reason(run, tmp_path, blessed, verdicts, reason):
     assert run(blessed=blessed, verdicts=verdicts) == (0, "", "", reason)
     assert not (tmp_path / "serving").exists()

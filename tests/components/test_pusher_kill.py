@@ -65,8 +65,9 @@ def model(tmp_path):
 
 
 def _start(model, serving, last=0):
-    process = subprocess.Popen([sys.executable, "-c", PUSHER, str(model), str(serving), str(last)], cwd=ROOT,
-                               stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", PUSHER, str(model), str(serving), str(last)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout.readline() == "ready\n"
     return process
 

@@ -26,8 +26,14 @@ from model.lcr_ser import LcrSer
 
 METRICS = ("HR@1", "NDCG@5", "MRR")
 ITEMS = [f"item {number}" for number in range(12)]
-VOCABULARY = {"items": "vocabulary", "users": "vocabulary", "words": "hash",
-              "max_items": 100, "max_users": None, "max_words": 10}
+VOCABULARY = {
+    "items": "vocabulary",
+    "users": "vocabulary",
+    "words": "hash",
+    "max_items": 100,
+    "max_users": None,
+    "max_words": 10,
+}
 SHAPE = {"dim": 4, "rec_length": 3, "search_length": 2, "words_per_search": 2, "items_per_search": 1, "mlp_units": [4]}
 CLICKS = [*ITEMS[:8], *ITEMS[:3], ITEMS[0]]  # item 0 three times, 1 and 2 twice, 3 to 7 once
 
@@ -52,12 +58,23 @@ def requests(number=200):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranking")
-    train = [timeline(user=["u1"], rec_items=CLICKS, rec_searches_before=[0] * 12, rec_clicks_before=list(range(12)),
-                      rec_is_target=[1] * 12, search_words=["red"], search_word_counts=[1], search_items=[],
-                      search_item_counts=[0])]
+    train = [
+        timeline(
+            user=["u1"],
+            rec_items=CLICKS,
+            rec_searches_before=[0] * 12,
+            rec_clicks_before=list(range(12)),
+            rec_is_target=[1] * 12,
+            search_words=["red"],
+            search_word_counts=[1],
+            search_items=[],
+            search_item_counts=[0],
+        )
+    ]
     transform = write_transform_graph(str(folder / "graph"), VOCABULARY, train)
     ids = transform.transform_raw_features(
-        {"rec_items": tf.ragged.constant([CLICKS]), "user": tf.ragged.constant([["u1"]])}, drop_unused_features=True)
+        {"rec_items": tf.ragged.constant([CLICKS]), "user": tf.ragged.constant([["u1"]])}, drop_unused_features=True
+    )
     write(folder / "transformed" / "Split-train", [timeline_of_ids(ids)])
     write(folder / "examples" / "Split-test", requests())
     for fault in ("none", "nan", "reversed"):
@@ -66,9 +83,17 @@ def folder(tmp_path_factory):
 
 
 def timeline_of_ids(ids):
-    return timeline(user=ids["user"].values.numpy().tolist(), rec_items=ids["rec_items"].values.numpy().tolist(),
-                    rec_searches_before=[0] * 12, rec_clicks_before=list(range(12)), rec_is_target=[1] * 12,
-                    search_words=[2], search_word_counts=[1], search_items=[2], search_item_counts=[1])
+    return timeline(
+        user=ids["user"].values.numpy().tolist(),
+        rec_items=ids["rec_items"].values.numpy().tolist(),
+        rec_searches_before=[0] * 12,
+        rec_clicks_before=list(range(12)),
+        rec_is_target=[1] * 12,
+        search_words=[2],
+        search_word_counts=[1],
+        search_items=[2],
+        search_item_counts=[1],
+    )
 
 
 def write(split, records):
@@ -81,6 +106,7 @@ def write(split, records):
 @pytest.fixture
 def check(folder, tmp_path):
     """Runs RankingCheck and then the Pusher: the verdict, the reason of the Pusher, and the ranks."""
+
     def artifact(kind, path, splits=()):
         made = kind()
         made.uri = str(path)
@@ -95,24 +121,38 @@ def check(folder, tmp_path):
         Path(ranks[0].uri).mkdir(exist_ok=True)
         given = RankingCheckSettings(metrics=METRICS, thresholds=thresholds_of(thresholds or {}), **settings)
         Executor().Do(
-            {"model": model, "examples": examples,
-             "baseline_model": artifact(standard_artifacts.Model, folder / baseline) if baseline else [],
-             "transformed_examples": artifact(standard_artifacts.Examples, folder / "transformed", ["train"]),
-             "transform_graph": artifact(standard_artifacts.TransformGraph, folder / "graph")},
+            {
+                "model": model,
+                "examples": examples,
+                "baseline_model": artifact(standard_artifacts.Model, folder / baseline) if baseline else [],
+                "transformed_examples": artifact(standard_artifacts.Examples, folder / "transformed", ["train"]),
+                "transform_graph": artifact(standard_artifacts.TransformGraph, folder / "graph"),
+            },
             {"verdict": verdict, "ranks": ranks},
-            {"settings": given.to_json(), "model_shape": json.dumps(SHAPE), "vocabulary": json.dumps(VOCABULARY)})
+            {"settings": given.to_json(), "model_shape": json.dumps(SHAPE), "vocabulary": json.dumps(VOCABULARY)},
+        )
         data_verdict = artifact(GateVerdict, tmp_path / "data")
         write_verdict(data_verdict[0], Verdict("DataCheck"))
         blessing = artifact(standard_artifacts.ModelBlessing, tmp_path / "blessing")
         blessing[0].set_int_custom_property("blessed", 1)
         pushed = artifact(standard_artifacts.PushedModel, tmp_path / "pushed")
         Pusher().Do(
-            {"model": model, "model_blessing": blessing, "verdict": data_verdict, "ranking_verdict": verdict,
-             "evaluation": artifact(standard_artifacts.ModelEvaluation, tmp_path), "examples": examples},
+            {
+                "model": model,
+                "model_blessing": blessing,
+                "verdict": data_verdict,
+                "ranking_verdict": verdict,
+                "evaluation": artifact(standard_artifacts.ModelEvaluation, tmp_path),
+                "examples": examples,
+            },
             {"pushed_model": pushed},
-            {"serving_dir": str(tmp_path / "serving"), "keep_versions": 2, "code_hash": ""})
-        return (read_verdict(verdict[0]), pushed[0].get_string_custom_property("reason"),
-                RequestRanks.read(str(tmp_path / "ranks" / "ranks.parquet")))
+            {"serving_dir": str(tmp_path / "serving"), "keep_versions": 2, "code_hash": ""},
+        )
+        return (
+            read_verdict(verdict[0]),
+            pushed[0].get_string_custom_property("reason"),
+            RequestRanks.read(str(tmp_path / "ranks" / "ranks.parquet")),
+        )
 
     return run
 
@@ -124,8 +164,15 @@ def no_evaluator(monkeypatch):
 
 def parsed():
     rows = [tf.train.Example.FromString(one).features.feature for one in requests()]
-    return [([value.decode() for value in row["candidates"].bytes_list.value], row["label"].int64_list.value[0],
-             len(row["rec_items"].bytes_list.value), len(row["search_word_counts"].int64_list.value)) for row in rows]
+    return [
+        (
+            [value.decode() for value in row["candidates"].bytes_list.value],
+            row["label"].int64_list.value[0],
+            len(row["rec_items"].bytes_list.value),
+            len(row["search_word_counts"].int64_list.value),
+        )
+        for row in rows
+    ]
 
 
 def test_every_figure_is_that_of_a_plain_computation(check):
@@ -133,10 +180,13 @@ def test_every_figure_is_that_of_a_plain_computation(check):
     assert (verdict.gate, verdict.reasons, reason) == ("RankingCheck", (), "")
     figures, rows = verdict.detail, parsed()
     by_model = {"candidate": score, "baseline": lambda item: -score(item), "popularity": CLICKS.count}
-    ranks = {role: np.array([sum(key(one) >= key(items[label]) for one in items) for items, label, _, _ in rows])
-             for role, key in by_model.items()}
+    ranks = {
+        role: np.array([sum(key(one) >= key(items[label]) for one in items) for items, label, _, _ in rows])
+        for role, key in by_model.items()
+    }
     in_slice = {
-        "all": [True] * len(rows), "searches: none": [not row[3] for row in rows],
+        "all": [True] * len(rows),
+        "searches: none": [not row[3] for row in rows],
         "searches: some": [row[3] > 0 for row in rows],
         "clicks in history: 0": [row[2] == 0 for row in rows],
         "clicks in history: 1 to 4": [0 < row[2] < 5 for row in rows],
@@ -170,7 +220,8 @@ def test_scores_that_are_no_numbers_stop_the_push(check):
 def test_a_model_that_is_significantly_worse_is_not_pushed(check):
     verdict, reason, _ = check("reversed", "none", {"all": {"MRR": {"significance": 0.01}}})
     assert [one.split(":")[0] for one in verdict.reasons] == [
-        "MRR of 'all' is significantly lower than the last pushed model's"]
+        "MRR of 'all' is significantly lower than the last pushed model's"
+    ]
     assert reason.startswith("RankingCheck: MRR")
 
 
@@ -201,8 +252,9 @@ def test_the_full_catalogue_is_ranked_by_the_weights(check, folder):
         scores = dict(zip(ITEMS[:8], servable._score_examples(tf.constant([asked]))["scores"].numpy()[0], strict=True))
         # What the user clicked before is no negative, and no vocabulary holds the last four items.
         others = [scores[item] for item in ITEMS[clicks:8] if item != items[label]]
-        ranks.append(1 + sum(one >= scores[items[label]] for one in others) if items[label] in scores
-                     else 1 + len(others))
+        ranks.append(
+            1 + sum(one >= scores[items[label]] for one in others) if items[label] in scores else 1 + len(others)
+        )
     known = sum(parsed()[at][0][parsed()[at][1]] in ITEMS[:8] for at in np.linspace(0, 199, 20).astype(int))
     assert (figures["items"], figures["requests"], figures["known_targets"]) == (8, 20, known)
     assert figures["full"]["MRR"]["value"] == pytest.approx(np.mean(1 / np.array(ranks)), abs=1e-6)

@@ -22,8 +22,13 @@ RANKS = [1, 2, 5, 6, 10, 11, 100, 1]
 
 def _value(metric, predictions):
     [computation] = metric.computations(eval_config=eval_config(0.0, 0.0))
-    return _combined(computation, [
-        metric_types.StandardMetricInputs(label=np.array([0]), prediction=p, example_weight=None) for p in predictions])
+    return _combined(
+        computation,
+        [
+            metric_types.StandardMetricInputs(label=np.array([0]), prediction=p, example_weight=None)
+            for p in predictions
+        ],
+    )
 
 
 def _combined(computation, inputs):
@@ -63,9 +68,12 @@ def test_with_a_baseline_each_model_gets_its_own_ranks():
     baseline = config.model_specs.add()
     baseline.CopyFrom(config.model_specs[0])
     baseline.name, baseline.is_baseline = "baseline", True
-    inputs = [metric_types.StandardMetricInputs(
-        label={"candidate": np.array([0]), "baseline": np.array([0])}, prediction=p,
-        example_weight=None) for p in predictions]
+    inputs = [
+        metric_types.StandardMetricInputs(
+            label={"candidate": np.array([0]), "baseline": np.array([0])}, prediction=p, example_weight=None
+        )
+        for p in predictions
+    ]
     computations = RankHitRate(k=1).computations(eval_config=config, model_names=["candidate", "baseline"])
     assert [_combined(computation, inputs) for computation in computations] == [1.0, 0.0]
 
@@ -159,8 +167,9 @@ def test_metrics_equal_ranx_without_ties():
     import ranx  # compiles for a minute
 
     found, qrels, run = _runs_without_ties()
-    theirs = ranx.evaluate(ranx.Qrels(qrels), ranx.Run(run), [
-        "hit_rate@1", "hit_rate@5", "hit_rate@10", "ndcg@5", "ndcg@10", "mrr"])
+    theirs = ranx.evaluate(
+        ranx.Qrels(qrels), ranx.Run(run), ["hit_rate@1", "hit_rate@5", "hit_rate@10", "ndcg@5", "ndcg@10", "mrr"]
+    )
     assert list(found.values()) == pytest.approx(list(theirs.values()), abs=1e-6)
 
 
@@ -168,7 +177,13 @@ def test_metrics_equal_ir_measures_without_ties():
     import ir_measures as ir
 
     found, qrels, run = _runs_without_ties()
-    names = {"HR@1": ir.Success @ 1, "HR@5": ir.Success @ 5, "HR@10": ir.Success @ 10, "NDCG@5": ir.nDCG @ 5,
-             "NDCG@10": ir.nDCG @ 10, "MRR": ir.RR}
+    names = {
+        "HR@1": ir.Success @ 1,
+        "HR@5": ir.Success @ 5,
+        "HR@10": ir.Success @ 10,
+        "NDCG@5": ir.nDCG @ 5,
+        "NDCG@10": ir.nDCG @ 10,
+        "MRR": ir.RR,
+    }
     theirs = ir.calc_aggregate(list(names.values()), qrels, run)
     assert found == pytest.approx({name: theirs[measure] for name, measure in names.items()}, abs=1e-6)

@@ -94,7 +94,8 @@ def test_seeds_are_averaged_request_by_request():
         values = [_gains(one).mean() for one in seeds]
         measured = found["metrics"]["NDCG@5"][side]
         assert (measured["value"], measured["std"]) == pytest.approx(
-            (statistics.mean(values), statistics.stdev(values)), abs=1e-12)
+            (statistics.mean(values), statistics.stdev(values)), abs=1e-12
+        )
         assert measured["runs"] == len(seeds)
     means = [sum(_gains(one) for one in seeds) / len(seeds) for seeds in (a, b)]
     one = found["paired"]["all"]["NDCG@5"]
@@ -102,7 +103,8 @@ def test_seeds_are_averaged_request_by_request():
     assert one["value"] == pytest.approx(differences.mean(), abs=1e-12)
     half = 1.96 * differences.std(ddof=1) / np.sqrt(800)
     assert (one["low"], one["high"]) == pytest.approx(
-        (differences.mean() - half, differences.mean() + half), abs=0.15 * half)
+        (differences.mean() - half, differences.mean() + half), abs=0.15 * half
+    )
 
 
 def test_without_a_common_request_nothing_is_paired():
@@ -129,18 +131,27 @@ def test_what_went_in_differently_is_named_with_both_values():
     b.figures["environment"]["code"] = "beef"
     found = compare_runs([a], [b])
     assert found["settings"] == [
-        {"name": "model.dim", "a": ["32"], "b": ["64"]}, {"name": "model.old", "a": ["1"], "b": []},
-        {"name": "new", "a": [], "b": ['[1, "x"]']}]
+        {"name": "model.dim", "a": ["32"], "b": ["64"]},
+        {"name": "model.old", "a": ["1"], "b": []},
+        {"name": "new", "a": [], "b": ['[1, "x"]']},
+    ]
     assert found["environment"] == [{"name": "code", "a": ['"c0de"'], "b": ['"beef"']}]
-    assert found["data"] == [{"name": "log.clicks", "a": ["90"], "b": ["80"]},
-                             {"name": "rec.rows", "a": ["180"], "b": ["160"]}]
+    assert found["data"] == [
+        {"name": "log.clicks", "a": ["90"], "b": ["80"]},
+        {"name": "rec.rows", "a": ["180"], "b": ["160"]},
+    ]
     assert comparison_tables(found)[0].rows == [
-        ["model.dim", "32", "64"], ["model.old", "1", "–"], ["new", "–", '[1, "x"]']]
+        ["model.dim", "32", "64"],
+        ["model.old", "1", "–"],
+        ["new", "–", '[1, "x"]'],
+    ]
 
 
 def test_runs_of_a_side_that_are_no_seeds_are_named():
-    runs = [make_run(RANKS, settings={"supervised": {"seed": seed}, "model": {"dim": dim}})
-            for seed, dim in ((1, 32), (2, 32), (2, 64))]
+    runs = [
+        make_run(RANKS, settings={"supervised": {"seed": seed}, "model": {"dim": dim}})
+        for seed, dim in ((1, 32), (2, 32), (2, 64))
+    ]
     assert compare_runs(runs[:2], runs[1:])["mixed"] == {"a": [], "b": ["model.dim"]}
     found = compare_runs(runs[:2], runs[:1])
     assert found["settings"] == [{"name": "supervised.seed", "a": ["1", "2"], "b": ["1"]}]

@@ -25,7 +25,10 @@ def test_every_number_and_every_byte_is_counted(tmp_path):
     encoder = 4 * (dim * dim + dim) + 2 * (dim * dim + dim)
     head = (4 * dim * 12 + 12) + (12 * 6 + 6) + (6 * 1 + 1)
     assert model_cost(LcrSer(config), str(tmp_path)) == {
-        "parameters": tables + positions + 2 * encoder + head, "embedding_parameters": tables, "model_bytes": 716}
+        "parameters": tables + positions + 2 * encoder + head,
+        "embedding_parameters": tables,
+        "model_bytes": 716,
+    }
 
 
 def _write_events(path, tag, points):
@@ -39,8 +42,11 @@ def _write_events(path, tag, points):
 
 def test_rate_is_that_of_the_steps_after_the_first_logged_one(tmp_path):
     # More points than TensorBoard keeps by default; the first step is slow and the last half quicker.
-    points = [(1, 1000.0), *((10 * step, 1000.0 + 2 * step) for step in range(1, 41)),
-              *((400 + 10 * step, 1080.0 + step) for step in range(1, 41))]
+    points = [
+        (1, 1000.0),
+        *((10 * step, 1000.0 + 2 * step) for step in range(1, 41)),
+        *((400 + 10 * step, 1080.0 + step) for step in range(1, 41)),
+    ]
     _write_events(tmp_path / "events.out.tfevents.1.vm.1.0.v2", "supervised/loss", points)
     assert training_rate(str(tmp_path), 64, "supervised") == pytest.approx(799 * 64 / 120)
     assert training_rate(str(tmp_path), 64, "grpo") is None

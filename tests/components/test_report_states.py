@@ -43,8 +43,10 @@ def _states(model, request, cross):
     """h^(0) to h^(K) of both sides."""
     weights, settings = weights_of(model), settings_of(model.config)
     search, rec, search_steps, rec_steps = scoring.reasoned(weights, request, cross=cross, **settings)
-    return {"search": [reasoning.start(weights, "search", search), *search_steps],
-            "rec": [reasoning.start(weights, "rec", rec), *rec_steps]}
+    return {
+        "search": [reasoning.start(weights, "search", search), *search_steps],
+        "rec": [reasoning.start(weights, "rec", rec), *rec_steps],
+    }
 
 
 def _cosine_distance(a, b):
@@ -57,8 +59,10 @@ def _expected(model, requests, rows, side, cross):
     distances, shares = [], []
     for row in rows:
         candidates, label = plain[row]["candidates"], requests.label[row]
-        of_request = [[_cosine_distance(state, items[item]) for item in candidates]
-                      for state in _states(model, plain[row], cross)[side]]
+        of_request = [
+            [_cosine_distance(state, items[item]) for item in candidates]
+            for state in _states(model, plain[row], cross)[side]
+        ]
         distances.append([step[label] for step in of_request])
         shares.append([sum(other > step[label] for other in step) / (len(step) - 1) for step in of_request])
     return distances, shares
@@ -76,8 +80,10 @@ def test_distances_are_those_of_the_equations(model, requests, quick, monkeypatc
     np.testing.assert_allclose(figures["distance"], np.mean(distances, 0), atol=1.5e-4)
     np.testing.assert_allclose(figures["closer"], np.mean(shares, 0), atol=1.5e-4)
     edges = found["edges"]
-    counts = [[sum(low <= one[step] < high for one in distances) for low, high in zip(edges, edges[1:], strict=False)]
-              for step in range(STEPS + 1)]
+    counts = [
+        [sum(low <= one[step] < high for one in distances) for low, high in zip(edges, edges[1:], strict=False)]
+        for step in range(STEPS + 1)
+    ]
     assert figures["counts"] == counts
     json.dumps(found, allow_nan=False)
 
@@ -124,7 +130,9 @@ def test_cross_attention_moves_the_crossed_states_alone(model, requests, quick):
     for side in ("search", "rec"):
         assert before[side]["plain"] == after[side]["plain"]
         assert before[side]["crossed"]["distance"][0] == after[side]["crossed"]["distance"][0]
-        assert abs(np.subtract(before[side]["crossed"]["distance"], after[side]["crossed"]["distance"]))[1:].min() > .01
+        assert (
+            abs(np.subtract(before[side]["crossed"]["distance"], after[side]["crossed"]["distance"]))[1:].min() > 0.01
+        )
 
 
 def test_points_are_of_the_states_and_items_that_they_are_said_to_be_of(model, requests, quick):

@@ -19,4 +19,6 @@ def test_rows_hold_what_was_logged_and_no_more(tmp_path):
 def test_a_table_written_by_hand(tmp_path):
     (tmp_path / "supervised.csv").write_text("step,loss,eval/HR@1\n1,0.5,\n10,,0.25\n")
     assert training_curves(str(tmp_path), "supervised") == [
-        {"step": 1.0, "loss": 0.5}, {"step": 10.0, "eval/HR@1": 0.25}]
+        {"step": 1.0, "loss": 0.5},
+        {"step": 10.0, "eval/HR@1": 0.25},
+    ]

@@ -17,13 +17,36 @@ from components.vocabularies import table_sizes
 from model.config import ModelConfig
 from model.lcr_ser import LcrSer
 
-VOCABULARY = {"items": "vocabulary", "users": "vocabulary", "words": "vocabulary",
-              "max_items": None, "max_users": None, "max_words": None}
-TRAIN = [timeline(user=[user], rec_items=["a", "b", "c", "d"], rec_searches_before=[0, 1, 1, 1],
-                  rec_is_target=[0, 1, 1, 1], search_words=["red", "blue", "shoe", "鞋"], search_word_counts=[4],
-                  search_items=["e"], search_item_counts=[1]) for user in ("u1", "u2")]
-SHAPE = {"dim": 4, "rec_length": 3, "search_length": 3, "words_per_search": 2, "items_per_search": 1, "mlp_units": [4],
-         "dropout": 0.0}
+VOCABULARY = {
+    "items": "vocabulary",
+    "users": "vocabulary",
+    "words": "vocabulary",
+    "max_items": None,
+    "max_users": None,
+    "max_words": None,
+}
+TRAIN = [
+    timeline(
+        user=[user],
+        rec_items=["a", "b", "c", "d"],
+        rec_searches_before=[0, 1, 1, 1],
+        rec_is_target=[0, 1, 1, 1],
+        search_words=["red", "blue", "shoe", "鞋"],
+        search_word_counts=[4],
+        search_items=["e"],
+        search_item_counts=[1],
+    )
+    for user in ("u1", "u2")
+]
+SHAPE = {
+    "dim": 4,
+    "rec_length": 3,
+    "search_length": 3,
+    "words_per_search": 2,
+    "items_per_search": 1,
+    "mlp_units": [4],
+    "dropout": 0.0,
+}
 LONG = [(["red"], []), (["shoe"], ["a"]), (["blue", "鞋", "red"], ["a", "b"]), ([], ["e"]), (["never", "red"], ["c"])]
 REQUESTS = [
     ("u1", ["a", "b"], LONG[:2], ["a", "c", "b", "d"], 1),  # shorter than the other one of u1
@@ -68,10 +91,14 @@ def _expected(model, transform, request):
     config = model.config
     plain = {
         "user": of_user(user),
-        "clicks": [of_item(item) for item in clicks][-config.rec_length:],
-        "searches": [([of_word(word) for word in words[:config.words_per_search]],
-                      [of_item(item) for item in items[:config.items_per_search]])
-                     for words, items in searches][-config.search_length:],
+        "clicks": [of_item(item) for item in clicks][-config.rec_length :],
+        "searches": [
+            (
+                [of_word(word) for word in words[: config.words_per_search]],
+                [of_item(item) for item in items[: config.items_per_search]],
+            )
+            for words, items in searches
+        ][-config.search_length :],
         "candidates": [of_item(item) for item in candidates],
     }
     weights, settings = weights_of(model), settings_of(config)
@@ -84,11 +111,12 @@ def _expected(model, transform, request):
         shares = [1 / len(rows)] * len(rows)
     logits = scoring.rank(weights, plain, states, **settings)
     rank = 1 + sum(logit >= logits[label] for at, logit in enumerate(logits) if at != label)
-    return shares[:len(states[0])], shares[len(states[0]):], rank
+    return shares[: len(states[0])], shares[len(states[0]) :], rank
 
 
-@pytest.mark.parametrize("changes", [
-    {"reasoning_steps": 2}, {"reasoning_steps": 0}, {"reasoning_steps": 1, "aggregation": "mean"}])
+@pytest.mark.parametrize(
+    "changes", [{"reasoning_steps": 2}, {"reasoning_steps": 0}, {"reasoning_steps": 1, "aggregation": "mean"}]
+)
 def test_they_are_those_of_the_equations(transform, files, changes):
     model = _model(transform, **changes)
     found = used_searches(model, transform._transform_output_dir, files)

@@ -13,12 +13,16 @@ from components.evaluation.request_ranks import RequestRanks, fingerprints
 RANKS = RequestRanks(
     np.array([2**64 - 1, 0, 7], np.uint64),
     {"candidate": np.array([1, 100, 3], np.int32), "popularity": np.array([4, 5, 6], np.int32)},
-    {"all": np.ones(3, bool), "clicks in history: 1 to 4": np.array([True, False, True])})
+    {"all": np.ones(3, bool), "clicks in history: 1 to 4": np.array([True, False, True])},
+)
 
 
 def _assert_equal(found, expected):
-    for one, other in ((found.ranks, expected.ranks), (found.masks, expected.masks),
-                       ({"": found.requests}, {"": expected.requests})):
+    for one, other in (
+        (found.ranks, expected.ranks),
+        (found.masks, expected.masks),
+        ({"": found.requests}, {"": expected.requests}),
+    ):
         assert list(one) == list(other)
         for name in one:
             assert one[name].dtype == other[name].dtype
@@ -34,8 +38,13 @@ def test_what_is_written_is_read_again(tmp_path):
 def test_the_columns_are_as_documented(tmp_path):
     RANKS.write(str(tmp_path / "ranks.parquet"))
     frame = pl.read_parquet(tmp_path / "ranks.parquet")
-    assert dict(frame.schema) == {"request": pl.UInt64, "rank: candidate": pl.Int32, "rank: popularity": pl.Int32,
-                                  "slice: all": pl.Boolean, "slice: clicks in history: 1 to 4": pl.Boolean}
+    assert dict(frame.schema) == {
+        "request": pl.UInt64,
+        "rank: candidate": pl.Int32,
+        "rank: popularity": pl.Int32,
+        "slice: all": pl.Boolean,
+        "slice: clicks in history: 1 to 4": pl.Boolean,
+    }
     assert frame.row(1) == (0, 100, 5, True, False)
 
 
@@ -53,10 +62,13 @@ def test_no_request_is_a_file_too(tmp_path):
 
 def test_a_local_file_is_read_without_tensorflow(tmp_path):
     RANKS.write(str(tmp_path / "ranks.parquet"))
-    code = ("import sys; from components.evaluation.request_ranks import RequestRanks\n"
-            "print(RequestRanks.read(sys.argv[1]).ranks['candidate'].tolist(), 'tensorflow' in sys.modules)")
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "ranks.parquet")], capture_output=True,
-                          text=True, check=True)
+    code = (
+        "import sys; from components.evaluation.request_ranks import RequestRanks\n"
+        "print(RequestRanks.read(sys.argv[1]).ranks['candidate'].tolist(), 'tensorflow' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "ranks.parquet")], capture_output=True, text=True, check=True
+    )
     assert done.stdout == "[1, 100, 3] False\n"
 
 

@@ -9,8 +9,18 @@ from run_figures import NASTY, run_figures, states_figures, without_baseline
 
 from components.report.page import render_html
 
-SECTIONS = ["Verdict", "Ranking of the test split", "Slices", "Gates", "Training", "Data quality",
-            "What reasoning does", "Searches that the model used", "Cost", "Next"]
+SECTIONS = [
+    "Verdict",
+    "Ranking of the test split",
+    "Slices",
+    "Gates",
+    "Training",
+    "Data quality",
+    "What reasoning does",
+    "Searches that the model used",
+    "Cost",
+    "Next",
+]
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +54,14 @@ def test_there_are_pictures_of_all_and_each_says_what_came_out(page):
     alts = re.findall(r'<img [^>]*alt="([^"]*)"', page)
     assert len(alts) == len(pictures(page)) == 12  # slices, two stages, Fig. 4a, 4b and 5: two of each
     text = html.unescape("\n".join(alts))
-    for finding in ("Slices in which it is clearly below the last pushed model: none.",
-                    "NDCG@5 went from 0.3011 at step 10 to 0.4212 at step 20",
-                    "falls with every step", "does not fall", "the states end closer to their own targets",
-                    "mean distance 0.600 with it, 0.700 without"):
+    for finding in (
+        "Slices in which it is clearly below the last pushed model: none.",
+        "NDCG@5 went from 0.3011 at step 10 to 0.4212 at step 20",
+        "falls with every step",
+        "does not fall",
+        "the states end closer to their own targets",
+        "mean distance 0.600 with it, 0.700 without",
+    ):
         assert finding in text
 
 
@@ -66,16 +80,31 @@ def test_strings_of_users_are_shown_as_they_are():
 
 
 def test_a_first_run_without_reasoning_that_was_stopped():
-    figures = without_baseline(run_figures(pushed=None, version=None, blessed=False, finished=None, states=None,
-                                           push_reason="not blessed", used_searches=[]))
+    figures = without_baseline(
+        run_figures(
+            pushed=None,
+            version=None,
+            blessed=False,
+            finished=None,
+            states=None,
+            push_reason="not blessed",
+            used_searches=[],
+        )
+    )
     figures["settings"]["model"]["reasoning_steps"] = 0
     figures["evaluation"]["full_catalogue"] = None
     figures["training"]["grpo"] = []
     figures["cost"]["seconds"] = {}
     page = render_html(figures)
-    for text in ("Nothing was pushed", "<li>Pusher: not blessed</li>", "not recorded",
-                 "no last pushed model to compare", "no reasoning steps (K = 0)",
-                 "No request was looked at", "This stage left no curve"):
+    for text in (
+        "Nothing was pushed",
+        "<li>Pusher: not blessed</li>",
+        "not recorded",
+        "no last pushed model to compare",
+        "no reasoning steps (K = 0)",
+        "No request was looked at",
+        "This stage left no curve",
+    ):
         assert text in page
     for text in ("full catalogue", "Time by component", "Pushed as version", "less last pushed model"):
         assert text not in page

@@ -9,8 +9,15 @@ from run_figures import METRICS, NASTY, run_figures, stopped
 from components.report.page import render_html
 
 SIZES = {"desk": {"width": 1280, "height": 800}, "phone": {"width": 360, "height": 740}}
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync"]
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 REMEDY = "no `chromium` on the path: install it (apt-get install chromium fonts-dejavu-core)"
 
 
@@ -38,8 +45,15 @@ def files(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(params=[(run, size, scheme) for run in ("pushed", "stopped") for size in SIZES
-                        for scheme in (("light", "dark") if run == "pushed" else ("light",))], ids="-".join)
+@pytest.fixture(
+    params=[
+        (run, size, scheme)
+        for run in ("pushed", "stopped")
+        for size in SIZES
+        for scheme in (("light", "dark") if run == "pushed" else ("light",))
+    ],
+    ids="-".join,
+)
 def page(browser, files, request):
     """A page that was opened; `seen` are its requests and what came to the console."""
     run, size, scheme = request.param
@@ -59,22 +73,33 @@ def test_nothing_is_fetched_and_nothing_is_wrong(page):
 
 def test_the_metric_table_is_found_by_its_caption_and_holds_the_figures(page):
     found = page.get_by_role("table", name="Metrics of the test split")
-    rows = {row[0]: row[1:] for row in found.evaluate(
-        "table => [...table.rows].map(row => [...row.cells].map(cell => cell.innerText.split('\\n')[0].trim()))")}
+    rows = {
+        row[0]: row[1:]
+        for row in found.evaluate(
+            "table => [...table.rows].map(row => [...row.cells].map(cell => cell.innerText.split('\\n')[0].trim()))"
+        )
+    }
     evaluation = run_figures()["evaluation"]
     roles = (("LCR-SER", "candidate"), ("last pushed model", "baseline"), ("popularity", "popularity"))
     assert rows == {
         "model": list(METRICS),
-        **{title: [f"{evaluation['models'][role]['all'][metric]['value']:.4f}" for metric in METRICS]
-           for title, role in roles},
-        **{f"LCR-SER less {title}":
-           [f"{evaluation['differences'][role]['all'][metric]['value']:+.4f}" for metric in METRICS]
-           for title, role in roles[1:]}}
+        **{
+            title: [f"{evaluation['models'][role]['all'][metric]['value']:.4f}" for metric in METRICS]
+            for title, role in roles
+        },
+        **{
+            f"LCR-SER less {title}": [
+                f"{evaluation['differences'][role]['all'][metric]['value']:+.4f}" for metric in METRICS
+            ]
+            for title, role in roles[1:]
+        },
+    }
 
 
 def test_every_picture_is_loaded_and_has_a_text(page):
     found = page.evaluate(
-        "[...document.images].map(image => [image.complete, image.naturalWidth, image.width, image.alt])")
+        "[...document.images].map(image => [image.complete, image.naturalWidth, image.width, image.alt])"
+    )
     assert len(found) == 12
     assert all(complete and natural and shown > 200 and len(alt) > 40 for complete, natural, shown, alt in found)
 

@@ -5,16 +5,33 @@ import pytest
 from components.report import numbers
 
 
-@pytest.mark.parametrize("value, text", [
-    (0.01234, "+0.0123"), (-0.01236, "−0.0124"), (0.0, "0.0000"), (-0.00004, "0.0000"), (0.00004, "0.0000"),
-    (None, "–")])
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        (0.01234, "+0.0123"),
+        (-0.01236, "−0.0124"),
+        (0.0, "0.0000"),
+        (-0.00004, "0.0000"),
+        (0.00004, "0.0000"),
+        (None, "–"),
+    ],
+)
 def test_a_difference_has_a_sign_unless_it_rounds_to_nothing(value, text):
     assert numbers.signed(value) == text
 
 
-@pytest.mark.parametrize("seconds, text", [
-    (0.04, "0.0 s"), (59.9, "59.9 s"), (59.96, "1 min 0 s"), (61, "1 min 1 s"), (119.6, "2 min 0 s"),
-    (3600, "1 h 0 min"), (3900, "1 h 5 min")])
+@pytest.mark.parametrize(
+    "seconds, text",
+    [
+        (0.04, "0.0 s"),
+        (59.9, "59.9 s"),
+        (59.96, "1 min 0 s"),
+        (61, "1 min 1 s"),
+        (119.6, "2 min 0 s"),
+        (3600, "1 h 0 min"),
+        (3900, "1 h 5 min"),
+    ],
+)
 def test_a_duration_reads_like_a_clock(seconds, text):
     assert numbers.duration(seconds) == text
 

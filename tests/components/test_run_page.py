@@ -11,7 +11,7 @@ def table(text, first_cell):
     lines = text.splitlines()
     head = next(at for at, line in enumerate(lines) if line.lstrip("| ").startswith(f"{first_cell} |"))
     rows = {}
-    for line in lines[head + 2:]:
+    for line in lines[head + 2 :]:
         if not line.startswith("|"):
             return rows
         cells = [cell.strip() for cell in line.replace("\\|", "\0").split("|")[1:-1]]
@@ -36,13 +36,19 @@ def test_a_push_comes_first_and_has_no_reasons_against_it():
 
 def test_a_push_that_was_stopped_names_each_gate_and_its_reasons():
     text = page.render(stopped())
-    assert text.startswith("# Run made_up\n\n**Nothing was pushed.**\n\n"
-                           "- DataCheck: search_words drifted: L-infinity 0.42 > 0.3\n"
-                           "- Evaluator: `NDCG@5` 0.021 &lt; 0.03\n")
+    assert text.startswith(
+        "# Run made_up\n\n**Nothing was pushed.**\n\n"
+        "- DataCheck: search_words drifted: L-infinity 0.42 > 0.3\n"
+        "- Evaluator: `NDCG@5` 0.021 &lt; 0.03\n"
+    )
     gates = table(text, "gate")
     assert {name: row[0] for name, row in gates.items()} == {
-        "DataCheck": "**stopped the push**", "Evaluator": "**stopped the push**", "RankingCheck": "passed",
-        "ServableCheck": "passed", "InfraValidator": "passed"}
+        "DataCheck": "**stopped the push**",
+        "Evaluator": "**stopped the push**",
+        "RankingCheck": "passed",
+        "ServableCheck": "passed",
+        "InfraValidator": "passed",
+    }
     assert gates["DataCheck"][1].endswith("<br>skew was not checked: no requests")
 
 
@@ -69,10 +75,19 @@ def test_the_metric_table_holds_the_figures():
     text = page.render(figures)
     rows = table(text, "HR@1")  # the head of the table has an empty first cell
     assert rows == {
-        **{title: [mean(models[role]["all"][metric]) for metric in METRICS] for title, role in
-           (("LCR-SER", "candidate"), ("last pushed model", "baseline"), ("popularity", "popularity"))},
-        **{f"LCR-SER less {title}": [difference(differences[role]["all"][metric]) for metric in METRICS]
-           for title, role in (("last pushed model", "baseline"), ("popularity", "popularity"))}}
+        **{
+            title: [mean(models[role]["all"][metric]) for metric in METRICS]
+            for title, role in (
+                ("LCR-SER", "candidate"),
+                ("last pushed model", "baseline"),
+                ("popularity", "popularity"),
+            )
+        },
+        **{
+            f"LCR-SER less {title}": [difference(differences[role]["all"][metric]) for metric in METRICS]
+            for title, role in (("last pushed model", "baseline"), ("popularity", "popularity"))
+        },
+    }
     assert "2,000 requests; 1 + 99 candidates, uniform, seed 2025. Intervals and tests: 95 %, 1,000 resamples" in text
     assert "Ties count against the positive." in text
 
@@ -81,9 +96,11 @@ def test_the_full_catalogue_stands_beside_the_stored_candidates():
     figures = run_figures()
     full = figures["evaluation"]["full_catalogue"]
     text = page.render(figures)
-    section = text[text.index("### Sampled"):]
-    assert table(section, "HR@1") == {"stored candidates": [mean(full["sampled"][metric]) for metric in METRICS],
-                                      "full catalogue": [mean(full["full"][metric]) for metric in METRICS]}
+    section = text[text.index("### Sampled") :]
+    assert table(section, "HR@1") == {
+        "stored candidates": [mean(full["sampled"][metric]) for metric in METRICS],
+        "full catalogue": [mean(full["full"][metric]) for metric in METRICS],
+    }
     assert "all 768 items" in section and "1,999 requests, 1,987 of them" in section
     figures["evaluation"]["full_catalogue"] = None
     assert "full catalogue" not in page.render(figures)
@@ -99,15 +116,19 @@ def test_slices_are_compared_with_the_last_pushed_model_or_else_with_popularity(
     assert rows[EMPTY] == ["0", "no request", "no request", "no request"]
     for name in SLICES[:-1]:
         of_candidate = evaluation["models"]["candidate"][name]
-        assert rows[name] == [f"{of_candidate['NDCG@5']['requests']:,}", mean(of_candidate["NDCG@5"]),
-                              mean(of_candidate["HR@5"]), difference(evaluation["differences"][other][name]["NDCG@5"])]
+        assert rows[name] == [
+            f"{of_candidate['NDCG@5']['requests']:,}",
+            mean(of_candidate["NDCG@5"]),
+            mean(of_candidate["HR@5"]),
+            difference(evaluation["differences"][other][name]["NDCG@5"]),
+        ]
     assert ("last pushed model" in text) == has_baseline
     assert f"1 of 5 slices hold no request: {EMPTY}." in text
 
 
 def test_what_the_data_check_measured_is_folded_away():
     text = page.render(run_figures())
-    folded = text[text.index("<details><summary>What DataCheck measured"):text.index("## Training")]
+    folded = text[text.index("<details><summary>What DataCheck measured") : text.index("## Training")]
     assert "| drift | search_words | infinity_norm | 0.0423 | 0.1 |\n" in folded
     assert "| skew | rec_items | jensen_shannon | one side is empty | 0.5 |\n" in folded
 
@@ -127,11 +148,12 @@ def test_warnings_about_the_log_stand_above_the_metrics_in_both_forms():
     assert "Warning" not in page.render(figures) + page.render_html(figures)
     figures["log"]["warnings"] = ["2 users (such as `7.0`): are their ids written alike?", NASTY]
     text = page.render(figures)
-    warned = text.index("\n\n- **Warning about the log:** 2 users (such as `7.0`): are their ids written alike?\n- "
-                        "**Warn")
+    warned = text.index(
+        "\n\n- **Warning about the log:** 2 users (such as `7.0`): are their ids written alike?\n- **Warn"
+    )
     assert text.index("## What ran") < warned < text.index("\n\n## Ranking of the test split")
     html = page.render_html(figures)
-    verdict = html[html.index('id="verdict"'):html.index('id="ranking"')]
+    verdict = html[html.index('id="verdict"') : html.index('id="ranking"')]
     assert "<li>2 users (such as <code>7.0</code>): are their ids written alike?</li>" in verdict
     assert "<script" not in html and verdict.count("alert(1)") >= 1
 
@@ -150,7 +172,7 @@ def test_without_reasoning_steps_there_are_no_states_and_the_page_says_why():
     figures["settings"]["model"]["reasoning_steps"] = 0
     text = page.render(figures)
     assert "The model takes no reasoning steps (K = 0), so there are no states to look at." in text
-    assert "step 0" not in text[text.index("## What reasoning does"):]
+    assert "step 0" not in text[text.index("## What reasoning does") :]
 
 
 def test_searches_used_have_shares_and_the_steps_have_the_rest():

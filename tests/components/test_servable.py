@@ -77,9 +77,12 @@ def test_every_loader_gives_the_same_answers(small, directory, signatures, tmp_p
     from serving.server import RankingServer
 
     plain = rank_inputs(RECORDS)
-    inputs = {"serving_default": {"examples": np.array(RECORDS, object)}, "rank": plain,
-              "rank_eval": {"examples": np.array(RECORDS, object)},
-              "encode": {name: values for name, values in plain.items() if name != "candidates"}}
+    inputs = {
+        "serving_default": {"examples": np.array(RECORDS, object)},
+        "rank": plain,
+        "rank_eval": {"examples": np.array(RECORDS, object)},
+        "encode": {name: values for name, values in plain.items() if name != "candidates"},
+    }
     inputs["score"] = {"candidates": plain["candidates"], **signatures["encode"](**inputs["encode"])}
     expected = {name: signatures[name](**values) for name, values in inputs.items()}
     assert np.ptp(expected["rank"]["scores"][0]) > 0.01
@@ -106,7 +109,8 @@ def test_every_loader_gives_the_same_answers(small, directory, signatures, tmp_p
             writer.write(record)
     found = rank_requests({"small": directory}, small.graph_dir, [str(tmp_path / "requests.gz")])
     np.testing.assert_array_equal(
-        found.ranks["small"][:, None], signatures["rank_eval"](examples=np.array(same, object))["rank"])
+        found.ranks["small"][:, None], signatures["rank_eval"](examples=np.array(same, object))["rank"]
+    )
     by_evaluator = _RankBatch({})
     by_evaluator._loaded_models = {"": loaded}
     (extracts,) = by_evaluator.process(record_batch(RECORDS))
@@ -121,21 +125,27 @@ def record_batch(records):
     return {constants.ARROW_RECORD_BATCH_KEY: pa.RecordBatch.from_arrays([column], [constants.ARROW_INPUT_COLUMN])}
 
 
-@pytest.mark.parametrize(("bad", "why"), [
-    (b"no Example", "cannot be parsed"),
-    (RECORDS[0][:-3], "is cut off"),
-    (b"", "has no feature at all"),
-    (changed(RECORDS[0], user=[1]), "has a user of another type"),
-    (changed(RECORDS[0], user=[b"u1", b"u2"]), "has two users"),
-    (changed(RECORDS[0], search_word_counts=[1, 3, 0]), "has fewer words than its counts say"),
-    (changed(RECORDS[0], search_word_counts=[1, 3, 2]), "has more"),
-    (changed(RECORDS[0], search_word_counts=[1, 5, -1]), "has a negative count"),
-    (changed(RECORDS[0], search_word_counts=[2**62, 2**62, 2**62, 2**62 + 5], search_item_counts=[0, 2, 1, 0]),
-     "has counts whose sum wraps around to the right number"),
-    (changed(RECORDS[0], search_item_counts=[0, 2, 1, 0]), "has more counts of items than of words"),
-    (changed(RECORDS[0], rec_items=[b"a"] * (contract.MAX_EVENTS + 1)), "has more clicks than the limit"),
-    (changed(RECORDS[0], candidates=[b"a"] * (contract.MAX_CANDIDATES + 1)), "has more candidates than the limit"),
-], ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        (b"no Example", "cannot be parsed"),
+        (RECORDS[0][:-3], "is cut off"),
+        (b"", "has no feature at all"),
+        (changed(RECORDS[0], user=[1]), "has a user of another type"),
+        (changed(RECORDS[0], user=[b"u1", b"u2"]), "has two users"),
+        (changed(RECORDS[0], search_word_counts=[1, 3, 0]), "has fewer words than its counts say"),
+        (changed(RECORDS[0], search_word_counts=[1, 3, 2]), "has more"),
+        (changed(RECORDS[0], search_word_counts=[1, 5, -1]), "has a negative count"),
+        (
+            changed(RECORDS[0], search_word_counts=[2**62, 2**62, 2**62, 2**62 + 5], search_item_counts=[0, 2, 1, 0]),
+            "has counts whose sum wraps around to the right number",
+        ),
+        (changed(RECORDS[0], search_item_counts=[0, 2, 1, 0]), "has more counts of items than of words"),
+        (changed(RECORDS[0], rec_items=[b"a"] * (contract.MAX_EVENTS + 1)), "has more clicks than the limit"),
+        (changed(RECORDS[0], candidates=[b"a"] * (contract.MAX_CANDIDATES + 1)), "has more candidates than the limit"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
 def test_a_bad_row_is_answered_alone(signatures, bad, why):
     alone = scores(signatures, RECORDS)
     for place in (0, 2, 4):
@@ -172,7 +182,7 @@ def bad_rows(draw):
     if kind == "bytes":
         return draw(st.binary(min_size=1, max_size=20).map(lambda tail: b"\x0a\xff" + tail))
     if kind == "cut":
-        return row[:draw(st.integers(1, len(row) - 1))]
+        return row[: draw(st.integers(1, len(row) - 1))]
     if kind == "users":
         return changed(row, user=draw(st.sampled_from([[], [b"u1", b"u1"], [3]])))
     name = draw(st.sampled_from(["search_word_counts", "search_item_counts"]))
@@ -181,17 +191,22 @@ def bad_rows(draw):
 
 
 @settings(max_examples=60, deadline=None)
-@given(rows=st.lists(st.one_of(good_rows.map(lambda row: (True, row)), bad_rows().map(lambda row: (False, row))),
-                     min_size=1, max_size=6))
+@given(
+    rows=st.lists(
+        st.one_of(good_rows.map(lambda row: (True, row)), bad_rows().map(lambda row: (False, row))),
+        min_size=1,
+        max_size=6,
+    )
+)
 def test_scores_of_good_rows_do_not_depend_on_the_others(signatures, rows):
     together = scores(signatures, [row for _, row in rows])
     for (good, row), found in zip(rows, together, strict=True):
         [alone] = scores(signatures, [row])
         # A cut may fall where a whole, shorter Example ends, and that one is as good as any other.
         assert not good or np.isfinite(alone).all()
-        np.testing.assert_allclose(found[:len(alone)], alone, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(found[: len(alone)], alone, rtol=1e-6, atol=1e-6)
         beyond = tf.float32.min if np.isfinite(alone).all() else np.nan
-        np.testing.assert_array_equal(found[len(alone):], beyond)
+        np.testing.assert_array_equal(found[len(alone) :], beyond)
 
 
 @settings(max_examples=40, deadline=None)
@@ -200,7 +215,7 @@ def test_rank_gives_each_row_what_it_gives_it_alone(signatures, rows):
     together = signatures["rank"](**rank_inputs(rows))
     for row, found in zip(rows, together["scores"], strict=True):
         [alone] = signatures["rank"](**rank_inputs([row]))["scores"]
-        np.testing.assert_allclose(found[:len(alone)], alone, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(found[: len(alone)], alone, rtol=1e-6, atol=1e-6)
 
 
 def test_states_that_are_no_numbers_are_answered_alone(signatures):
@@ -221,33 +236,74 @@ def text(*shape):
     return np.full(shape, b"a", object)
 
 
-@pytest.mark.parametrize(("wrong", "message"), [
-    ({"user": text(2)}, "should hold as many rows as `user`. Received:] [1] [and] [2]"),
-    ({"rec_items": text(2, 1)}, "`rec_items` should hold as many rows as `user`. Received:] [2] [and] [1]"),
-    ({"search_words": text(3, 1, 1)}, "`search_words` should hold as many rows as `user`"),
-    ({"search_items": text(3, 1, 1)}, "`search_items` should hold as many rows as `user`"),
-    ({"search_items": text(1, 2, 1)}, "`search_items` should hold as many searches as `search_words`"),
-    ({"candidates": text(2, 1)}, "`candidates` should hold as many rows as `user`"),
-    ({"candidates": text(1, 10_001)}, "`candidates` should hold at most 10000 columns. Received:] [10001]"),
-    ({"rec_items": text(1, 1_001)}, "`rec_items` should hold at most 1000 columns on axis 1. Received:] [1001]"),
-    ({"search_words": text(1, 1, 1_001)}, "`search_words` should hold at most 1000 columns on axis 2"),
-    ({"search_items": text(1, 1, 1_001)}, "`search_items` should hold at most 1000 columns on axis 2"),
-    ({"search_words": text(1, 1_001, 1), "search_items": text(1, 1_001, 1)},
-     "should hold at most 1000 columns on axis 1"),
-    ({"search_words": text(8, 500, 500), "user": text(8), "rec_items": text(8, 1), "candidates": text(8, 1),
-      "search_items": text(8, 500, 1)}, "`search_words` should hold at most 1048576 strings. Received:] [2000000]"),
-    ({"user": text(1_025), "rec_items": text(1_025, 1), "search_words": text(1_025, 1, 1),
-      "search_items": text(1_025, 1, 1), "candidates": text(1_025, 1)},
-     "should hold from 1 to 1024 rows. Received:] [1025]"),
-    ({"user": text(0), "rec_items": text(0, 1), "search_words": text(0, 1, 1), "search_items": text(0, 1, 1),
-      "candidates": text(0, 1)}, "should hold from 1 to 1024 rows. Received:] [0]"),
-    ({"user": text(300), "rec_items": text(300, 1), "search_words": text(300, 1, 1),
-      "search_items": text(300, 1, 1), "candidates": text(300, 1_000)},
-     "`candidates` should hold at most 262144 strings. Received:] [300000]"),
-], ids=lambda value: value[:40] if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"user": text(2)}, "should hold as many rows as `user`. Received:] [1] [and] [2]"),
+        ({"rec_items": text(2, 1)}, "`rec_items` should hold as many rows as `user`. Received:] [2] [and] [1]"),
+        ({"search_words": text(3, 1, 1)}, "`search_words` should hold as many rows as `user`"),
+        ({"search_items": text(3, 1, 1)}, "`search_items` should hold as many rows as `user`"),
+        ({"search_items": text(1, 2, 1)}, "`search_items` should hold as many searches as `search_words`"),
+        ({"candidates": text(2, 1)}, "`candidates` should hold as many rows as `user`"),
+        ({"candidates": text(1, 10_001)}, "`candidates` should hold at most 10000 columns. Received:] [10001]"),
+        ({"rec_items": text(1, 1_001)}, "`rec_items` should hold at most 1000 columns on axis 1. Received:] [1001]"),
+        ({"search_words": text(1, 1, 1_001)}, "`search_words` should hold at most 1000 columns on axis 2"),
+        ({"search_items": text(1, 1, 1_001)}, "`search_items` should hold at most 1000 columns on axis 2"),
+        (
+            {"search_words": text(1, 1_001, 1), "search_items": text(1, 1_001, 1)},
+            "should hold at most 1000 columns on axis 1",
+        ),
+        (
+            {
+                "search_words": text(8, 500, 500),
+                "user": text(8),
+                "rec_items": text(8, 1),
+                "candidates": text(8, 1),
+                "search_items": text(8, 500, 1),
+            },
+            "`search_words` should hold at most 1048576 strings. Received:] [2000000]",
+        ),
+        (
+            {
+                "user": text(1_025),
+                "rec_items": text(1_025, 1),
+                "search_words": text(1_025, 1, 1),
+                "search_items": text(1_025, 1, 1),
+                "candidates": text(1_025, 1),
+            },
+            "should hold from 1 to 1024 rows. Received:] [1025]",
+        ),
+        (
+            {
+                "user": text(0),
+                "rec_items": text(0, 1),
+                "search_words": text(0, 1, 1),
+                "search_items": text(0, 1, 1),
+                "candidates": text(0, 1),
+            },
+            "should hold from 1 to 1024 rows. Received:] [0]",
+        ),
+        (
+            {
+                "user": text(300),
+                "rec_items": text(300, 1),
+                "search_words": text(300, 1, 1),
+                "search_items": text(300, 1, 1),
+                "candidates": text(300, 1_000),
+            },
+            "`candidates` should hold at most 262144 strings. Received:] [300000]",
+        ),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
+)
 def test_tensors_that_do_not_fit_together_or_are_too_large_are_refused(signatures, wrong, message):
-    fit = {"user": text(1), "rec_items": text(1, 1), "search_words": text(1, 1, 1), "search_items": text(1, 1, 1),
-           "candidates": text(1, 1)}
+    fit = {
+        "user": text(1),
+        "rec_items": text(1, 1),
+        "search_words": text(1, 1, 1),
+        "search_items": text(1, 1, 1),
+        "candidates": text(1, 1),
+    }
     assert signatures["rank"](**fit)["ranks"] == 1
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
         signatures["rank"](**{**fit, **wrong})
@@ -272,14 +328,24 @@ def test_states_of_another_shape_are_refused(signatures, shape):
 
 
 def test_a_limit_may_be_reached(signatures):
-    plain = {"user": text(1), "rec_items": text(1, 1_000), "search_words": text(1, 1_000, 2),
-             "search_items": text(1, 1_000, 1), "candidates": text(1, 10_000)}
+    plain = {
+        "user": text(1),
+        "rec_items": text(1, 1_000),
+        "search_words": text(1, 1_000, 2),
+        "search_items": text(1, 1_000, 1),
+        "candidates": text(1, 10_000),
+    }
     np.testing.assert_array_equal(signatures["rank"](**plain)["ranks"], 10_000)
 
 
 def test_nothing_to_look_back_on_and_nothing_to_rank_is_no_error(signatures):
-    plain = {"user": text(1), "rec_items": text(1, 0), "search_words": text(1, 0, 1), "search_items": text(1, 0, 1),
-             "candidates": text(1, 0)}
+    plain = {
+        "user": text(1),
+        "rec_items": text(1, 0),
+        "search_words": text(1, 0, 1),
+        "search_items": text(1, 0, 1),
+        "candidates": text(1, 0),
+    }
     assert signatures["rank"](**plain)["ranks"].shape == (1, 0)
     assert (scores(signatures, [example("u1", candidates=[])]) == tf.float32.min).all()
 
@@ -302,7 +368,7 @@ def test_golden_scores_are_those_of_the_servable(small, signatures, artifact):
     assert [len(row) for row in expected] == [3, 2, 1, 4]
     assert len({float(score) for row in expected for score in row}) == 10
     for right, found in zip(expected, scores(signatures, RECORDS), strict=True):
-        np.testing.assert_allclose(found[:len(right)], right, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(found[: len(right)], right, rtol=1e-5, atol=1e-5)
 
 
 def test_weights_of_another_shape_are_refused(small, artifact):
@@ -323,7 +389,12 @@ def test_a_model_that_tf_serving_cannot_run_is_refused(small, directory, artifac
     assert check_servable(directory, RECORDS, lambda: right, ServableCheckSettings()).reasons == ()
     reasons = check_servable(faulty, RECORDS, lambda: right, ServableCheckSettings()).reasons
     assert [reason.partition(" failed: ")[0] for reason in reasons] == [
-        "replaying the warm-up requests", "serving_default", "rank", "encode and score", "rank_eval"]
+        "replaying the warm-up requests",
+        "serving_default",
+        "rank",
+        "encode and score",
+        "rank_eval",
+    ]
     assert all("Could not find variable" in reason for reason in reasons)
 
 
@@ -332,8 +403,10 @@ def test_a_warm_up_request_that_fails_is_a_reason(small, directory, artifact, tm
     monkeypatch.setattr(ask, "_run", lambda directory, folder, seconds: child.ask(directory, folder))
     model = shutil.copytree(directory, tmp_path / "model")
     file = tmp_path / "model" / "assets.extra" / "tf_serving_warmup_requests"
-    records = [record.replace(b"candidates", b"candidatez") if number == 2 else record
-               for number, record in enumerate(tf.data.TFRecordDataset(str(file)).as_numpy_iterator())]
+    records = [
+        record.replace(b"candidates", b"candidatez") if number == 2 else record
+        for number, record in enumerate(tf.data.TFRecordDataset(str(file)).as_numpy_iterator())
+    ]
     with tf.io.TFRecordWriter(str(file)) as writer:
         for record in records:
             writer.write(record)
@@ -354,12 +427,20 @@ def test_the_executor_of_the_check_writes_the_verdict_of_its_inputs(small, artif
             writer.write(record)
     model, graph, verdict = standard_artifacts.Model(), standard_artifacts.TransformGraph(), GateVerdict()
     model.uri, graph.uri, verdict.uri = str(artifact), small.graph_dir, str(tmp_path / "out")
-    Executor().Do({"model": [model], "examples": [examples], "transform_graph": [graph]}, {"verdict": [verdict]}, {
-        "settings": ServableCheckSettings(requests=2).to_json(), "model_shape": json.dumps(SHAPE),
-        "vocabulary": json.dumps(VOCABULARY), "code_hash": ""})
+    Executor().Do(
+        {"model": [model], "examples": [examples], "transform_graph": [graph]},
+        {"verdict": [verdict]},
+        {
+            "settings": ServableCheckSettings(requests=2).to_json(),
+            "model_shape": json.dumps(SHAPE),
+            "vocabulary": json.dumps(VOCABULARY),
+            "code_hash": "",
+        },
+    )
     found = read_verdict(verdict)
     # The weights alone have no signatures.
-    assert found.reasons == tuple(f"the signature {name} is missing" for name in (
-        "serving_default", "rank", "encode", "score", "rank_eval"))
+    assert found.reasons == tuple(
+        f"the signature {name} is missing" for name in ("serving_default", "rank", "encode", "score", "rank_eval")
+    )
     assert found.detail["requests"] == 4
     assert verdict.get_int_custom_property("passed") == 0

@@ -24,8 +24,11 @@ RECORDS = [
     example("u3", ["x"], [([], ["a"]), (["red"], [])], ["a", "a"], label=1),
 ]
 # By hand: clicks, words and clicked items of searches, by request.
-GOLDEN = [expected_scores("u1", 2, 2, 1, ["a", "c", "d"]), expected_scores("u2", 0, 0, 0, ["d", "a"]),
-          expected_scores("u3", 1, 1, 1, ["a", "a"])]
+GOLDEN = [
+    expected_scores("u1", 2, 2, 1, ["a", "c", "d"]),
+    expected_scores("u2", 0, 0, 0, ["d", "a"]),
+    expected_scores("u3", 1, 1, 1, ["a", "a"]),
+]
 POSITIVES = np.array([1, 0, 1])
 
 
@@ -60,21 +63,29 @@ def test_a_good_servable_passes_in_a_process_of_its_own(good):
     assert "no warm-up requests" in verdict.notes[0]
 
 
-@pytest.mark.parametrize(("fault", "reasons"), [
-    ("nan", ["serving_default gives scores that are not finite to 3 of 3 requests",
-             "rank gives scores that are not finite to 3 of 3 requests",
-             "encode and score gives scores that are not finite to 3 of 3 requests",
-             "encode gives states that are not finite",
-             # Of NaN every candidate ranks last, behind the padding too.
-             "rank_eval gives wrong ranks to 3 of 3 requests"]),
-    ("rank_scores", ["rank gives wrong scores to 3 of 3 requests: up to "]),
-    ("rank_ranks", ["rank gives ranks that do not fit its scores to 3 of 3 requests"]),
-    ("rank_eval", ["rank_eval gives wrong ranks to 3 of 3 requests"]),
-    ("state", ["encode gives states that are not finite"]),
-])
+@pytest.mark.parametrize(
+    ("fault", "reasons"),
+    [
+        (
+            "nan",
+            [
+                "serving_default gives scores that are not finite to 3 of 3 requests",
+                "rank gives scores that are not finite to 3 of 3 requests",
+                "encode and score gives scores that are not finite to 3 of 3 requests",
+                "encode gives states that are not finite",
+                # Of NaN every candidate ranks last, behind the padding too.
+                "rank_eval gives wrong ranks to 3 of 3 requests",
+            ],
+        ),
+        ("rank_scores", ["rank gives wrong scores to 3 of 3 requests: up to "]),
+        ("rank_ranks", ["rank gives ranks that do not fit its scores to 3 of 3 requests"]),
+        ("rank_eval", ["rank_eval gives wrong ranks to 3 of 3 requests"]),
+        ("state", ["encode gives states that are not finite"]),
+    ],
+)
 def test_wrong_answers_are_reasons(in_this_process, tmp_path, fault, reasons):
     found = check(export(tmp_path / "model", fault)).reasons
-    assert [reason[:len(start)] for reason, start in zip(found, reasons, strict=True)] == reasons
+    assert [reason[: len(start)] for reason, start in zip(found, reasons, strict=True)] == reasons
 
 
 @pytest.mark.parametrize(("fault", "why"), [("python", "PyFunc in __inference__default"), ("file", "WriteFile in ")])
@@ -90,17 +101,20 @@ def test_operations_that_must_not_be_are_reasons_and_the_model_is_not_loaded(tmp
 def test_an_operation_of_another_library_is_a_reason(copied):
     change_graph(copied, lambda graph: graph.graph_def.node.add(name="x", op="FancyText>Tokenize"))
     assert forbidden_operations(str(copied)) == [
-        "the operation FancyText>Tokenize in the graph is not one of TensorFlow's own"]
+        "the operation FancyText>Tokenize in the graph is not one of TensorFlow's own"
+    ]
 
 
 def test_saving_is_fine_in_the_saver_alone(good, copied):
     assert forbidden_operations(good) == []
 
     def let_a_signature_call_the_saver(graph):
-        node = next(node for node in graph.graph_def.node
-                    if node.name == graph.saver_def.save_tensor_name.split(":")[0])
+        node = next(
+            node for node in graph.graph_def.node if node.name == graph.saver_def.save_tensor_name.split(":")[0]
+        )
         graph.graph_def.library.function[0].node_def.add(name="x", op="PartitionedCall").attr["f"].CopyFrom(
-            node.attr["f"])
+            node.attr["f"]
+        )
         graph.graph_def.node.add(name="y", op=graph.graph_def.library.function[0].signature.name)
 
     change_graph(copied, let_a_signature_call_the_saver)
@@ -169,7 +183,9 @@ def test_too_many_warm_up_requests_are_a_reason(in_this_process, copied):
 
 def test_a_golden_score_that_is_not_finite_is_the_models_fault():
     assert compare({}, [np.array([np.nan, 1])], np.array([0]), 1e-5) == (
-        ["the model's weights give scores that are not finite"], {})
+        ["the model's weights give scores that are not finite"],
+        {},
+    )
 
 
 @pytest.mark.parametrize(("rank", "right"), [(1, False), (2, True), (3, True), (4, False)])
@@ -185,7 +201,10 @@ def test_plain_tensors_are_padded_as_the_signature_wants_them():
     assert inputs["user"].tolist() == [b"u1", b"u2", b"u3"]
     assert inputs["rec_items"].tolist() == [[b"a", b"b"], [b"", b""], [b"", b"x"]]
     assert inputs["search_words"].tolist() == [
-        [[b"", b""], [b"red", b"shoe"]], [[b"", b""], [b"", b""]], [[b"", b""], [b"red", b""]]]
+        [[b"", b""], [b"red", b"shoe"]],
+        [[b"", b""], [b"", b""]],
+        [[b"", b""], [b"red", b""]],
+    ]
     assert inputs["search_items"].tolist() == [[[b""], [b"c"]], [[b""], [b""]], [[b"a"], [b""]]]
     assert inputs["candidates"].tolist() == [[b"a", b"c", b"d"], [b"d", b"a", b""], [b"a", b"a", b""]]
 

@@ -39,16 +39,20 @@ def test_equal_bytes_from_blocks_of_any_size(tmp_path, spans):
         simulate(tmp_path / str(size), 5000, spans=spans, users_a_block=size)
     assert _contents(tmp_path / "7") == _contents(tmp_path / "16") == _contents(tmp_path / "300")
     simulate(tmp_path / "other seed", 5000, SimulatorSettings(seed=1), spans=spans)
-    same = [name for name, content in _contents(tmp_path / "other seed").items()
-            if _contents(tmp_path / "7")[name] == content]
+    same = [
+        name
+        for name, content in _contents(tmp_path / "other seed").items()
+        if _contents(tmp_path / "7")[name] == content
+    ]
     assert all("social_network" in name for name in same)  # a few rows or none
 
 
 def test_gzipped_and_plain_files_hold_the_same(log, tmp_path):
     simulate(tmp_path, EVENTS)
     plain = {name: content for name, content in _contents(log[0]).items() if name.endswith(".csv")}
-    assert {name: gzip.decompress(content) for name, content in _contents(tmp_path).items()
-            if name.endswith(".gz")} == {f"{name}.gz": content for name, content in plain.items()}
+    assert {
+        name: gzip.decompress(content) for name, content in _contents(tmp_path).items() if name.endswith(".gz")
+    } == {f"{name}.gz": content for name, content in plain.items()}
     assert {f"{name}.csv" for name in FILES} < set(plain)
 
 
@@ -84,13 +88,17 @@ def test_every_user_item_and_category_has_its_features(log):
     assert set(described) <= items
     assert abs(missing - 0.01 * len(items)) < 5 * np.sqrt(0.01 * len(items))  # five standard errors
     assert [row["user_id"] for row in _rows(directory / "user_features.csv")] == [
-        str(user) for user in range(1, counts.users + 1)]
+        str(user) for user in range(1, counts.users + 1)
+    ]
 
 
 def test_the_truth_agrees_with_the_log(log):
     directory, counts = log
-    clicks = {(row["user_id"], row["item_id"], int(float(row["timestamp"])))
-              for row in _rows(directory / "rec_inter.csv") if row["click"] == "1"}
+    clicks = {
+        (row["user_id"], row["item_id"], int(float(row["timestamp"])))
+        for row in _rows(directory / "rec_inter.csv")
+        if row["click"] == "1"
+    }
     searches = {row["search_session_id"]: row for row in _rows(directory / "src_inter.csv")}
     kinds = {row["search_session_id"]: row for row in _rows(directory / "truth" / "searches.csv")}
     category = {row["item_id"]: row["second_level_category_id"] for row in _rows(directory / "item_features.csv")}
@@ -122,9 +130,12 @@ def test_no_search_of_the_same_interest_is_left_out_of_the_truth(log):
     subtopic = {row["search_session_id"]: row["subtopic"] for rows in of_user.values() for row in rows}
     for row in _rows(directory / "truth" / "relevant_searches.csv"):
         named = [str(number) for number in json.loads(row["search_session_ids"])]
-        earlier = [search["search_session_id"] for search in of_user[row["user_id"]]
-                   if int(search["search_session_timestamp"]) < int(row["timestamp"])
-                   and search["subtopic"] == subtopic[named[0]]]
+        earlier = [
+            search["search_session_id"]
+            for search in of_user[row["user_id"]]
+            if int(search["search_session_timestamp"]) < int(row["timestamp"])
+            and search["subtopic"] == subtopic[named[0]]
+        ]
         assert named == earlier
 
 
@@ -140,7 +151,8 @@ def test_days_together_are_the_whole_log(log, tmp_path):
     for day in days:
         rows = _rows(tmp_path / day / "rec_inter.csv") + _rows(tmp_path / day / "src_inter.csv")
         assert {row["user_id"] for row in _rows(tmp_path / day / "user_features.csv")} == {
-            row["user_id"] for row in rows}
+            row["user_id"] for row in rows
+        }
         described = {row["item_id"] for row in _rows(tmp_path / day / "item_features.csv")}
         whole = {row["item_id"] for row in _rows(log[0] / "item_features.csv")}
         assert described == {row["item_id"] for row in rows} & whole
@@ -192,9 +204,18 @@ def test_a_log_that_is_there_is_not_touched(log):
     assert _contents(log[0]) == before
 
 
-@pytest.mark.parametrize("settings", [
-    {"days": 40}, {"clicked": 1.5}, {"word_shares": (0.5, 0.6)}, {"passing": 0.8, "lasting": 0.3}, {"announced": 0.0},
-    {"subtopics": 1}, {"topics": 0}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"days": 40},
+        {"clicked": 1.5},
+        {"word_shares": (0.5, 0.6)},
+        {"passing": 0.8, "lasting": 0.3},
+        {"announced": 0.0},
+        {"subtopics": 1},
+        {"topics": 0},
+    ],
+)
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ValueError, match="should be"):
         SimulatorSettings(**settings)

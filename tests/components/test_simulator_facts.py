@@ -29,15 +29,18 @@ def _rec(*rows):
 
 def _write_by_hand(directory):
     minute = 60_000
-    (directory / "rec_inter.csv").write_text(_rec(
-        "1,10,0.0,1", "1,11,0.0,0", f"1,10,{10 * minute}.0,1", f"1,12,{90 * minute}.0,0", "2,10,0.0,1", "2,13,,1"))
+    (directory / "rec_inter.csv").write_text(
+        _rec("1,10,0.0,1", "1,11,0.0,0", f"1,10,{10 * minute}.0,1", f"1,12,{90 * minute}.0,0", "2,10,0.0,1", "2,13,,1")
+    )
     (directory / "src_inter.csv").write_text(
         "keyword,item_id,click_cnt,search_session_id,item_type,user_id,search_session_timestamp\n"
         f'"[7, 8]",20,1,100,VIDEO,1,{20 * minute}\n"[7, 8]",12,2,100,VIDEO,1,{20 * minute}\n'
         f'"[7, 8]",20,1,100,VIDEO,1,{20 * minute}\n[9],20,0,101,VIDEO,1,{51 * minute}\n'
-        f'[9],21,0,200,VIDEO,2,{30 * minute}\n')
+        f"[9],21,0,200,VIDEO,2,{30 * minute}\n"
+    )
     (directory / "item_features.csv").write_text(
-        'item_id,caption,first_level_category_id,second_level_category_id\n10,"[7, 6]",1,3\n11,[5],1,4\n12,[4],2,5\n')
+        'item_id,caption,first_level_category_id,second_level_category_id\n10,"[7, 6]",1,3\n11,[5],1,4\n12,[4],2,5\n'
+    )
     (directory / "user_features.csv").write_text("user_id,search_active_level,reco_active_level\n1,0,1\n2,0,0\n")
 
 
@@ -45,15 +48,31 @@ def test_measures_of_a_log_counted_by_hand(tmp_path):
     _write_by_hand(tmp_path)
     measured = measure(tmp_path)
     expected = {
-        "rows": 11, "users": 2, "bad rows": 1 / 11, "R rows a user": 3, "S rows a user": 2.5,
-        "S share of rows": 5 / 11, "R clicks a user": 2, "R rows without a click": 1 / 3,
-        "rows a distinct R item": 5 / 3, "rows a distinct S item": 5 / 3,  # 10, 11, 12 and 20, 12, 21
+        "rows": 11,
+        "users": 2,
+        "bad rows": 1 / 11,
+        "R rows a user": 3,
+        "S rows a user": 2.5,
+        "S share of rows": 5 / 11,
+        "R clicks a user": 2,
+        "R rows without a click": 1 / 3,
+        "rows a distinct R item": 5 / 3,
+        "rows a distinct S item": 5 / 3,  # 10, 11, 12 and 20, 12, 21
         "clicked R items clicked once or twice": 0.0,  # 10 is clicked three times
-        "items in R and S, of all": 1 / 5, "items in R and S, of S": 1 / 3, "items without features": 2 / 5,
-        "first-level categories": 2, "second-level categories": 3,
-        "searches a user": 1.5, "results a search": 5 / 3, "searches with a click": 1 / 3,
-        "clicks a search with one": 2, "S clicks a user": 1, "distinct queries a user": 1,  # [7, 8] and [9]
-        "words a query": 4 / 3, "query words in captions": 1 / 3}
+        "items in R and S, of all": 1 / 5,
+        "items in R and S, of S": 1 / 3,
+        "items without features": 2 / 5,
+        "first-level categories": 2,
+        "second-level categories": 3,
+        "searches a user": 1.5,
+        "results a search": 5 / 3,
+        "searches with a click": 1 / 3,
+        "clicks a search with one": 2,
+        "S clicks a user": 1,
+        "distinct queries a user": 1,  # [7, 8] and [9]
+        "words a query": 4 / 3,
+        "query words in captions": 1 / 3,
+    }
     assert measured.figures == pytest.approx(expected)
     # User 1: R at 0 and 10, S at 20, S at 51 (31 minutes later), R at 90; user 2: R at 0, S at 30.
     assert dict(measured.transitions.rows()) == pytest.approx({"R>R": 1 / 3, "R>S": 2 / 3})
@@ -61,7 +80,9 @@ def test_measures_of_a_log_counted_by_hand(tmp_path):
     assert measured.session_clicks.rows() == [(2, 1)] and measured.query_words.rows() == [(1, 2), (2, 1)]
     assert measured.popularity.rows() == [(1, 2, 0, 2), (3, 1, 1, 1)]
     assert measured.rec_levels.select("level", "rec", "search").rows() == [
-        (0, pytest.approx(1 / 2.5), pytest.approx(1 / 2.5)), (1, pytest.approx(4 / 2.5), pytest.approx(4 / 2.5))]
+        (0, pytest.approx(1 / 2.5), pytest.approx(1 / 2.5)),
+        (1, pytest.approx(4 / 2.5), pytest.approx(4 / 2.5)),
+    ]
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -76,14 +97,18 @@ def test_days_measure_as_the_whole(tmp_path, marginals):
     assert of_days.transitions.equals(marginals.transitions)
 
 
-@pytest.mark.parametrize(("name", "variance"), [
-    ("R rows without a click", lambda m, counts: 0.25 / counts.rec_rows),
-    ("searches with a click", lambda m, counts: 0.24 / counts.searches),
-    # 1 + geometric with p = 1 / 1.44 has the variance (1 - p) / p^2.
-    ("clicks a search with one", lambda m, counts: (1 - 1 / 1.44) * 1.44**2 / (0.6 * counts.searches)),
-    ("R rows a user", lambda m, counts: m.users["rec"].var() / counts.users),
-    ("S rows a user", lambda m, counts: m.users["search"].var() / counts.users),
-    ("items without features", lambda m, counts: 0.01 * 0.99 / counts.items)])
+@pytest.mark.parametrize(
+    ("name", "variance"),
+    [
+        ("R rows without a click", lambda m, counts: 0.25 / counts.rec_rows),
+        ("searches with a click", lambda m, counts: 0.24 / counts.searches),
+        # 1 + geometric with p = 1 / 1.44 has the variance (1 - p) / p^2.
+        ("clicks a search with one", lambda m, counts: (1 - 1 / 1.44) * 1.44**2 / (0.6 * counts.searches)),
+        ("R rows a user", lambda m, counts: m.users["rec"].var() / counts.users),
+        ("S rows a user", lambda m, counts: m.users["search"].var() / counts.users),
+        ("items without features", lambda m, counts: 0.01 * 0.99 / counts.items),
+    ],
+)
 def test_published_figures_within_sampling_error(log, marginals, name, variance):
     target = next(target for target in TARGETS if target.name == name)
     error = np.sqrt(variance(marginals, log[1]))
@@ -93,8 +118,11 @@ def test_published_figures_within_sampling_error(log, marginals, name, variance)
 def test_transitions_within_sampling_error(log, marginals):
     # The error of a ratio of sums over users, by leaving each user out in turn.
     rec = pl.read_csv(log[0] / "rec_inter.csv").select("user_id", "timestamp", kind=pl.lit("R")).unique()
-    search = pl.read_csv(log[0] / "src_inter.csv").select(
-        "user_id", pl.col("search_session_timestamp").cast(pl.Float64).alias("timestamp"), kind=pl.lit("S")).unique()
+    search = (
+        pl.read_csv(log[0] / "src_inter.csv")
+        .select("user_id", pl.col("search_session_timestamp").cast(pl.Float64).alias("timestamp"), kind=pl.lit("S"))
+        .unique()
+    )
     requests = pl.concat([rec, search]).sort("user_id", "timestamp")
     user, time, kind = (requests[name].to_numpy() for name in ("user_id", "timestamp", "kind"))
     near = (user[1:] == user[:-1]) & (np.diff(time) <= 1_800_000)
@@ -138,7 +166,10 @@ def test_the_share_of_clicks_that_a_search_announces_is_a_setting(tmp_path):
 def test_every_target_is_measured(marginals):
     assert all(measured > 0 for _, measured in compare(marginals))
     assert [target.text for target in (Target("", 1, 2, ""), Target("", 3, 3, ""), Target("", 4, np.inf, ""))] == [
-        "1 to 2", "3", "at least 4"]
+        "1 to 2",
+        "3",
+        "at least 4",
+    ]
 
 
 def test_the_plot_is_written(tmp_path, marginals):

@@ -43,13 +43,24 @@ class Stage:
 
     def run(self, run_fn, uri="a", code="c", dim=16, base_model=None, **stage):
         """Gives the folder that the training got."""
-        run_fn(types.SimpleNamespace(
-            transform_output=uri, train_files=[], eval_files=[], base_model=base_model, serving_model_dir=uri,
-            model_run_dir=str(self.tmp_path / "run" / uri),
-            custom_config={"model": {"num_users": 2, "num_items": 2, "num_words": 2, "dim": dim}, "code": code,
-                           "vocabulary": dict.fromkeys(("items", "users", "words"), "vocabulary"),
-                           "checkpoints": str(self.tmp_path / "checkpoints"), "supervised": stage, "grpo": stage},
-        ))
+        run_fn(
+            types.SimpleNamespace(
+                transform_output=uri,
+                train_files=[],
+                eval_files=[],
+                base_model=base_model,
+                serving_model_dir=uri,
+                model_run_dir=str(self.tmp_path / "run" / uri),
+                custom_config={
+                    "model": {"num_users": 2, "num_items": 2, "num_words": 2, "dim": dim},
+                    "code": code,
+                    "vocabulary": dict.fromkeys(("items", "users", "words"), "vocabulary"),
+                    "checkpoints": str(self.tmp_path / "checkpoints"),
+                    "supervised": stage,
+                    "grpo": stage,
+                },
+            )
+        )
         return self.folders[-1]
 
 

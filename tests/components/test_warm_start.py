@@ -31,8 +31,10 @@ def test_hashed_rows_stay_where_they_are():
     assert earlier_rows(None, None, 5, 5).tolist() == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize(("earlier", "now", "sizes"), [
-    (None, None, (5, 6)), (strings("a", "b"), None, (4, 4)), (None, strings("a", "b"), (4, 4))])
+@pytest.mark.parametrize(
+    ("earlier", "now", "sizes"),
+    [(None, None, (5, 6)), (strings("a", "b"), None, (4, 4)), (None, strings("a", "b"), (4, 4))],
+)
 def test_rows_of_another_kind_are_fresh(earlier, now, sizes):
     rows = earlier_rows(earlier, now, *sizes)
     assert rows.tolist() == [0, 1] + [FRESH] * (sizes[1] - 2)
@@ -45,8 +47,11 @@ def test_rows_are_those_of_a_dictionary(earlier, now):
     assert rows.tolist() == [0, 1, *(ids.get(string, FRESH) for string in now)]
 
 
-VOCABULARIES = {"users": (["u1", "u2"], ["u2", "u3", "u1"]), "items": (["早茶", "b c", "d"], ["d", "x", "早茶"]),
-                "words": (["red"], ["blue", "red"])}
+VOCABULARIES = {
+    "users": (["u1", "u2"], ["u2", "u3", "u1"]),
+    "items": (["早茶", "b c", "d"], ["d", "x", "早茶"]),
+    "words": (["red"], ["blue", "red"]),
+}
 
 
 def config(which, **changes):
@@ -84,8 +89,11 @@ def test_weights_of_a_pushed_model_are_carried_over(pushed, transform):
     for ours, theirs in zip(model.dense_variables, earlier.dense_variables, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     # (new row, earlier row), by hand from `VOCABULARIES`.
-    carried = {"users": [(0, 0), (1, 1), (2, 3), (4, 2)], "items": [(0, 0), (1, 1), (2, 4), (4, 2)],
-               "words": [(0, 0), (1, 1), (3, 2)]}
+    carried = {
+        "users": [(0, 0), (1, 1), (2, 3), (4, 2)],
+        "items": [(0, 0), (1, 1), (2, 4), (4, 2)],
+        "words": [(0, 0), (1, 1), (3, 2)],
+    }
     fresh = {"users": 3, "items": 3, "words": 2}
     for ours, theirs in zip(model.tables, earlier.tables, strict=True):
         for new, old in carried[ours.name]:
@@ -98,12 +106,18 @@ def test_weights_of_a_pushed_model_are_carried_over(pushed, transform):
 def test_a_model_of_the_same_strings_scores_as_the_pushed_one(pushed, transform):
     earlier, directory = pushed
     model = start_from(directory, config(1), transform)
-    before = {"user": [3], "rec_items": [[4, 2]], "search_words": [[[2]]], "search_items": [[[4]]],
-              "candidates": [[2, 4]]}
-    now = {"user": [2], "rec_items": [[2, 4]], "search_words": [[[3]]], "search_items": [[[2]]],
-           "candidates": [[4, 2]]}
-    scores = [one({name: tf.constant(value) for name, value in batch.items()})
-              for one, batch in ((earlier, before), (model, now))]
+    before = {
+        "user": [3],
+        "rec_items": [[4, 2]],
+        "search_words": [[[2]]],
+        "search_items": [[[4]]],
+        "candidates": [[2, 4]],
+    }
+    now = {"user": [2], "rec_items": [[2, 4]], "search_words": [[[3]]], "search_items": [[[2]]], "candidates": [[4, 2]]}
+    scores = [
+        one({name: tf.constant(value) for name, value in batch.items()})
+        for one, batch in ((earlier, before), (model, now))
+    ]
     np.testing.assert_allclose(*scores, atol=1e-6)
 
 

@@ -11,8 +11,9 @@ BIN = Path(sys.executable).parent
 
 
 def _tfx(*arguments, name="tfx", cwd=ROOT):
-    return subprocess.run([str(BIN / name), *arguments], cwd=cwd, check=False, capture_output=True, text=True,
-                          timeout=600)
+    return subprocess.run(
+        [str(BIN / name), *arguments], cwd=cwd, check=False, capture_output=True, text=True, timeout=600
+    )
 
 
 def test_the_installed_scripts_are_ours():
@@ -23,8 +24,11 @@ def test_the_installed_scripts_are_ours():
 def test_every_upstream_command_is_still_there():
     from tfx.tools.cli.cli_main import cli_group
 
-    upstream = {f"{group} {command}" for group in cli_group.commands
-                for command in getattr(cli_group.commands[group], "commands", {})}
+    upstream = {
+        f"{group} {command}"
+        for group in cli_group.commands
+        for command in getattr(cli_group.commands[group], "commands", {})
+    }
     assert "run create" in upstream
     helps = {group: _tfx(group, "--help").stdout for group in {name.split()[0] for name in upstream}}
     for name in upstream:
@@ -49,11 +53,14 @@ def test_a_wrong_setting_is_named_without_a_traceback(monkeypatch):
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ((), "Missing option '--pipeline_name' (or '--pipeline_path')"),
-    (("--pipeline_path", "no_such_folder"), "should be a runner file or a directory with local_runner.py"),
-    (("--pipeline_path", "tfx_pipeline/", "--engine", "kubeflow"), "runs on the engine local. Received: kubeflow"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "Missing option '--pipeline_name' (or '--pipeline_path')"),
+        (("--pipeline_path", "no_such_folder"), "should be a runner file or a directory with local_runner.py"),
+        (("--pipeline_path", "tfx_pipeline/", "--engine", "kubeflow"), "runs on the engine local. Received: kubeflow"),
+    ],
+)
 def test_a_wrong_call_says_what_is_wrong(arguments, message):
     result = _tfx("run", "create", *arguments)
     assert result.returncode == 2

@@ -44,16 +44,22 @@ def _as_tensors(serialized):
     rows = [tf.train.Example.FromString(one) for one in serialized]
     words, items = [], []
     for row in rows:
-        for name, count, target in ((contract.SEARCH_WORDS, contract.SEARCH_WORD_COUNTS, words),
-                                    (contract.SEARCH_ITEMS, contract.SEARCH_ITEM_COUNTS, items)):
+        for name, count, target in (
+            (contract.SEARCH_WORDS, contract.SEARCH_WORD_COUNTS, words),
+            (contract.SEARCH_ITEMS, contract.SEARCH_ITEM_COUNTS, items),
+        ):
             values = iter(_texts(row, name))
             target.append([[next(values) for _ in range(n)] for n in _integers(row, count)])
     searches = max(1, *map(len, words))
 
     def cube(nested):
         width = max([1, *(len(inner) for outer in nested for inner in outer)])
-        return tf.constant([[[""] * width] * (searches - len(outer)) + [
-            inner + [""] * (width - len(inner)) for inner in outer] for outer in nested])
+        return tf.constant(
+            [
+                [[""] * width] * (searches - len(outer)) + [inner + [""] * (width - len(inner)) for inner in outer]
+                for outer in nested
+            ]
+        )
 
     recs = [_texts(row, contract.REC_ITEMS) for row in rows]
     return {
@@ -189,11 +195,11 @@ def test_requests_and_ranks_of_the_raw_split_stand_in_one_order(first_run, works
     transformed = read_requests(_glob(workspace, "Transform/transformed_examples/*/Split-test/*"))
     by_user, by_user_transformed = np.argsort(requests.users), np.argsort(transformed.users)
     for name in ("users", "candidates", "label"):
-        np.testing.assert_array_equal(
-            getattr(requests, name)[by_user], getattr(transformed, name)[by_user_transformed])
+        np.testing.assert_array_equal(getattr(requests, name)[by_user], getattr(transformed, name)[by_user_transformed])
     for name in ("rec_offsets", "search_offsets"):
         np.testing.assert_array_equal(
-            np.diff(getattr(requests, name))[by_user], np.diff(getattr(transformed, name))[by_user_transformed])
+            np.diff(getattr(requests, name))[by_user], np.diff(getattr(transformed, name))[by_user_transformed]
+        )
     raw = list(tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator())
     labels = [_integers(tf.train.Example.FromString(one), contract.LABEL)[0] for one in raw]
     np.testing.assert_array_equal(requests.label, labels)
@@ -216,11 +222,17 @@ def test_a_second_run_takes_everything_from_the_cache_and_pushes_nothing(first_r
 def test_each_gate_stops_a_push_with_its_reason_on_the_console_and_on_the_page(first_run, workspace):
     pushed = workspace.versions
     result = workspace.command(
-        "run", "create", "--pipeline_path", str(ROOT / "tfx_pipeline"), LCR_SER_EVALUATION__MIN_NDCG_5="0.99",
+        "run",
+        "create",
+        "--pipeline_path",
+        str(ROOT / "tfx_pipeline"),
+        LCR_SER_EVALUATION__MIN_NDCG_5="0.99",
         LCR_SER_EVALUATION__THRESHOLDS='{"searches: some": {"HR@1": {"min": 0.98}}}',
-        LCR_SER_SERVABLE_CHECK__MAX_MEGABYTES="0.5", LCR_SER_DATA_CHECK__DRIFT='{"rec_items": {"infinity_norm": 0}}',
+        LCR_SER_SERVABLE_CHECK__MAX_MEGABYTES="0.5",
+        LCR_SER_DATA_CHECK__DRIFT='{"rec_items": {"infinity_norm": 0}}',
         LCR_SER_DATA_CHECK__SERVING_REQUESTS=_glob(workspace, "LogExampleGen/examples/*/Split-eval/*")[0],
-        LCR_SER_DATA_CHECK__SKEW='{"candidates": {"infinity_norm": 0}}')
+        LCR_SER_DATA_CHECK__SKEW='{"candidates": {"infinity_norm": 0}}',
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     figures = json.loads((workspace.run_dir / "run.json").read_text())
     reasons = {gate["gate"]: gate["reasons"] for gate in figures["gates"]}
@@ -238,12 +250,25 @@ def test_each_gate_stops_a_push_with_its_reason_on_the_console_and_on_the_page(f
 
 
 def test_the_stock_pair_of_commands_works_too(first_run, workspace):
-    create = workspace.command("pipeline", "create", "--engine", "local",
-                               "--pipeline_path", str(ROOT / "tfx_pipeline" / "local_runner.py"),
-                               HOME=str(workspace.folder / "another_home"))
+    create = workspace.command(
+        "pipeline",
+        "create",
+        "--engine",
+        "local",
+        "--pipeline_path",
+        str(ROOT / "tfx_pipeline" / "local_runner.py"),
+        HOME=str(workspace.folder / "another_home"),
+    )
     assert create.returncode == 0, create.stdout + create.stderr
-    result = workspace.command("run", "create", "--engine", "local", "--pipeline_name", workspace.name,
-                               HOME=str(workspace.folder / "another_home"))
+    result = workspace.command(
+        "run",
+        "create",
+        "--engine",
+        "local",
+        "--pipeline_name",
+        workspace.name,
+        HOME=str(workspace.folder / "another_home"),
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     assert set(lines_by_component(result.stdout).values()) == {"cached"}
 
@@ -253,9 +278,16 @@ def test_the_pushed_model_answers_over_grpc(first_run, workspace):
     from serving.score import score_once
 
     request = json.loads((workspace.run_dir / "request.json").read_text())
-    answer = score_once(first_run.version.parent, RankRequest(
-        user=request["user"], rec_items=request["rec_items"], candidates=request["candidates"],
-        searches=[Search(words=s["words"], items=s["items"]) for s in request["searches"]]), model_name=workspace.name)
+    answer = score_once(
+        first_run.version.parent,
+        RankRequest(
+            user=request["user"],
+            rec_items=request["rec_items"],
+            candidates=request["candidates"],
+            searches=[Search(words=s["words"], items=s["items"]) for s in request["searches"]],
+        ),
+        model_name=workspace.name,
+    )
     assert answer.version == int(workspace.versions[-1].name)
     assert {row.item for row in answer.candidates} == set(request["candidates"])
     scores = [row.score for row in answer.candidates]

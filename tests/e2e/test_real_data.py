@@ -10,9 +10,14 @@ from workspace import COMPONENTS, ROOT, Workspace, lines_by_component
 
 DATA = ROOT.parent / "shared" / "data"
 TRIVAGO = {"LCR_SER_LOGS__SPLIT": "time", "LCR_SER_SUPERVISED__MAX_EPOCHS": "1", "LCR_SER_GRPO__MAX_STEPS": "1"}
-BEAUTY = {"LCR_SER_SUPERVISED__MAX_EPOCHS": "1", "LCR_SER_SUPERVISED__BATCH_SIZE": "1024",
-          "LCR_SER_SUPERVISED__LEARNING_RATE": "0.005", "LCR_SER_SUPERVISED__MAX_EVAL_REQUESTS": "2000",
-          "LCR_SER_GRPO__MAX_STEPS": "1", "LCR_SER_GRPO__MAX_EVAL_REQUESTS": "500"}
+BEAUTY = {
+    "LCR_SER_SUPERVISED__MAX_EPOCHS": "1",
+    "LCR_SER_SUPERVISED__BATCH_SIZE": "1024",
+    "LCR_SER_SUPERVISED__LEARNING_RATE": "0.005",
+    "LCR_SER_SUPERVISED__MAX_EVAL_REQUESTS": "2000",
+    "LCR_SER_GRPO__MAX_STEPS": "1",
+    "LCR_SER_GRPO__MAX_EVAL_REQUESTS": "500",
+}
 
 GATES = ("DataCheck", "Evaluator", "RankingCheck", "ServableCheck")
 
@@ -24,8 +29,9 @@ pytestmark = [
 
 def _run(folder, name, **overrides):
     workspace = Workspace(folder, DATA / name, name)
-    result = workspace.command("run", "create", "--pipeline_path", str(ROOT / "tfx_pipeline"),
-                               LCR_SER_EVALUATION__MIN_NDCG_5="0", **overrides)
+    result = workspace.command(
+        "run", "create", "--pipeline_path", str(ROOT / "tfx_pipeline"), LCR_SER_EVALUATION__MIN_NDCG_5="0", **overrides
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     assert sorted(lines_by_component(result.stdout)) == sorted(COMPONENTS)
     [version] = workspace.versions

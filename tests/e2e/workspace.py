@@ -7,9 +7,23 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-COMPONENTS = ("LogExampleGen", "StatisticsGen", "CuratedSchema", "ExampleValidator", "DataCheck", "Transform",
-              "SupervisedTrainer", "GrpoTrainer", "BaselineFinder", "Evaluator", "RankingCheck",
-              "ServableCheck", "Pusher", "StatisticsKeeper", "RunReport")
+COMPONENTS = (
+    "LogExampleGen",
+    "StatisticsGen",
+    "CuratedSchema",
+    "ExampleValidator",
+    "DataCheck",
+    "Transform",
+    "SupervisedTrainer",
+    "GrpoTrainer",
+    "BaselineFinder",
+    "Evaluator",
+    "RankingCheck",
+    "ServableCheck",
+    "Pusher",
+    "StatisticsKeeper",
+    "RunReport",
+)
 SMALL = {
     "LCR_SER_MODEL__DIM": "16",
     "LCR_SER_MODEL__REC_LENGTH": "10",
@@ -43,18 +57,36 @@ class Workspace:
 
     def environment(self, **overrides: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("LCR_SER_")}
-        return {**kept, **SMALL, "HOME": str(self.folder / "home"), "LCR_SER_LOG_DIR": str(self.log_dir),
-                "LCR_SER_OUTPUT_DIR": str(self.folder / "output"), "LCR_SER_NAME": self.name, **overrides}
+        return {
+            **kept,
+            **SMALL,
+            "HOME": str(self.folder / "home"),
+            "LCR_SER_LOG_DIR": str(self.log_dir),
+            "LCR_SER_OUTPUT_DIR": str(self.folder / "output"),
+            "LCR_SER_NAME": self.name,
+            **overrides,
+        }
 
     def command(self, *arguments: str, cwd: Path | None = None, **overrides: str) -> subprocess.CompletedProcess:
         return subprocess.run(
-            [str(Path(sys.executable).with_name("tfx")), *arguments], cwd=cwd or self.folder, check=False,
-            capture_output=True, text=True, env=self.environment(**overrides), timeout=800)
+            [str(Path(sys.executable).with_name("tfx")), *arguments],
+            cwd=cwd or self.folder,
+            check=False,
+            capture_output=True,
+            text=True,
+            env=self.environment(**overrides),
+            timeout=800,
+        )
 
     def start(self, *arguments: str, **overrides: str) -> subprocess.Popen:
         return subprocess.Popen(
-            [str(Path(sys.executable).with_name("tfx")), *arguments], cwd=self.folder, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, env=self.environment(**overrides))
+            [str(Path(sys.executable).with_name("tfx")), *arguments],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=self.environment(**overrides),
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,7 +28,11 @@ def unsafe(found):
     Of four axes and more, the first must not be one that the right side lacks: `[B, 1, M, K]` by `[K, N]` or by
     `[1, 1, K, N]` reads outside of its array (TensorFlow 2.16.2 and 2.21.0).
     """
-    return [(left, right) for left, right in found
-            if left.rank is None or right.rank is None
-            or left.rank >= 4 and (right.rank < left.rank or right[0] == 1 and left[0] != 1)]
-
+    return [
+        (left, right)
+        for left, right in found
+        if left.rank is None
+        or right.rank is None
+        or left.rank >= 4
+        and (right.rank < left.rank or right[0] == 1 and left[0] != 1)
+    ]

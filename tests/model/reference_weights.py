@@ -59,7 +59,8 @@ def _parts_of(name, layer):
     for part in ("query", "key_value", "hidden", "out"):
         if hasattr(layer, part):
             found[f"{name}/{part}/kernel"], found[f"{name}/{part}/bias"] = (
-                getattr(layer, part).kernel, getattr(layer, part).bias
+                getattr(layer, part).kernel,
+                getattr(layer, part).bias,
             )
     if layer.norm is not None:
         found[f"{name}/norm/scale"], found[f"{name}/norm/shift"] = layer.norm.gamma, layer.norm.beta
@@ -74,12 +75,14 @@ def requests_of(batch):
         searches = list(zip(words, clicks, strict=True))
         while searches and searches[0] == ([], []):
             searches.pop(0)
-        requests.append({
-            "user": batch[USER][row],
-            "clicks": [item for item in batch[REC_ITEMS][row] if item],
-            "searches": searches,
-            "candidates": batch[CANDIDATES][row],
-        })
+        requests.append(
+            {
+                "user": batch[USER][row],
+                "clicks": [item for item in batch[REC_ITEMS][row] if item],
+                "searches": searches,
+                "candidates": batch[CANDIDATES][row],
+            }
+        )
     return requests
 
 

@@ -17,8 +17,17 @@ CLUSTERS = 4
 
 def small_config(**changes):
     values = dict(
-        num_users=64, num_items=NUM_ITEMS, num_words=12, dim=8, num_heads=2, rec_length=6, search_length=5,
-        words_per_search=4, items_per_search=3, mlp_units=(12, 6), dropout=0.0,
+        num_users=64,
+        num_items=NUM_ITEMS,
+        num_words=12,
+        dim=8,
+        num_heads=2,
+        rec_length=6,
+        search_length=5,
+        words_per_search=4,
+        items_per_search=3,
+        mlp_units=(12, 6),
+        dropout=0.0,
     )
     return ModelConfig(**{**values, **changes})
 
@@ -47,7 +56,9 @@ def random_logs(seed=0, users=60, candidates=20):
     before = np.concatenate([np.sort(rng.integers(0, s + 1, c)) for c, s in zip(clicks, searches, strict=True)])
     place = np.arange(clicks.sum()) - np.repeat(np.cumsum(clicks) - clicks, clicks)
     timelines = Timelines(
-        **histories, rec_clicks_before=place.astype(np.int32), rec_searches_before=before.astype(np.int32),
+        **histories,
+        rec_clicks_before=place.astype(np.int32),
+        rec_searches_before=before.astype(np.int32),
         rec_is_target=np.ones(clicks.sum(), np.int32),
     )
     negatives = rng.integers(2, NUM_ITEMS, (users, candidates)).astype(np.int32)

@@ -66,8 +66,11 @@ def test_a_failed_save_names_the_step_to_go_on_from(tmp_path, checkpoints, weigh
     checkpoints.save_latest(3)
     weight.assign(weight + 1.0)
     no_space()
-    with pytest.raises(OSError, match="^The checkpoint of step 4 could not be written: .*File too large. The last good "
-                                      f"checkpoint is of step 3, in {tmp_path}. Free some space.* from step 3.$"):
+    with pytest.raises(
+        OSError,
+        match="^The checkpoint of step 4 could not be written: .*File too large. The last good "
+        f"checkpoint is of step 3, in {tmp_path}. Free some space.* from step 3.$",
+    ):
         checkpoints.save_latest(4)
     assert restored(tmp_path) == 0.0
 

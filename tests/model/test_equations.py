@@ -102,7 +102,12 @@ def test_reasoning(changes, cross):
             starts.append(grpo.noisy_starts(reasoning.start(weights, side, states), of_side[row], 0.5))
         for trajectory, (search_start, rec_start) in enumerate(zip(*starts, strict=True)):
             expected = reasoning.reason(
-                weights, events["search"], events["rec"], search_start, rec_start, cross=cross,
+                weights,
+                events["search"],
+                events["rec"],
+                search_start,
+                rec_start,
+                cross=cross,
                 **{name: value for name, value in settings.items() if name != "aggregate"},
             )
             assert_close(steps.search[row, trajectory], expected[0])
@@ -125,7 +130,8 @@ def test_aggregation(name, num_steps):
         rows = reasoning.all_states(states[row][mask[row]], steps[row, trajectory])
         expected = (
             aggregation.attend_to_target(weights["rec/att"], rows, candidates[row, column])
-            if name == "target" else aggregation.mean(rows, model.config.dim)
+            if name == "target"
+            else aggregation.mean(rows, model.config.dim)
         )
         assert_close(pooled[row, trajectory, column], expected)
 

@@ -77,9 +77,15 @@ def test_the_code_counts_and_so_does_which_setting_is_whose():
     assert training_fingerprint(*LOGS, SETTINGS, "code") != BEFORE
 
 
-@pytest.mark.parametrize("change", [
-    lambda array: array.astype(np.int64), lambda array: array.view(np.uint32), lambda array: array[None],
-], ids=["type", "type with the same bytes", "shape with the same bytes"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda array: array.astype(np.int64),
+        lambda array: array.view(np.uint32),
+        lambda array: array[None],
+    ],
+    ids=["type", "type with the same bytes", "shape with the same bytes"],
+)
 def test_type_and_shape_count(change):
     timelines, requests = LOGS
     changed = dataclasses.replace(timelines, rec_items=change(timelines.rec_items))

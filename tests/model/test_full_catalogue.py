@@ -25,9 +25,9 @@ def _logs():
 
 def _clicks(log, row):
     """Items that a row clicked, in recommendations and in its searches."""
-    found = set(log.rec_items[log.rec_offsets[row]:log.rec_offsets[row + 1]])
+    found = set(log.rec_items[log.rec_offsets[row] : log.rec_offsets[row + 1]])
     for search in range(log.search_offsets[row], log.search_offsets[row + 1]):
-        found |= set(log.search_items[log.item_offsets[search]:log.item_offsets[search + 1]])
+        found |= set(log.search_items[log.item_offsets[search] : log.item_offsets[search + 1]])
     return found
 
 
@@ -74,16 +74,20 @@ def test_ranks_equal_the_brute_force(avoid, aggregation):
 
 def test_sizes_of_batches_and_blocks_do_not_matter():
     timelines, requests = _logs()
-    one, other = (FullCatalogue(random_model(), requests, timelines, batch_size=batch_size, block_size=block_size)
-                  for batch_size, block_size in ((7, 6), (256, 1024)))
+    one, other = (
+        FullCatalogue(random_model(), requests, timelines, batch_size=batch_size, block_size=block_size)
+        for batch_size, block_size in ((7, 6), (256, 1024))
+    )
     np.testing.assert_array_equal(one.ranks(), other.ranks())
 
 
 @pytest.mark.usefixtures("eager")
 def test_what_is_avoided_differs():
     timelines, requests = _logs()
-    ranks = {avoid: FullCatalogue(random_model(), requests, timelines, avoid=avoid).ranks()
-             for avoid in ("past", "whole_log", "none")}
+    ranks = {
+        avoid: FullCatalogue(random_model(), requests, timelines, avoid=avoid).ranks()
+        for avoid in ("past", "whole_log", "none")
+    }
     assert ranks["none"].sum() > ranks["past"].sum() > ranks["whole_log"].sum()
 
 

@@ -25,8 +25,16 @@ step carries no ReLU or hinge of these fixed seeds across its kink."""
 
 def tiny_model(**changes):
     config = small_config(
-        num_users=5, num_items=9, num_words=6, dim=4, rec_length=3, search_length=3, words_per_search=2,
-        items_per_search=2, mlp_units=(5,), **changes,
+        num_users=5,
+        num_items=9,
+        num_words=6,
+        dim=4,
+        rec_length=3,
+        search_length=3,
+        words_per_search=2,
+        items_per_search=2,
+        mlp_units=(5,),
+        **changes,
     )
     return randomise(LcrSer(config, dtype="float64"), seed=1)
 
@@ -103,12 +111,16 @@ def test_gradient_of_the_supervised_loss(seed, distance, changes):
             pairs += [(logit, float(column == 0)) for column, logit in enumerate(logits)]
             target = weights["items"][request["candidates"][0]]
             for with_cross, without in zip(crossed[2:], plain[2:], strict=True):
-                tcl_loss += reference.losses.contrastive_loss(
-                    target, with_cross[-1], without[-1], config.tcl_margin, distance) / 4
-        norm = reference.losses.squared_norm([
-            *(array for name, array in weights.items() if array.ndim == 2 and name not in looked_up),
-            *(weights[name][rows[rows > 0]] for name, rows in looked_up.items()),
-        ])
+                tcl_loss += (
+                    reference.losses.contrastive_loss(target, with_cross[-1], without[-1], config.tcl_margin, distance)
+                    / 4
+                )
+        norm = reference.losses.squared_norm(
+            [
+                *(array for name, array in weights.items() if array.ndim == 2 and name not in looked_up),
+                *(weights[name][rows[rows > 0]] for name, rows in looked_up.items()),
+            ]
+        )
         rec_loss = reference.losses.recommendation_loss(pairs)
         return reference.losses.total_loss(rec_loss, tcl_loss, norm, config.tcl_weight, config.l2_weight)
 

@@ -31,6 +31,7 @@ HISTORIES = {
 
 def requests_from(histories, candidates):
     """A stored request for each history."""
+
     def flat(lists):
         return np.array([one for part in lists for one in part], np.int32)
 
@@ -40,10 +41,16 @@ def requests_from(histories, candidates):
     clicks, searches = zip(*histories, strict=True)
     words, found = ([search[field] for of_user in searches for search in of_user] for field in (0, 1))
     return Requests(
-        users=np.arange(1, 1 + len(histories), dtype=np.int32), rec_items=flat(clicks), rec_offsets=begins(clicks),
-        search_offsets=begins(searches), search_words=flat(words), word_offsets=begins(words),
-        search_items=flat(found), item_offsets=begins(found),
-        candidates=candidates, label=np.zeros(len(histories), np.int32),
+        users=np.arange(1, 1 + len(histories), dtype=np.int32),
+        rec_items=flat(clicks),
+        rec_offsets=begins(clicks),
+        search_offsets=begins(searches),
+        search_words=flat(words),
+        word_offsets=begins(words),
+        search_items=flat(found),
+        item_offsets=begins(found),
+        candidates=candidates,
+        label=np.zeros(len(histories), np.int32),
     )
 
 

@@ -46,11 +46,17 @@ def test_what_lies_under_padding_reaches_nothing(batch, changes):
     search_mask[0, -1] = rec_mask[1, -1] = search_mask[2] = rec_mask[3] = False
     results = []
     for junk in (0.0, 1e3):
-        results.append(logits_of(model, embedded._replace(
-            search=tf.where(search_mask[..., None], embedded.search, junk),
-            rec=tf.where(rec_mask[..., None], embedded.rec, -junk),
-            search_mask=tf.constant(search_mask), rec_mask=tf.constant(rec_mask),
-        )))
+        results.append(
+            logits_of(
+                model,
+                embedded._replace(
+                    search=tf.where(search_mask[..., None], embedded.search, junk),
+                    rec=tf.where(rec_mask[..., None], embedded.rec, -junk),
+                    search_mask=tf.constant(search_mask),
+                    rec_mask=tf.constant(rec_mask),
+                ),
+            )
+        )
     compare(*results)
 
 
@@ -156,8 +162,11 @@ def test_same_seed_gives_the_same_weights(tmp_path):
     try:
         for run in "ab":
             model = supervised.train(
-                small_config(dropout=0.1, reasoning_steps=1), config, *random_logs(users=6),
-                checkpoint_dir=str(tmp_path / run), log_dir=str(tmp_path / run),
+                small_config(dropout=0.1, reasoning_steps=1),
+                config,
+                *random_logs(users=6),
+                checkpoint_dir=str(tmp_path / run),
+                log_dir=str(tmp_path / run),
             )
             weights = b"".join(variable.numpy().tobytes() for variable in model.trainable_variables)
             digests.append(hashlib.sha256(weights).hexdigest())

@@ -27,8 +27,11 @@ def results(folder, *stages):
             "weights": (folder / f"{stage}.sha256").read_text(),
             "table": (folder / "logs" / f"{stage}.csv").read_text(),
             # TensorFlow's own counter of saves also counts those of steps that were done again.
-            "state": {name: last.get_tensor(name).tolist() for name in last.get_variable_to_shape_map()
-                      if not name.startswith(("save_counter", "_CHECKPOINTABLE"))},
+            "state": {
+                name: last.get_tensor(name).tolist()
+                for name in last.get_variable_to_shape_map()
+                if not name.startswith(("save_counter", "_CHECKPOINTABLE"))
+            },
         }
     return found
 

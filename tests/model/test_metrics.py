@@ -8,8 +8,20 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from model.metrics import pessimistic_ranks
 
-SCORES = st.sampled_from([-np.inf, -3.0, np.finfo(np.float32).min, 0.0, 0.5, np.float32(0.5) + 2**-24, 7.0, np.inf,
-                          np.finfo(np.float32).max, np.nan])
+SCORES = st.sampled_from(
+    [
+        -np.inf,
+        -3.0,
+        np.finfo(np.float32).min,
+        0.0,
+        0.5,
+        np.float32(0.5) + 2**-24,
+        7.0,
+        np.inf,
+        np.finfo(np.float32).max,
+        np.nan,
+    ]
+)
 
 
 IN_A_GRAPH = tf.function(pessimistic_ranks, autograph=False, reduce_retracing=True)

@@ -34,10 +34,7 @@ def test_columns_keep_their_order_and_are_blank_without_an_evaluation(tmp_path):
     log.write(0, {}, METRICS)
     write_steps(log, [1, 2])
     assert (tmp_path / "grpo.csv").read_text() == (
-        "step,loss,kl,eval/HR@1,eval/NDCG@5\n"
-        "0,,,0.25,0.5\n"
-        "1,1,0,,\n"
-        "2,0.5,0,0.25,0.5\n"
+        "step,loss,kl,eval/HR@1,eval/NDCG@5\n0,,,0.25,0.5\n1,1,0,,\n2,0.5,0,0.25,0.5\n"
     )
     assert not list(tmp_path.glob("*.tmp"))
 
@@ -48,7 +45,9 @@ def test_tensorboard_gets_what_the_table_gets(tmp_path):
     write_steps(log, range(1, 5))
     table = {
         (f"supervised/{name}", int(row["step"])): pytest.approx(float(value))
-        for row in rows(tmp_path, "supervised") for name, value in row.items() if name != "step" and value
+        for row in rows(tmp_path, "supervised")
+        for name, value in row.items()
+        if name != "step" and value
     }
     assert len(table) == 4 * 2 + 2 * 2
     assert events(tmp_path) == table

@@ -81,8 +81,13 @@ def test_group_objective_is_close_to_that_in_float32():
     divergences = []
     for policy, anchor in ((mixed, reference), full):
         logs, _ = reinforcement.group_objective(
-            policy, anchor, config, policy.embed(batch), anchor=anchor.embed(batch),
-            valid=tf.ones([5, 7], tf.bool), noise=noise,
+            policy,
+            anchor,
+            config,
+            policy.embed(batch),
+            anchor=anchor.embed(batch),
+            valid=tf.ones([5, 7], tf.bool),
+            noise=noise,
         )
         assert {value.dtype for value in logs.values()} == {tf.float32}
         divergences.append(float(logs["kl"]))

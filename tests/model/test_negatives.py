@@ -30,20 +30,24 @@ def timelines_of(clicks, searches):
         word_offsets=offsets(np.zeros(len(found), np.int32)),
         search_items=np.array([item for items in found for item in items], np.int32),
         item_offsets=offsets(np.array([len(items) for items in found], np.int32)),
-        rec_clicks_before=nothing, rec_searches_before=nothing, rec_is_target=nothing + 1,
+        rec_clicks_before=nothing,
+        rec_searches_before=nothing,
+        rec_is_target=nothing + 1,
     )
 
 
 def draw(timelines, positions, *, count, step=0, seed=5, sampling="uniform", avoid="clicked"):
     candidates, valid = NegativeSampler(timelines, sampling, avoid, count, seed)(
-        tf.constant(step, tf.int64), tf.constant(positions, tf.int32))
+        tf.constant(step, tf.int64), tf.constant(positions, tf.int32)
+    )
     return candidates.numpy(), valid.numpy()
 
 
 items = st.integers(UNKNOWN_ID, 30)
 a_user = st.tuples(st.lists(items, max_size=6), st.lists(st.lists(items, max_size=3), max_size=3))
 logs = st.lists(a_user, min_size=1, max_size=5).filter(
-    lambda users: any(item >= FIRST_KNOWN_ID for clicks, _ in users for item in clicks))
+    lambda users: any(item >= FIRST_KNOWN_ID for clicks, _ in users for item in clicks)
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -51,8 +55,7 @@ logs = st.lists(a_user, min_size=1, max_size=5).filter(
 def test_negatives_are_distinct_and_none_of_the_users_own(users, count, step, sampling, avoid):
     timelines = timelines_of(*zip(*users, strict=True))
     pool = {item for clicks, _ in users for item in clicks if item >= FIRST_KNOWN_ID}
-    candidates, valid = draw(
-        timelines, timelines.targets, count=count, step=step, sampling=sampling, avoid=avoid)
+    candidates, valid = draw(timelines, timelines.targets, count=count, step=step, sampling=sampling, avoid=avoid)
     assert candidates.shape == valid.shape == (len(timelines.targets), 1 + count)
     column = 0
     for clicks, searches in users:
@@ -110,7 +113,8 @@ def test_the_draw_is_one_without_replacement(sampling, avoid):
     candidates, valid = draw(timelines, np.zeros(rows), count=count, sampling=sampling, avoid=avoid)
     assert valid.all()
     for drawn, expected in (
-        (candidates[:, 1:], inclusion(weights, count)), (candidates[:, 1], np.array(weights) / sum(weights)),
+        (candidates[:, 1:], inclusion(weights, count)),
+        (candidates[:, 1], np.array(weights) / sum(weights)),
     ):
         shares = np.array([np.sum(drawn == item) for item in left]) / rows
         # Five standard deviations of a share.
@@ -120,7 +124,8 @@ def test_the_draw_is_one_without_replacement(sampling, avoid):
 def test_seed_and_step_decide_what_is_drawn():
     timelines = timelines_of([list(range(2, 60))[::2], list(range(3, 60))[::2]], [[], []])
     first, *others = (
-        draw(timelines, [0, 40], count=8, seed=seed, step=step)[0] for seed, step in ((5, 7), (5, 8), (6, 7)))
+        draw(timelines, [0, 40], count=8, seed=seed, step=step)[0] for seed, step in ((5, 7), (5, 8), (6, 7))
+    )
     np.testing.assert_array_equal(draw(timelines, [0, 40], count=8, seed=5, step=7)[0], first)
     assert all((other != first).any() for other in others)
 

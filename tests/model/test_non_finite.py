@@ -38,7 +38,8 @@ def latest(tmp_path):
 def test_the_rows_of_a_batch_are_found_in_the_log():
     timelines, _ = LOGS
     empty_first = dataclasses.replace(
-        timelines, users=np.append(99, timelines.users).astype(np.int32),
+        timelines,
+        users=np.append(99, timelines.users).astype(np.int32),
         rec_offsets=np.append(0, timelines.rec_offsets).astype(np.int32),
     )
     for log in (timelines, empty_first):

@@ -44,9 +44,9 @@ def test_supervised_losses(distance, aggregation):
         pairs += [(logits[column], float(column == 0)) for column in np.flatnonzero(takes_part)]
         target = weights["items"][request["candidates"][0]]
         for with_cross, without in zip(crossed[2:], plain[2:], strict=True):
-            hinges.append(reference.losses.contrastive_loss(
-                target, with_cross[-1], without[-1], config.tcl_margin, distance
-            ))
+            hinges.append(
+                reference.losses.contrastive_loss(target, with_cross[-1], without[-1], config.tcl_margin, distance)
+            )
     assert 0 < np.count_nonzero(hinges) < len(hinges)
     rec_loss, tcl_loss = reference.losses.recommendation_loss(pairs), sum(hinges) / len(batch["user"])
     assert_close(logs["rec_loss"], rec_loss)
@@ -71,10 +71,13 @@ def test_policy(policy, temperature):
     """pi(v | T) of Eq. (15) and (16)."""
     (logits, *_), valid = random_groups(1)
     ours = tf.exp(grpo.target_log_probability(tf.constant(logits), valid, policy, temperature))
-    assert_close(ours, [
-        [reference.grpo.target_probability(row, takes_part, policy, temperature) for row in group]
-        for group, takes_part in zip(logits, valid, strict=True)
-    ])
+    assert_close(
+        ours,
+        [
+            [reference.grpo.target_probability(row, takes_part, policy, temperature) for row in group]
+            for group, takes_part in zip(logits, valid, strict=True)
+        ],
+    )
 
 
 @pytest.mark.parametrize("rewards", [[1, 0, 0, 1], [0, 0, 0, 1], [1, 1, 1, 1], [1 / 3] * 4, [0.5, 0.63, 1, 0]], ids=str)
@@ -122,15 +125,22 @@ def test_group_objective_from_requests_to_j():
     valid = rng.random((5, 5)) < 0.7
     valid[:, 0] = True
     logs, _ = group_objective(
-        policy, anchor, config, policy.embed(tensors(batch)), anchor=anchor.embed(tensors(batch)),
-        valid=tf.constant(valid), noise=Sides(*noise),
+        policy,
+        anchor,
+        config,
+        policy.embed(tensors(batch)),
+        anchor=anchor.embed(tensors(batch)),
+        valid=tf.constant(valid),
+        noise=Sides(*noise),
     )
     groups, all_rewards = [], []
     for row, request in enumerate(requests_of(batch)):
         starts = [reference.grpo.noisy_starts(np.zeros(policy.config.dim), side[row], 2.0) for side in epsilon]
         of_policy, of_anchor = (
-            [reference.scoring.logits(weights_of(model), request, noise=start, **settings_of(model.config))
-             for start in zip(*starts, strict=True)]
+            [
+                reference.scoring.logits(weights_of(model), request, noise=start, **settings_of(model.config))
+                for start in zip(*starts, strict=True)
+            ]
             for model in (policy, anchor)
         )
         rewards = [

@@ -12,15 +12,19 @@ from model.training import reinforcement, supervised
 from model.training.evaluation import Evaluator
 
 
-@pytest.mark.parametrize(("left", "right", "wrong"), [
-    ((2, 1, 60, 4), (4, 10), True),
-    ((None, 1, None, 4), (1, 1, 4, 10), True),
-    ((2, 3, 60, 4), (3, 4, 10), True),
-    ((2, 6, 1, 4), (2, 1, 4, 10), False),
-    ((None, 6, 1, 4), (None, 1, 4, 10), False),
-    ((1, 1, 60, 4), (1, 1, 4, 10), False),
-    ((2, 60, 4), (1, 4, 10), False),
-], ids=str)
+@pytest.mark.parametrize(
+    ("left", "right", "wrong"),
+    [
+        ((2, 1, 60, 4), (4, 10), True),
+        ((None, 1, None, 4), (1, 1, 4, 10), True),
+        ((2, 3, 60, 4), (3, 4, 10), True),
+        ((2, 6, 1, 4), (2, 1, 4, 10), False),
+        ((None, 6, 1, 4), (None, 1, 4, 10), False),
+        ((1, 1, 60, 4), (1, 1, 4, 10), False),
+        ((2, 60, 4), (1, 4, 10), False),
+    ],
+    ids=str,
+)
 def test_what_is_unsafe_is_found(left, right, wrong):
     @tf.function(autograph=False)
     def multiply(one, other):
@@ -39,12 +43,22 @@ def test_training_and_evaluation_hold_no_unsafe_product(tmp_path, aggregation, n
     config = small_config(aggregation=aggregation)
     with products() as found:
         model = supervised.train(
-            config, SupervisedConfig(batch_size=8, max_steps=1, max_epochs=1, num_negatives=negatives), timelines,
-            requests, checkpoint_dir=str(tmp_path / "supervised"), log_dir=str(tmp_path / "logs"))
+            config,
+            SupervisedConfig(batch_size=8, max_steps=1, max_epochs=1, num_negatives=negatives),
+            timelines,
+            requests,
+            checkpoint_dir=str(tmp_path / "supervised"),
+            log_dir=str(tmp_path / "logs"),
+        )
         of_supervised = len(found)
         reinforcement.train(
-            model, GrpoConfig(batch_size=8, max_steps=1, num_negatives=negatives, trained="all"), timelines, requests,
-            checkpoint_dir=str(tmp_path / "grpo"), log_dir=str(tmp_path / "logs"))
+            model,
+            GrpoConfig(batch_size=8, max_steps=1, num_negatives=negatives, trained="all"),
+            timelines,
+            requests,
+            checkpoint_dir=str(tmp_path / "grpo"),
+            log_dir=str(tmp_path / "logs"),
+        )
     assert 0 < of_supervised < len(found)
     assert unsafe(found) == []
 
@@ -72,5 +86,6 @@ def test_products_with_the_events_of_a_row(count):
     queries, events = (random.normal(size=shape).astype(np.float32) for shape in ((3, count, 4), (3, 6, 4)))
     weights = np.einsum("bqd,bld->bql", queries, events)
     np.testing.assert_allclose(inner(tf.constant(queries), tf.constant(events)), weights, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(mix(tf.constant(weights), tf.constant(events)),
-                               np.einsum("bql,bld->bqd", weights, events), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        mix(tf.constant(weights), tf.constant(events)), np.einsum("bql,bld->bqd", weights, events), rtol=1e-5, atol=1e-5
+    )

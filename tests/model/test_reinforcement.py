@@ -19,8 +19,16 @@ CONFIG = GrpoConfig(
     num_trajectories=4, noise_scale=2.0, num_negatives=9, batch_size=32, learning_rate=3e-3, reward={"NDCG@10": 1.0}
 )
 LOG_NAMES = {
-    "loss", "policy_objective", "kl", "ratio", "clip_ratio", "reward", "reward_std", "frac_reward_zero_std",
-    "missing_negatives", "grad_norm",
+    "loss",
+    "policy_objective",
+    "kl",
+    "ratio",
+    "clip_ratio",
+    "reward",
+    "reward_std",
+    "frac_reward_zero_std",
+    "missing_negatives",
+    "grad_norm",
 }
 
 
@@ -33,9 +41,7 @@ def run_step(timelines, **changes):
     config = dataclasses.replace(CONFIG, **changes)
     model = randomise(LcrSer(MODEL))
     reference = reinforcement.copy_policy(model, share_tables=config.trained != "all")
-    step = reinforcement.make_step(
-        model, reference, reinforcement.make_optimizer(model, config), config, timelines
-    )
+    step = reinforcement.make_step(model, reference, reinforcement.make_optimizer(model, config), config, timelines)
     logs = step(tf.constant(0, tf.int64), tf.constant(timelines.targets[:32]))
     return model, reference, {name: float(value) for name, value in logs.items()}
 

@@ -17,7 +17,9 @@ ROOT = SCRIPT.parents[2]
 def start(kind, **environment):
     return subprocess.Popen(
         [sys.executable, SCRIPT, kind],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{SCRIPT.parent}", **environment},
     )
 

@@ -109,14 +109,17 @@ def test_states_may_be_projected_first(trajectories, steps, candidates):
     """With few candidates and with many, which take different ways."""
     sides = [
         WeightedStates(
-            normal(2, trajectories, candidates, length, seed=length), normal(2, length, 4, seed=1),
-            normal(2, trajectories, candidates, steps, seed=2), normal(2, trajectories, steps, 4, seed=3),
+            normal(2, trajectories, candidates, length, seed=length),
+            normal(2, length, 4, seed=1),
+            normal(2, trajectories, candidates, steps, seed=2),
+            normal(2, trajectories, steps, 4, seed=3),
         )
         for length in (5, 7)
     ]
     kernels, constant = [normal(4, 10, seed=4), normal(4, 10, seed=5)], normal(2, 10, seed=6)
     expected = constant[:, None, None] + sum(
-        np.matmul(side.total(), kernel) for side, kernel in zip(sides, kernels, strict=True))
+        np.matmul(side.total(), kernel) for side, kernel in zip(sides, kernels, strict=True)
+    )
     np.testing.assert_allclose(project(sides, kernels, constant), expected, rtol=1e-4, atol=1e-5)
 
 

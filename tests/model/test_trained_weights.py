@@ -55,7 +55,8 @@ def weights_without_gradient(loss, variables):
         value = loss()
     gradients = tape.gradient(value, [variable.value for variable in variables.values()])
     return {
-        name for name, gradient in zip(variables, gradients, strict=True)
+        name
+        for name, gradient in zip(variables, gradients, strict=True)
         if gradient is None or tf.reduce_max(tf.abs(tf.convert_to_tensor(gradient))) < 1e-7
     }
 
@@ -80,7 +81,8 @@ def test_every_dense_weight_learns_in_the_reinforcement_stage(policy):
     config = GrpoConfig(num_trajectories=6, noise_scale=3.0, policy=policy)
     trained = reinforcement.make_optimizer(model, config).sources
     variables = {
-        name: variable for name, variable in variables_of(model).items()
+        name: variable
+        for name, variable in variables_of(model).items()
         if any(variable.value is source for source in trained)
     }
     assert set(variables) == set(variables_of(model)) - {"users", "items", "words"}
@@ -89,8 +91,13 @@ def test_every_dense_weight_learns_in_the_reinforcement_stage(policy):
 
     def loss():
         logs, _ = reinforcement.group_objective(
-            model, reinforcement.copy_policy(model), config, embedded, anchor=embedded,
-            valid=tf.ones([40, 7], tf.bool), noise=noise,
+            model,
+            reinforcement.copy_policy(model),
+            config,
+            embedded,
+            anchor=embedded,
+            valid=tf.ones([40, 7], tf.bool),
+            noise=noise,
         )
         return logs["loss"]
 

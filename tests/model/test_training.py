@@ -76,13 +76,13 @@ def test_where_the_contrastive_gradient_goes(stop):
         expected_by_kernel = distance(cross=True) - (0.0 if stop in ("plain", "both") else distance(cross=False))
         expected_by_target = distance(cross=True) - distance(cross=False)
     np.testing.assert_allclose(
-        tape.gradient(loss, kernel), tape.gradient(expected_by_kernel, kernel), rtol=1e-4, atol=1e-5)
+        tape.gradient(loss, kernel), tape.gradient(expected_by_kernel, kernel), rtol=1e-4, atol=1e-5
+    )
     by_target = tape.gradient(loss, candidates)
     if stop in ("target", "both"):
         assert by_target is None
     else:
-        np.testing.assert_allclose(
-            by_target, tape.gradient(expected_by_target, candidates), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(by_target, tape.gradient(expected_by_target, candidates), rtol=1e-4, atol=1e-5)
 
 
 def test_xla_step_equals_the_plain_step(logs):
@@ -121,11 +121,15 @@ def test_missing_negatives_are_counted_in_both_stages(eager, avoid, missing):
     model = LcrSer(small_config(reasoning_steps=1))
     changes = {"num_negatives": 2, "negatives_avoid": avoid}
     supervised_step = supervised.make_step(
-        model, SplitAdam([layer.table for layer in model.tables], model.dense_variables, 0.01),
-        dataclasses.replace(SUPERVISED, **changes), timelines)
+        model,
+        SplitAdam([layer.table for layer in model.tables], model.dense_variables, 0.01),
+        dataclasses.replace(SUPERVISED, **changes),
+        timelines,
+    )
     grpo = dataclasses.replace(GRPO, **changes)
     grpo_step = reinforcement.make_step(
-        model, reinforcement.copy_policy(model), reinforcement.make_optimizer(model, grpo), grpo, timelines)
+        model, reinforcement.copy_policy(model), reinforcement.make_optimizer(model, grpo), grpo, timelines
+    )
     for step in (supervised_step, grpo_step):
         logs = step(tf.constant(0, tf.int64), tf.constant(timelines.targets))
         assert float(logs["missing_negatives"]) == missing

@@ -33,8 +33,14 @@ def train(folder):
         return {"HR@1": float(weight), "NDCG@5": 1.0 / (1.0 + abs(float(weight) - BEST))}
 
     TrainingLoop(
-        SCHEDULE, take_step, evaluator, state={"state": state}, weights=[weight], batch_ids=lambda step: {},
-        checkpoint_dir=str(folder / "checkpoints"), log_dir=str(folder / "logs"),
+        SCHEDULE,
+        take_step,
+        evaluator,
+        state={"state": state},
+        weights=[weight],
+        batch_ids=lambda step: {},
+        checkpoint_dir=str(folder / "checkpoints"),
+        log_dir=str(folder / "logs"),
     ).run()
     return float(weight), float(state), (folder / "logs" / "grpo.csv").read_text()
 

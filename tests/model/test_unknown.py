@@ -43,8 +43,7 @@ def test_ids_are_replaced_independently_of_each_other_of_the_feature_and_of_the_
 
 def test_seed_and_step_decide_what_is_replaced():
     batch = random_batch(small_config(), size=50)
-    again, other_step, other_seed = (
-        replaced(batch, 0.3, step, seed) for step, seed in ((3, 11), (4, 11), (3, 12)))
+    again, other_step, other_seed = (replaced(batch, 0.3, step, seed) for step, seed in ((3, 11), (4, 11), (3, 12)))
     for name, ids in replaced(batch, 0.3).items():
         np.testing.assert_array_equal(again[name], ids)
         assert (other_step[name] != ids).any() and (other_seed[name] != ids).any()

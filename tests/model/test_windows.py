@@ -98,9 +98,13 @@ def test_request_windows_equal_a_loop(rows):
 
 
 def example(**features):
-    return tf.train.Example(features=tf.train.Features(feature={
-        name: tf.train.Feature(int64_list=tf.train.Int64List(value=values)) for name, values in features.items()
-    })).SerializeToString()
+    return tf.train.Example(
+        features=tf.train.Features(
+            feature={
+                name: tf.train.Feature(int64_list=tf.train.Int64List(value=values)) for name, values in features.items()
+            }
+        )
+    ).SerializeToString()
 
 
 def write(path, examples):
@@ -122,8 +126,7 @@ def features_of(row, user):
 
 
 ROWS = [
-    {"clicks": [3, 4, 5], "searches": [([2, 3], []), ([4], [7, 8])], "before": [0, 1, 2],
-     "clicks_before": [0, 0, 2]},
+    {"clicks": [3, 4, 5], "searches": [([2, 3], []), ([4], [7, 8])], "before": [0, 1, 2], "clicks_before": [0, 0, 2]},
     {"clicks": [], "searches": [], "before": [], "clicks_before": []},
     {"clicks": [9], "searches": [([], [6])], "before": [1], "clicks_before": [0]},
 ]
@@ -131,8 +134,12 @@ ROWS = [
 
 def test_timelines_are_read_from_several_files(tmp_path):
     examples = [
-        example(**features_of(row, user), rec_clicks_before=row["clicks_before"], rec_searches_before=row["before"],
-                rec_is_target=[1] * len(row["clicks"]))
+        example(
+            **features_of(row, user),
+            rec_clicks_before=row["clicks_before"],
+            rec_searches_before=row["before"],
+            rec_is_target=[1] * len(row["clicks"]),
+        )
         for user, row in enumerate(ROWS, 2)
     ]
     read = read_timelines([write(tmp_path / "a.gz", examples[:2]), write(tmp_path / "b.gz", examples[2:])])
@@ -171,8 +178,9 @@ def test_requests_that_do_not_fit_are_refused(tmp_path, change, message):
 
 
 def test_timelines_that_do_not_fit_are_refused(tmp_path):
-    bad = example(**features_of(ROWS[0], 2), rec_clicks_before=[0, 1, 2], rec_searches_before=[0],
-                  rec_is_target=[1, 1, 1])
+    bad = example(
+        **features_of(ROWS[0], 2), rec_clicks_before=[0, 1, 2], rec_searches_before=[0], rec_is_target=[1, 1, 1]
+    )
     with pytest.raises(ValueError, match="rec_searches_before"):
         read_timelines([write(tmp_path / "t.gz", [bad])])
 

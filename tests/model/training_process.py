@@ -17,8 +17,15 @@ SUPERVISED = SupervisedConfig(
     batch_size=64, eval_batch_size=64, learning_rate=0.02, tcl_weight=0.0, max_epochs=2, patience=2, checkpoint_every=2
 )
 GRPO = GrpoConfig(
-    num_trajectories=3, noise_scale=2.0, num_negatives=9, reward={"NDCG@10": 1.0}, batch_size=32, eval_batch_size=64,
-    learning_rate=0.01, max_steps=4, eval_every=1,
+    num_trajectories=3,
+    noise_scale=2.0,
+    num_negatives=9,
+    reward={"NDCG@10": 1.0},
+    batch_size=32,
+    eval_batch_size=64,
+    learning_rate=0.01,
+    max_steps=4,
+    eval_every=1,
 )
 USERS = 24
 SMALL_FILE = 10_000

@@ -9,8 +9,17 @@ def start(weights, side, states):
 
 
 def reason(
-    weights, search_events, rec_events, search_start, rec_start, *,
-    num_steps, heads, post_norm, literal_eq5=False, cross=True,
+    weights,
+    search_events,
+    rec_events,
+    search_start,
+    rec_start,
+    *,
+    num_steps,
+    heads,
+    post_norm,
+    literal_eq5=False,
+    cross=True,
 ):
     """The K reasoning steps of both sides.
 

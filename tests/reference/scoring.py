@@ -15,9 +15,7 @@ def score(weights, user, search, rec, candidate):
     return outputs[0]
 
 
-def reasoned(
-    weights, request, *, num_steps, heads, post_norm, literal_eq5=False, noise=(0.0, 0.0), cross=True, **_
-):
+def reasoned(weights, request, *, num_steps, heads, post_norm, literal_eq5=False, noise=(0.0, 0.0), cross=True, **_):
     """Eq. (1) to (6): H_s, H_r, and h^(1) to h^(K) of search and of recommendation, each a list of vectors."""
     search = embedding.search_events(weights, request["searches"])
     rec = embedding.rec_events(weights, request["clicks"])
@@ -26,10 +24,16 @@ def reasoned(
     steps = [], []
     if num_steps:
         steps = reasoning.reason(
-            weights, search, rec,
+            weights,
+            search,
+            rec,
             reasoning.start(weights, "search", search_states) + noise[0],
             reasoning.start(weights, "rec", rec_states) + noise[1],
-            num_steps=num_steps, heads=heads, post_norm=post_norm, literal_eq5=literal_eq5, cross=cross,
+            num_steps=num_steps,
+            heads=heads,
+            post_norm=post_norm,
+            literal_eq5=literal_eq5,
+            cross=cross,
         )
     return search_states, rec_states, *steps
 

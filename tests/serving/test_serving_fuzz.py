@@ -49,10 +49,16 @@ class Faulty(Toy):
 
 def test_faults_are_found(tmp_path, log):
     toy = Faulty(1)
-    tf.saved_model.save(toy, str(tmp_path / "models" / "1"), signatures={
-        name: getattr(toy, name) for name in ("rank", "serving_default", "lookup")})
+    tf.saved_model.save(
+        toy,
+        str(tmp_path / "models" / "1"),
+        signatures={name: getattr(toy, name) for name in ("rank", "serving_default", "lookup")},
+    )
     outcome = fuzz(tmp_path / "models", requests=120, seed=1, max_growth_mb=0, log=log)
-    for expected in (f"lookup, wrong rows: INTERNAL: {PREDICT} failed; see the server's log",
-                     "serving_default, wrong rows: rows [", "the server's memory grew by "):
+    for expected in (
+        f"lookup, wrong rows: INTERNAL: {PREDICT} failed; see the server's log",
+        "serving_default, wrong rows: rows [",
+        "the server's memory grew by ",
+    ):
         assert any(expected in fault for fault in outcome.faults), (expected, outcome.faults)
     assert not any(", good:" in fault for fault in outcome.faults)

@@ -5,10 +5,12 @@ from serving.request import RankRequest, Search, request_inputs
 
 
 def test_histories_are_padded_left_and_the_inside_of_a_search_right():
-    inputs = request_inputs([
-        RankRequest("u1", ["c1", "c2"], ["i1", "i2"], [Search(["w1"], ["i3", "i4"]), Search(["w2", "w3"])]),
-        RankRequest("u2", ["c3"], ["i5"], [Search(["ü"])]),
-    ])
+    inputs = request_inputs(
+        [
+            RankRequest("u1", ["c1", "c2"], ["i1", "i2"], [Search(["w1"], ["i3", "i4"]), Search(["w2", "w3"])]),
+            RankRequest("u2", ["c3"], ["i5"], [Search(["ü"])]),
+        ]
+    )
     assert {name: value.tolist() for name, value in inputs.items()} == {
         "user": [b"u1", b"u2"],
         "rec_items": [[b"i1", b"i2"], [b"", b"i5"]],
@@ -58,15 +60,18 @@ LONGEST = RankRequest("u", ["c"] * 10_000, ["i"] * 1_000, [Search(["w"] * 1_000,
 def test_a_request_may_be_as_large_as_the_limits_and_other_blanks_are_text():
     assert request_inputs([LONGEST])["search_words"].shape == (1, 1_000, 1_000)
     assert request_inputs([RankRequest("u", ["\u3000", "\xa0", "a b"])])["candidates"].tolist() == [
-        ["\u3000".encode(), "\xa0".encode(), b"a b"]]
+        ["\u3000".encode(), "\xa0".encode(), b"a b"]
+    ]
 
 
 @pytest.mark.parametrize(
     ("requests", "says"),
     [
         ([RankRequest("u", ["c"])] * 1_025, "`user` should hold at most 1024 requests. Received: 1025"),
-        ([RankRequest("u", ["c"])] * 26 + [RankRequest("u", ["c"] * 10_000)],
-         r"`candidates` should hold at most 262144 cells.*Received: \[27, 10000\]"),
+        (
+            [RankRequest("u", ["c"])] * 26 + [RankRequest("u", ["c"] * 10_000)],
+            r"`candidates` should hold at most 262144 cells.*Received: \[27, 10000\]",
+        ),
         ([LONGEST, RankRequest("u", ["c"])], r"`search_words` should hold at most 1048576 strings.*\[2, 1000, 1000\]"),
     ],
 )

@@ -18,8 +18,12 @@ class Encoding(Toy):
     def encode(self, user):
         return {"state": tf.zeros([tf.shape(user)[0], 4])}
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.string, "candidates"),
-                                  tf.TensorSpec([None, 4], tf.float32, "state")])
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None], tf.string, "candidates"),
+            tf.TensorSpec([None, 4], tf.float32, "state"),
+        ]
+    )
     def score(self, candidates, state):
         return {"scores": tf.cast(candidates != "", tf.float32) * tf.reduce_sum(state, 1)[:, None]}
 
@@ -36,13 +40,21 @@ def model(tmp_path_factory):
 def requests(directory):
     from tensorflow_serving.apis import prediction_log_pb2
 
-    return [prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
-            for record in tf.data.TFRecordDataset(str(directory / FILE)).as_numpy_iterator()]
+    return [
+        prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        for record in tf.data.TFRecordDataset(str(directory / FILE)).as_numpy_iterator()
+    ]
 
 
 def test_every_served_signature_is_asked_with_every_batch_size(model):
-    found = [(one.model_spec.name, one.model_spec.signature_name, min(size.tensor_shape.dim[0].size
-              for size in one.inputs.values())) for one in requests(model)]
+    found = [
+        (
+            one.model_spec.name,
+            one.model_spec.signature_name,
+            min(size.tensor_shape.dim[0].size for size in one.inputs.values()),
+        )
+        for one in requests(model)
+    ]
     assert found == [("lcr_ser", name, size) for name in SERVED for size in BATCH_SIZES]
     assert max(BATCH_SIZES) > 1
     for one in requests(model):
@@ -57,7 +69,10 @@ def test_its_ids_are_nobodys(model):
     example = tf.train.Example.FromString(tf.make_ndarray(requests(model)[0].inputs["examples"])[0])
     features = example.features.feature
     assert {name: len(features[name].bytes_list.value) for name in ("user", "rec_items", "candidates")} == {
-        "user": 1, "rec_items": 10, "candidates": 100}
+        "user": 1,
+        "rec_items": 10,
+        "candidates": 100,
+    }
     for strings, counts in (("search_words", "search_word_counts"), ("search_items", "search_item_counts")):
         assert sum(features[counts].int64_list.value) == len(features[strings].bytes_list.value) == 30
     assert "label" not in features
@@ -75,7 +90,7 @@ def test_a_server_answers_them_when_it_loads_the_version(model, monkeypatch):
 
     monkeypatch.setattr(Servable, "call", recorded)
     Servable(model, 1)
-    assert asked[-len(SERVED) * len(BATCH_SIZES):] == [(name, size) for name in SERVED for size in BATCH_SIZES]
+    assert asked[-len(SERVED) * len(BATCH_SIZES) :] == [(name, size) for name in SERVED for size in BATCH_SIZES]
 
 
 def test_equal_models_get_equal_files_and_signatures_that_are_not_there_are_not_asked(model, exported, tmp_path):

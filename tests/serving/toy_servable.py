@@ -29,13 +29,15 @@ class Toy(tf.Module):
         super().__init__()
         self.version = tf.Variable(float(version))
 
-    @tf.function(input_signature=[
-        tf.TensorSpec([None], tf.string, "user"),
-        tf.TensorSpec([None, None], tf.string, "rec_items"),
-        tf.TensorSpec([None, None, None], tf.string, "search_words"),
-        tf.TensorSpec([None, None, None], tf.string, "search_items"),
-        tf.TensorSpec([None, None], tf.string, "candidates"),
-    ])
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None], tf.string, "user"),
+            tf.TensorSpec([None, None], tf.string, "rec_items"),
+            tf.TensorSpec([None, None, None], tf.string, "search_words"),
+            tf.TensorSpec([None, None, None], tf.string, "search_items"),
+            tf.TensorSpec([None, None], tf.string, "candidates"),
+        ]
+    )
     def rank(self, user, rec_items, search_words, search_items, candidates):
         clicks = tf.reduce_sum(tf.cast(search_items != "", tf.float32), axis=(1, 2))
         history = 0.5 * _hashed(rec_items[:, -1]) + 0.25 * _hashed(search_words[:, -1, 0]) + 2.0 * clicks

@@ -47,7 +47,11 @@ def test_a_console_prints_text_as_it_is_and_whole():
     console.line(MARKUP)
     console.failed(ValueError(MARKUP), Path(MARKUP))
     assert stream.getvalue().splitlines() == [
-        MARKUP, MARKUP, f"Error: {MARKUP.strip()}", f"full output     {Path(MARKUP)}"]
+        MARKUP,
+        MARKUP,
+        f"Error: {MARKUP.strip()}",
+        f"full output     {Path(MARKUP)}",
+    ]
 
 
 def test_ids_in_a_ranking_are_printed_as_they_are(monkeypatch, tmp_path):
@@ -60,15 +64,20 @@ def test_ids_in_a_ranking_are_printed_as_they_are(monkeypatch, tmp_path):
     assert "user [u]:x:: 1 clicks" in output and " [/b] " in output
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("", "It is no JSON: "), ('{"user": ', "It is no JSON: "), ("[1]", "should be a dictionary"),
-    ('{"user": "u"}', "`candidates` should be given."),
-    ('{"user": 7, "candidates": ["a"]}', "`user` should be a valid string"),
-    ('{"user": "u", "candidates": "abc"}', "`candidates` should be"),
-    ('{"user": "u", "candidates": []}', "expected at least one item to rank"),
-    ('{"user": "u", "candidates": ["a"], "searches": [{"items": []}]}', "`searches.0.words` should be given."),
-    ("\\xff", "It is no JSON: "),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "It is no JSON: "),
+        ('{"user": ', "It is no JSON: "),
+        ("[1]", "should be a dictionary"),
+        ('{"user": "u"}', "`candidates` should be given."),
+        ('{"user": 7, "candidates": ["a"]}', "`user` should be a valid string"),
+        ('{"user": "u", "candidates": "abc"}', "`candidates` should be"),
+        ('{"user": "u", "candidates": []}', "expected at least one item to rank"),
+        ('{"user": "u", "candidates": ["a"], "searches": [{"items": []}]}', "`searches.0.words` should be given."),
+        ("\\xff", "It is no JSON: "),
+    ],
+)
 def test_a_request_that_is_none_is_told_in_one_line(tmp_path, text, message):
     file = tmp_path / "request.json"
     file.write_bytes(b"\xff" if text == "\\xff" else text.encode())
@@ -115,12 +124,20 @@ def test_a_broken_manifest_is_shown_beside_the_others(tmp_path):
     assert code == 1 and f"{version}: {manifest} is no manifest of a pushed version: " in output
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["--events", "inf"], "should be at least 1. Received: inf."), (["--events", "nan"], "Received: nan."),
-    (["--events", "0"], "Received: 0."), (["--events", "1e3", "--set", "days=["], "Received: days=[."),
-    (["--events", "1e3", "--set", "days=x"], "Error: `days` should be a valid integer"),
-    (["--events", "1e3", "--set", "rec_rows=.inf"], "`rec_rows` should be a finite number. Received: rec_rows = inf."),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--events", "inf"], "should be at least 1. Received: inf."),
+        (["--events", "nan"], "Received: nan."),
+        (["--events", "0"], "Received: 0."),
+        (["--events", "1e3", "--set", "days=["], "Received: days=[."),
+        (["--events", "1e3", "--set", "days=x"], "Error: `days` should be a valid integer"),
+        (
+            ["--events", "1e3", "--set", "rec_rows=.inf"],
+            "`rec_rows` should be a finite number. Received: rec_rows = inf.",
+        ),
+    ],
+)
 def test_a_log_is_not_simulated_from_wrong_values(tmp_path, arguments, message):
     code, output = _run(simulate, tmp_path, *arguments)
     assert code and message in output and "Traceback" not in output

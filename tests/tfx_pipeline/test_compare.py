@@ -63,7 +63,10 @@ def test_markdown_has_the_same_figures_and_nothing_else(runs):
     lines = output.splitlines()
     assert lines[:2] == [f"- A: plain, {runs[0]}", f"- B: wide, {runs[1]}"]
     assert [line for line in lines if line.startswith("#")] == [
-        "### Settings: what differs", "### Test split", "### NDCG@5 by slice"]
+        "### Settings: what differs",
+        "### Test split",
+        "### NDCG@5 by slice",
+    ]
     assert "| model.dim | 32 | 64 |" in lines
     assert r'| model.x | – | "\[bold\]\|" |' in lines
     shown = _rows(_run(*runs)[1])
@@ -107,8 +110,10 @@ def test_figures_of_an_earlier_version_are_refused(runs, tmp_path):
 
 
 def test_the_command_line_compares_without_tensorflow_in_a_few_seconds(runs):
-    watched = (f"try:\n    {COMMAND}\nexcept SystemExit as end:\n"
-               "    print(end.code, [name for name in ('tensorflow', 'tfx', 'apache_beam') if name in sys.modules])")
+    watched = (
+        f"try:\n    {COMMAND}\nexcept SystemExit as end:\n"
+        "    print(end.code, [name for name in ('tensorflow', 'tfx', 'apache_beam') if name in sys.modules])"
+    )
     started = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([sys.executable, "-c", watched, "compare", *runs], capture_output=True, text=True, check=True)
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)

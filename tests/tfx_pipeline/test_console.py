@@ -28,8 +28,13 @@ def test_everything_but_the_console_goes_into_the_log_file(tmp_path, capfd):
     assert shown.out == "for people\n"
     assert shown.err == ""
     text = log.read_text()
-    for expected in ("a library prints", "C++ writes", "a child prints", "WARNING some.library: a library logs",
-                     "a library warns"):
+    for expected in (
+        "a library prints",
+        "C++ writes",
+        "a child prints",
+        "WARNING some.library: a library logs",
+        "a library warns",
+    ):
         assert expected in text
 
 
@@ -51,12 +56,15 @@ def test_the_users_own_environment_wins(monkeypatch):
     assert os.environ["TF_USE_LEGACY_KERAS"] == "1"
 
 
-@pytest.mark.parametrize(("error", "line"), [
-    (ValueError("`dim` should be at least 1."), "Error: `dim` should be at least 1."),
-    (RuntimeError("LogError: broken file\nTraceback ...\n [while running 'Read']"), "Error: LogError: broken file"),
-    (ValueError("wrong [bold]id[/bold] [while running 'X']"), "Error: wrong [bold]id[/bold]"),
-    (KeyError(), "Error: KeyError"),
-])
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("`dim` should be at least 1."), "Error: `dim` should be at least 1."),
+        (RuntimeError("LogError: broken file\nTraceback ...\n [while running 'Read']"), "Error: LogError: broken file"),
+        (ValueError("wrong [bold]id[/bold] [while running 'X']"), "Error: wrong [bold]id[/bold]"),
+        (KeyError(), "Error: KeyError"),
+    ],
+)
 def test_an_error_is_one_line_and_the_file_with_the_rest(tmp_path, error, line):
     stream = io.StringIO()
     RunConsole(stream).failed(error, tmp_path / "run.log")

@@ -12,8 +12,13 @@ def test_what_training_exports_gets_warm_up_requests(monkeypatch, tmp_path):
     def scores(examples):
         return {"scores": tf.zeros([tf.size(examples), 1])}
 
-    monkeypatch.setattr(export.trainer, "grpo_run_fn", lambda fn_args: tf.saved_model.save(
-        tf.Module(), fn_args.serving_model_dir, signatures={"serving_default": scores}))
+    monkeypatch.setattr(
+        export.trainer,
+        "grpo_run_fn",
+        lambda fn_args: tf.saved_model.save(
+            tf.Module(), fn_args.serving_model_dir, signatures={"serving_default": scores}
+        ),
+    )
     export.grpo_run_fn(types.SimpleNamespace(serving_model_dir=str(tmp_path)))
     records = tf.data.TFRecordDataset(str(tmp_path / "assets.extra" / "tf_serving_warmup_requests"))
     assert len(list(records)) == 2

@@ -59,10 +59,16 @@ def test_on_kubernetes_the_pod_has_its_account(composed):
     assert serving.kubernetes.service_account_name == "ranker"
 
 
-@pytest.mark.parametrize(("platform", "message"), [
-    ("kubernetes", "is for runs in Kubeflow, and this one is on one machine. Received: kubernetes. Set it to docker"),
-    ("docker", "should find a Docker that answers. Received: .* Start it, or set `infra_validation` to null."),
-])
+@pytest.mark.parametrize(
+    ("platform", "message"),
+    [
+        (
+            "kubernetes",
+            "is for runs in Kubeflow, and this one is on one machine. Received: kubernetes. Set it to docker",
+        ),
+        ("docker", "should find a Docker that answers. Received: .* Start it, or set `infra_validation` to null."),
+    ],
+)
 def test_a_platform_that_is_not_there_is_named_before_the_log_is_read(monkeypatch, platform, message):
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")  # nothing listens there, on whatever machine
     with pytest.raises(ValueError, match=f"`infra_validation.platform` {platform} {message}"):
@@ -90,19 +96,31 @@ def test_a_model_that_it_does_not_bless_is_not_pushed(tmp_path, monkeypatch):
     Path(model.uri, "Format-Serving", "saved_model.pb").write_text("of no use")
     # Nothing listens there, on whatever machine.
     serving = infra_validator_pb2.ServingSpec(
-        tensorflow_serving=infra_validator_pb2.TensorFlowServing(tags=["latest"]), model_name="m",
-        local_docker=infra_validator_pb2.LocalDockerConfig(client_base_url="tcp://127.0.0.1:1"))
+        tensorflow_serving=infra_validator_pb2.TensorFlowServing(tags=["latest"]),
+        model_name="m",
+        local_docker=infra_validator_pb2.LocalDockerConfig(client_base_url="tcp://127.0.0.1:1"),
+    )
     once = infra_validator_pb2.ValidationSpec(num_tries=1, max_loading_time_seconds=5)
     InfraValidator(InfraValidator.Context(tmp_dir=str(tmp_path), unique_id="1")).Do(
-        {"model": [model]}, {"blessing": [infra]},
-        {"serving_spec": proto_utils.proto_to_json(serving), "validation_spec": proto_utils.proto_to_json(once),
-         "request_spec": None})
+        {"model": [model]},
+        {"blessing": [infra]},
+        {
+            "serving_spec": proto_utils.proto_to_json(serving),
+            "validation_spec": proto_utils.proto_to_json(once),
+            "request_spec": None,
+        },
+    )
     blessing, verdict = artifact(standard_artifacts.ModelBlessing, "b"), artifact(GateVerdict, "verdict")
     blessing.set_int_custom_property("blessed", 1)
     write_verdict(verdict, Verdict("DataCheck"))
-    inputs = {"model": [model], "model_blessing": [blessing], "verdict": [verdict], "infra_blessing": [infra],
-              "evaluation": [artifact(standard_artifacts.ModelEvaluation, "e")],
-              "examples": [artifact(standard_artifacts.Examples, "x")]}
+    inputs = {
+        "model": [model],
+        "model_blessing": [blessing],
+        "verdict": [verdict],
+        "infra_blessing": [infra],
+        "evaluation": [artifact(standard_artifacts.ModelEvaluation, "e")],
+        "examples": [artifact(standard_artifacts.Examples, "x")],
+    }
     pushed = artifact(standard_artifacts.PushedModel, "pushed")
     where = {"serving_dir": str(tmp_path / "serving"), "keep_versions": 1, "code_hash": ""}
     pusher.Executor().Do(inputs, {"pushed_model": [pushed]}, where)

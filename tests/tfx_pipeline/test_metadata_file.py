@@ -31,12 +31,15 @@ def test_sound_metadata_are_used_and_missing_ones_made(tmp_path, sound):
     connection(tmp_path)
 
 
-@pytest.mark.parametrize(("content", "reason"), [
-    (lambda sound: b"some text\n" * 500, "file is not a database"),
-    (lambda sound: sound[:len(sound) // 2], "database disk image is malformed"),
-    (lambda sound: sound[:100], "database disk image is malformed"),
-    (lambda sound: sound[:8192] + bytes(len(sound) - 8192), "is broken"),
-])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (lambda sound: b"some text\n" * 500, "file is not a database"),
+        (lambda sound: sound[: len(sound) // 2], "database disk image is malformed"),
+        (lambda sound: sound[:100], "database disk image is malformed"),
+        (lambda sound: sound[:8192] + bytes(len(sound) - 8192), "is broken"),
+    ],
+)
 def test_a_broken_file_is_named_with_the_remedy(tmp_path, sound, content, reason):
     path = tmp_path / "metadata.db"
     path.write_bytes(content(sound))
@@ -45,8 +48,10 @@ def test_a_broken_file_is_named_with_the_remedy(tmp_path, sound, content, reason
         connection(tmp_path)
     message = str(raised.value)
     assert message.startswith(f"{path} is broken: ") and "\n" not in message
-    assert message.endswith(f". Bring a whole copy of it. Or move {path} and {tmp_path}/artifacts away: the next run "
-                            "starts from nothing, and what was pushed stays.")
+    assert message.endswith(
+        f". Bring a whole copy of it. Or move {path} and {tmp_path}/artifacts away: the next run "
+        "starts from nothing, and what was pushed stays."
+    )
     assert path.read_bytes() == before
 
 
@@ -61,15 +66,19 @@ def test_another_version_is_named(tmp_path, monkeypatch, sound, version, relatio
 
 def test_a_file_that_cannot_be_opened_or_written_is_named(tmp_path, monkeypatch, sound):
     (tmp_path / "metadata.db").mkdir()
-    with pytest.raises(ValueError, match="metadata.db should be a database that can be read and written. "
-                                         "Received: unable to open database file. Make it so."):
+    with pytest.raises(
+        ValueError,
+        match="metadata.db should be a database that can be read and written. "
+        "Received: unable to open database file. Make it so.",
+    ):
         connection(tmp_path)
     (tmp_path / "metadata.db").rmdir()
     (tmp_path / "metadata.db").write_bytes(sound)
     # Root may write every file, so that a read-only one is had by opening it so.
     connect = sqlite3.connect
-    monkeypatch.setattr(metadata_file.sqlite3, "connect",
-                        lambda name, uri: connect(name.replace("mode=rw", "mode=ro"), uri=uri))
+    monkeypatch.setattr(
+        metadata_file.sqlite3, "connect", lambda name, uri: connect(name.replace("mode=rw", "mode=ro"), uri=uri)
+    )
     with pytest.raises(ValueError, match="Received: attempt to write a readonly database. Make it so."):
         connection(tmp_path)
 

@@ -49,10 +49,14 @@ def test_versions_are_listed_with_their_metrics_and_which_is_served(serving):
 
 def test_a_rollback_says_what_is_served_and_how_to_undo_it(serving):
     code, output = _run(rollback, serving)
-    assert (code, output.splitlines()) == (0, [
-        "served     1000, was 1001", "withdrawn  1001 (`lcr-ser rollback 1001` brings it back)"])
+    assert (code, output.splitlines()) == (
+        0,
+        ["served     1000, was 1001", "withdrawn  1001 (`lcr-ser rollback 1001` brings it back)"],
+    )
     assert {version: row[0] for version, row in _rows(_run(models, serving)[1]).items()} == {
-        "1001": "withdrawn", "1000": "served"}
+        "1001": "withdrawn",
+        "1000": "served",
+    }
     assert _run(rollback, serving, "1001")[1] == "served     1001, was 1000\n"
     assert _run(rollback, serving, "1001")[1] == "served     1001 (as before)\n"
 
@@ -79,8 +83,12 @@ def test_damage_and_other_pushers_versions_are_shown(serving):
 def test_the_command_line_rolls_back_without_tensorflow_in_less_than_two_seconds(serving):
     watched = f"try:\n    {COMMAND}\nexcept SystemExit as end:\n    print(end.code, 'tensorflow' in sys.modules)"
     started = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, "-c", watched, "rollback", "--serving_dir", str(serving)],
-                          capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", watched, "rollback", "--serving_dir", str(serving)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.stdout.splitlines()[-1] == "0 False"
     # Of the processor, since other tests run beside it; it waits for nothing else.

@@ -58,9 +58,11 @@ def test_the_figures_that_tests_are_made_with_have_all_that_a_run_has():
 
 
 def test_it_loads_neither_tfx_nor_tensorflow(run):
-    program = (f"import sys; sys.argv = ['lcr-ser', 'report', {str(run)!r}]\n"
-               "from tfx_pipeline.cli import main\n"
-               "try:\n    main()\nexcept SystemExit as error:\n    assert not error.code\n"
-               "print([name for name in ('tfx', 'tensorflow', 'apache_beam') if name in sys.modules])")
+    program = (
+        f"import sys; sys.argv = ['lcr-ser', 'report', {str(run)!r}]\n"
+        "from tfx_pipeline.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as error:\n    assert not error.code\n"
+        "print([name for name in ('tfx', 'tensorflow', 'apache_beam') if name in sys.modules])"
+    )
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert output.splitlines()[-1] == "[]"

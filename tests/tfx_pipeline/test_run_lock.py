@@ -29,8 +29,9 @@ with only_run(folder, datetime.datetime(2026, 2, 3, 4, 5, 6), folder / "logs" / 
 def holder(tmp_path):
     """Another process that holds the lock of `tmp_path / "output" / "first"` until its input ends."""
     folder = tmp_path / "output" / "first"
-    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(folder)], text=True, stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(folder)], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert process.stdout.readline() == "held\n"
     yield folder, process
     process.kill()
@@ -51,7 +52,8 @@ def test_the_second_run_says_who_runs_and_touches_nothing(holder, monkeypatch, c
     assert raised.value.code == (
         f"Error: A run in {folder} is going on: process {process.pid} on {socket.gethostname()}, started "
         f"2026-02-03 04:05:06, full output in {folder}/logs/first.log. Wait for its end, or set LCR_SER_NAME to "
-        "another name for this one.")
+        "another name for this one."
+    )
     assert _files(folder) == before
     assert not (folder.parent / "demo_log").exists()
 
@@ -65,7 +67,8 @@ def test_what_a_killed_run_left_stops_nobody(holder, end):
     with only_run(folder, STARTED, folder / "logs" / "second.log"):
         assert (folder / LOCK_FILE).read_text() == (
             f"process {os.getpid()} on {socket.gethostname()}, started 2026-02-03 04:05:06, "
-            f"full output in {folder}/logs/second.log")
+            f"full output in {folder}/logs/second.log"
+        )
 
 
 def test_the_number_of_a_process_that_lives_stops_nobody(tmp_path):

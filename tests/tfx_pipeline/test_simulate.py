@@ -12,8 +12,21 @@ from tfx_pipeline.simulate_report import simulate_report
 
 def test_a_log_and_its_report(tmp_path):
     log = tmp_path / "log"
-    written = CliRunner().invoke(simulate, [str(log), "--events", "5e3", "--seed", "7", "--plain", "--set",
-                                            "word_shares=[0.0, 1.0]", "--set", "clicked=1"])
+    written = CliRunner().invoke(
+        simulate,
+        [
+            str(log),
+            "--events",
+            "5e3",
+            "--seed",
+            "7",
+            "--plain",
+            "--set",
+            "word_shares=[0.0, 1.0]",
+            "--set",
+            "clicked=1",
+        ],
+    )
     assert written.exit_code == 0, written.output
     assert "recommended" in written.output and "events a second" in written.output
     report = CliRunner().invoke(simulate_report, [str(log)])
@@ -28,9 +41,15 @@ def test_days_by_a_flag(tmp_path):
     assert (tmp_path / "2023-05-22" / "src_inter.csv.gz").exists()
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["--set", "nothing=1"], "should be NAME=VALUE"), (["--set", "clicked"], "should be NAME=VALUE"),
-    (["--set", "clicked=2"], "`clicked` should be from 0 to 1"), (["--set", "clicked=often"], "clicked")])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "nothing=1"], "should be NAME=VALUE"),
+        (["--set", "clicked"], "should be NAME=VALUE"),
+        (["--set", "clicked=2"], "`clicked` should be from 0 to 1"),
+        (["--set", "clicked=often"], "clicked"),
+    ],
+)
 def test_settings_that_are_none_are_refused(tmp_path, arguments, message):
     result = CliRunner().invoke(simulate, [str(tmp_path), "--events", "1e3", *arguments])
     assert result.exit_code != 0 and message in result.output and "Traceback" not in result.output
@@ -43,7 +62,9 @@ def test_a_directory_with_a_log_is_refused(tmp_path):
 
 
 def test_the_command_line_simulates_without_loading_tensorflow(tmp_path):
-    script = ("import sys; from tfx_pipeline.cli import main; sys.argv = ['lcr-ser', 'simulate', sys.argv[1], "
-              "'--events', '1e3']\ntry: main()\nexcept SystemExit as end: print(end.code, 'tensorflow' in sys.modules)")
+    script = (
+        "import sys; from tfx_pipeline.cli import main; sys.argv = ['lcr-ser', 'simulate', sys.argv[1], "
+        "'--events', '1e3']\ntry: main()\nexcept SystemExit as end: print(end.code, 'tensorflow' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0 False"

@@ -32,12 +32,19 @@ def settings(monkeypatch):
 def test_a_shell_gives_the_next_command_the_settings_of_this_run(tmp_path, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     make = tmp_path / "make"
-    make.write_text(f"#!{sys.executable}\nimport json, os, sys\n"
-                    "found = {n: v for n, v in os.environ.items() if n.startswith('LCR_SER_')}\n"
-                    "print(json.dumps([found, sys.argv[1:]]))\n")
+    make.write_text(
+        f"#!{sys.executable}\nimport json, os, sys\n"
+        "found = {n: v for n, v in os.environ.items() if n.startswith('LCR_SER_')}\n"
+        "print(json.dumps([found, sys.argv[1:]]))\n"
+    )
     make.chmod(0o755)
-    pasted = subprocess.run(["/bin/sh", "-c", next_command()], env={"PATH": str(tmp_path), "HOME": "/home"},
-                            capture_output=True, text=True, check=True)
+    pasted = subprocess.run(
+        ["/bin/sh", "-c", next_command()],
+        env={"PATH": str(tmp_path), "HOME": "/home"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert json.loads(pasted.stdout) == [VALUES, ["score"]]
 
 

@@ -35,8 +35,12 @@ def cut_queries(rows: pl.DataFrame, settings: LogSettings, report: FileReport) -
     """
     limit = settings.words_per_search
     long = rows.filter(pl.col("words").list.len() > limit)
-    count(report.repair, f"more than {limit} words", long.select("line", pl.col("words").list.join(" ")),
-          settings.max_samples)
+    count(
+        report.repair,
+        f"more than {limit} words",
+        long.select("line", pl.col("words").list.join(" ")),
+        settings.max_samples,
+    )
     return rows.with_columns(pl.col("words").list.head(limit)) if long.height else rows
 
 
@@ -74,9 +78,11 @@ def keep_times(rows: pl.DataFrame, column: str, report: FileReport) -> pl.DataFr
         end = datetime(report.last_year + 1, 1, 1, tzinfo=timezone.utc).timestamp() * 1000
         fits, other = ~is_ordinal & timestamp.is_between(times.EARLIEST * 1000, end, closed="left"), times.OUTSIDE
     rows = rows.with_columns(pl.when(fits | (unit == times.CALENDAR)).then(unit).otherwise(pl.lit(other)))
-    reasons = {times.CALENDAR: f"{column} is a calendar date written as a number",
-               times.OUTSIDE: f"{column} is outside 1990 to {report.last_year}",
-               times.STRAY: f"{column} is no ordinal number"}
+    reasons = {
+        times.CALENDAR: f"{column} is a calendar date written as a number",
+        times.OUTSIDE: f"{column} is outside 1990 to {report.last_year}",
+        times.STRAY: f"{column} is no ordinal number",
+    }
     for name in rows["unit"].unique(maintain_order=True):
         part = rows.filter(unit == name).select("line", "time", timestamp.cast(pl.String))
         report.add_unit(column, name, part.height, part["time"][0])

@@ -31,8 +31,9 @@ class Rule(NamedTuple):
 def identifier(column: str) -> Rule:
     """An id: text without surrounding blanks, not empty."""
     text = _stripped(column)
-    return Rule(column, pl.when((text != "") & ~text.str.contains(fields.LARGE_FLOAT)).then(text), fields.identifier,
-                pl.String)
+    return Rule(
+        column, pl.when((text != "") & ~text.str.contains(fields.LARGE_FLOAT)).then(text), fields.identifier, pl.String
+    )
 
 
 def optional(column: str) -> Rule:
@@ -136,8 +137,9 @@ def _moments(text: pl.Series) -> pl.Series:
 
 def _units(text: pl.Series) -> pl.Series:
     numbers, value = _time_numbers(text), pl.col("number")
-    whole: Any = (pl.when(_is_calendar(value)).then(pl.lit(times.CALENDAR))
-                  .when(_is_ordinal(value)).then(pl.lit(times.ORDINAL)))
+    whole: Any = (
+        pl.when(_is_calendar(value)).then(pl.lit(times.CALENDAR)).when(_is_ordinal(value)).then(pl.lit(times.ORDINAL))
+    )
     for name, (limit, _) in times.UNITS.items():
         whole = whole.when(value <= limit).then(pl.lit(name))
     units = numbers.select(whole).to_series()
@@ -148,7 +150,8 @@ def _time_numbers(text: pl.Series) -> pl.DataFrame:
     """Column `number`; null where the text is none, or none that can be a time."""
     value = _finite("number")
     return text.to_frame("number").select(
-        pl.when((value >= 0) & (value < times.UNITS["ns"][0])).then(value).alias("number"))
+        pl.when((value >= 0) & (value < times.UNITS["ns"][0])).then(value).alias("number")
+    )
 
 
 def _is_ordinal(number: pl.Expr) -> pl.Expr:
@@ -160,8 +163,11 @@ def _is_calendar(number: pl.Expr) -> pl.Expr:
 
 
 def _is_date(digits: pl.Expr) -> pl.Expr:
-    return (digits.is_between(19000101, 20991231) & (digits // 100 % 100).is_between(1, 12)
-            & (digits % 100).is_between(1, 31))
+    return (
+        digits.is_between(19000101, 20991231)
+        & (digits // 100 % 100).is_between(1, 12)
+        & (digits % 100).is_between(1, 31)
+    )
 
 
 def _iso_times(text: pl.Series) -> pl.DataFrame:
@@ -177,5 +183,6 @@ def _iso_times(text: pl.Series) -> pl.DataFrame:
     minutes = (days * 24 + number("hour")) * 60 + number("minute") - pl.when(sign="-").then(-ahead).otherwise(ahead)
     thousandths = pl.col("fraction").fill_null("").str.head(3).str.pad_end(3, "0").cast(pl.Int64)
     unit = pl.when(pl.col("offset").is_null()).then(pl.lit(times.ISO_AS_UTC)).otherwise(pl.lit(times.ISO))
-    return parts.select(moment=(minutes * 60 + number("second")) * 1000 + thousandths,
-                        unit=pl.when(days.is_not_null()).then(unit))
+    return parts.select(
+        moment=(minutes * 60 + number("second")) * 1000 + thousandths, unit=pl.when(days.is_not_null()).then(unit)
+    )

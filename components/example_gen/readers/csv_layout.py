@@ -49,8 +49,16 @@ def find_layout(block: bytes, last: bool) -> Layout | None:
     end = min(int(ends[-1]) + 1, len(block))
     commas = np.diff(_commas_before(ends, np.flatnonzero(data == _COMMA), quotes), prepend=0)
     blank = (starts == ends) | ((ends - starts == 1) & (data[starts] == _RETURN))
-    return Layout(starts, ends, blank, commas, np.searchsorted(feeds, starts), bool(len(quotes)), end,
-                  int(np.searchsorted(feeds, end)))
+    return Layout(
+        starts,
+        ends,
+        blank,
+        commas,
+        np.searchsorted(feeds, starts),
+        bool(len(quotes)),
+        end,
+        int(np.searchsorted(feeds, end)),
+    )
 
 
 def _has_lone_return(block: bytes) -> bool:
@@ -61,7 +69,7 @@ def _has_lone_return(block: bytes) -> bool:
 def _commas_before(ends: np.ndarray, commas: np.ndarray, quotes: np.ndarray) -> np.ndarray:
     """Count the commas outside quotes before the ends of rows."""
     # All commas, less those between a quote that opens and the one that closes: far fewer look-ups than a comma each.
-    pairs = np.searchsorted(commas, quotes[:len(quotes) // 2 * 2]).reshape(-1, 2)
+    pairs = np.searchsorted(commas, quotes[: len(quotes) // 2 * 2]).reshape(-1, 2)
     inside = np.concatenate([[0], np.cumsum(pairs[:, 1] - pairs[:, 0])])
     return np.searchsorted(commas, ends) - inside[np.searchsorted(quotes, ends) // 2]
 
@@ -71,5 +79,6 @@ def _well_quoted(data: np.ndarray, quotes: np.ndarray) -> bool:
     opening, closing = quotes[::2], quotes[1::2]
     before = data[opening[opening > 0] - 1]
     after = data[closing[closing < len(data) - 1] + 1]
-    return bool(np.isin(before, (_COMMA, _NEWLINE, _QUOTE)).all()
-                and np.isin(after, (_COMMA, _NEWLINE, _RETURN, _QUOTE)).all())
+    return bool(
+        np.isin(before, (_COMMA, _NEWLINE, _QUOTE)).all() and np.isin(after, (_COMMA, _NEWLINE, _RETURN, _QUOTE)).all()
+    )

@@ -57,14 +57,17 @@ def read_rows(path: str, columns: Sequence[str], report: FileReport) -> Iterator
         layout = find_layout(block, blocks.ended)
         if layout is None:
             rows, failure = _checked(_row_by_row(blocks, block), len(header), report)
-            yield pl.DataFrame([(line, *(row[place] for place in places)) for line, row in rows], orient="row",
-                               schema={LINE: pl.Int64, **dict.fromkeys(columns, pl.String)})
+            yield pl.DataFrame(
+                [(line, *(row[place] for place in places)) for line, row in rows],
+                orient="row",
+                schema={LINE: pl.Int64, **dict.fromkeys(columns, pl.String)},
+            )
             if failure:
                 raise failure
         else:
             kept, lines = _whole_rows(block, layout, blocks.line, len(header), report)
             blocks.line += layout.lines
-            blocks.give_back(block[layout.end:])
+            blocks.give_back(block[layout.end :])
             yield _split(kept, layout.quoted, header, columns).insert_column(0, pl.Series(LINE, lines, pl.Int64))
 
 
@@ -78,15 +81,16 @@ def _whole_rows(
     for row in np.flatnonzero(ragged):
         _set_ragged_aside(report, int(lines[row]), int(layout.commas[row]) + 1, width)
     kept = ~(layout.blank | ragged)
-    return block[:layout.end] if kept.all() else _joined(block, layout, kept), lines[kept]
+    return block[: layout.end] if kept.all() else _joined(block, layout, kept), lines[kept]
 
 
 def _split(text: bytes, quoted: bool, header: list[str], columns: Sequence[str]) -> pl.DataFrame:
     schema = dict.fromkeys(map(str, range(len(header))), pl.String)
     places = {name: header.index(name) for name in columns}
     if text:
-        frame = pl.read_csv(text, has_header=False, schema=schema, columns=sorted(places.values()),
-                            quote_char='"' if quoted else None)
+        frame = pl.read_csv(
+            text, has_header=False, schema=schema, columns=sorted(places.values()), quote_char='"' if quoted else None
+        )
     else:
         frame = pl.DataFrame(schema=schema)
     # The empty field is null to polars.
@@ -96,8 +100,7 @@ def _split(text: bytes, quoted: bool, header: list[str], columns: Sequence[str])
 def _joined(block: bytes, layout: Layout, kept: np.ndarray) -> bytes:
     """Return the rows to keep: one slice for each run of them."""
     edges = np.flatnonzero(np.diff(kept, prepend=False, append=False))
-    return b"".join(block[layout.starts[first]:layout.ends[after - 1] + 1]
-                    for first, after in edges.reshape(-1, 2))
+    return b"".join(block[layout.starts[first] : layout.ends[after - 1] + 1] for first, after in edges.reshape(-1, 2))
 
 
 def _header(blocks: TextBlocks) -> list[str]:
@@ -127,8 +130,10 @@ def _row_by_row(
             row: list[str] | csv.Error = next(reader)
         except csv.Error as error:
             if "unexpected end of data" in str(error):
-                raise LogError(f"{blocks.path} ends inside a quoted field that opens at line {blocks.line}. Close the "
-                               "quote or bring a whole copy of the file.") from error
+                raise LogError(
+                    f"{blocks.path} ends inside a quoted field that opens at line {blocks.line}. Close the "
+                    "quote or bring a whole copy of the file."
+                ) from error
             row = error
         line, blocks.line = blocks.line, first_line + reader.line_num
         if row:

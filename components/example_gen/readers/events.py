@@ -51,11 +51,14 @@ def find(directory: str, settings: LogSettings) -> list[LogFile]:
         LogError: for an unreadable file, a missing column, an unknown name in `columns`, or where jieba is asked for
             and missing.
     """
-    unknown = sorted(name for name in settings.columns if name.removeprefix(f"{REC}.").removeprefix(f"{SEARCH}.")
-                     not in _OURS)
+    unknown = sorted(
+        name for name in settings.columns if name.removeprefix(f"{REC}.").removeprefix(f"{SEARCH}.") not in _OURS
+    )
     if unknown:
-        raise LogError(f"`columns` has the names of a log's columns by ours, which are {', '.join(sorted(_OURS))}, "
-                       f"alone or after `{REC}.` or `{SEARCH}.`. Received: {', '.join(unknown)}.")
+        raise LogError(
+            f"`columns` has the names of a log's columns by ours, which are {', '.join(sorted(_OURS))}, "
+            f"alone or after `{REC}.` or `{SEARCH}.`. Received: {', '.join(unknown)}."
+        )
     query_text.cutter(settings, "list or split")
     found = []
     for table in (REC, SEARCH):
@@ -84,8 +87,12 @@ def read(file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[E
 
 def _read_clicks(file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[Events]:
     user, item, time, clicked = _theirs(settings, REC, _REC_COLUMNS)
-    rules = {"user": columns.identifier(user), "item": columns.identifier(item), **columns.time(time),
-             "clicked": columns.flag(clicked)}
+    rules = {
+        "user": columns.identifier(user),
+        "item": columns.identifier(item),
+        **columns.time(time),
+        "clicked": columns.flag(clicked),
+    }
     for rows in read_file(file.path, rules, report):
         yield click_events(keep_times(rows, time, report), report)
 
@@ -93,17 +100,26 @@ def _read_clicks(file: LogFile, settings: LogSettings, report: FileReport) -> It
 def _read_searches(file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[Events]:
     header, _ = tables.read_header(file.path)
     user, time, query = _theirs(settings, SEARCH, _SEARCH_COLUMNS)
-    rules = {"user": columns.identifier(user), **columns.time(time),
-             "words": columns.words(query, query_text.cutter(settings, "list or split"))}
+    rules = {
+        "user": columns.identifier(user),
+        **columns.time(time),
+        "words": columns.words(query, query_text.cutter(settings, "list or split")),
+    }
     lists = _has_lists(header, settings)
     if lists:
-        rules |= {name: columns.item_list(theirs) for name in (_CLICKED_LIST, _SHOWN_LIST)
-                  if (theirs := _name(settings, SEARCH, name)) in header}
+        rules |= {
+            name: columns.item_list(theirs)
+            for name in (_CLICKED_LIST, _SHOWN_LIST)
+            if (theirs := _name(settings, SEARCH, name)) in header
+        }
     else:
         item, clicked = _theirs(settings, SEARCH, _RESULT_COLUMNS)
         rules |= {"item": columns.identifier(item), "clicked": columns.flag(clicked)}
-    rules |= {name: columns.optional(theirs) for ours, name in _OPTIONAL.items()
-              if (theirs := _name(settings, SEARCH, ours)) in header}
+    rules |= {
+        name: columns.optional(theirs)
+        for ours, name in _OPTIONAL.items()
+        if (theirs := _name(settings, SEARCH, ours)) in header
+    }
     absent = [pl.lit("").alias(name) for name in _OPTIONAL.values() if name not in rules]
     place = 1
     for rows in read_file(file.path, rules, report):

@@ -10,13 +10,16 @@ from typing import Any
 from components.example_gen import times
 from model.inputs import BLANKS
 
-LARGE_FLOAT = (r"^[+-]?(?:\d+\.\d*[eE]\+?\d+|\d+[eE]\+\d+|\d{16,}\.0*)$"
-               r"|^-?[\d.e+]+ \(float\d\d\)$")
+LARGE_FLOAT = (
+    r"^[+-]?(?:\d+\.\d*[eE]\+?\d+|\d+[eE]\+\d+|\d{16,}\.0*)$"
+    r"|^-?[\d.e+]+ \(float\d\d\)$"
+)
 """Text that may be a float too large to be one whole number: as Python, Spark and others print it, or as
 `parquet_rows.as_text` marks one of less than 64 bits. "1e5" and "5e10" may be ids that are words of a kind.
 """
 EXACT_BITS = 53
 """Whole numbers from 2^53 on share their 64-bit float with others."""
+
 
 class BadField(ValueError):
     """A field that cannot be read: why, and what stood there."""
@@ -31,8 +34,10 @@ class LostIds(ValueError):
     """A column whose ids are floats too large to be told apart."""
 
     def __init__(self, column: str, text: str) -> None:
-        super().__init__(f"{column} holds whole numbers as floats that are too large for it, so that different ids are "
-                         f"one: {text}. Store the column as integers or as text.")
+        super().__init__(
+            f"{column} holds whole numbers as floats that are too large for it, so that different ids are "
+            f"one: {text}. Store the column as integers or as text."
+        )
 
 
 def identifier(text: str, column: str) -> str:

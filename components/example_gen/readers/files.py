@@ -44,8 +44,9 @@ def find_table(directory: str, table: str) -> LogFile | None:
         raise LogError(f"{directory} holds both {table} and {table}{GZIP}. Keep one of them.")
     for path in paths:
         if listing(path):
-            raise LogError(f"{path} is a directory. Put its parts into one file, or choose `source` = events, which "
-                           "reads parts.")
+            raise LogError(
+                f"{path} is a directory. Put its parts into one file, or choose `source` = events, which reads parts."
+            )
     return LogFile(table, paths[0], FileSystems.get_filesystem(paths[0]).size(paths[0])) if paths else None
 
 

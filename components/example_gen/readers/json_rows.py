@@ -21,8 +21,7 @@ from components.example_gen.readers.text_blocks import TextBlocks
 
 _HEADER_LINES = 100
 _BRACE, _NEWLINE = b"{\n"
-_PRINTED_OTHERWISE = (
-    r"^-0$|\d{38}|\x00|^\{|^\[(?s:.*)[\\\x00-\x1f]|^\[(?:(?s:.*),)?\s*(?:[\[{tfn]|-0|-?\d+\.)")
+_PRINTED_OTHERWISE = r"^-0$|\d{38}|\x00|^\{|^\[(?s:.*)[\\\x00-\x1f]|^\[(?:(?s:.*),)?\s*(?:[\[{tfn]|-0|-?\d+\.)"
 """What polars prints in another way than we do, or does not tell from text: null, floats and objects in lists; and
 whole numbers that fill 128 bits.
 """
@@ -81,8 +80,11 @@ def _whole_block(block: bytes, first_line: int, schema: dict[str, type[pl.String
         frame = pl.read_ndjson(block, schema=schema)
     except pl.exceptions.PolarsError:
         return None
-    if frame.height != len(starts) or _any_matches(frame, _PRINTED_OTHERWISE) or (
-            _any_matches(frame, _LARGE) and _FLOAT.search(block) and _LARGE_FLOAT.search(block)):
+    if (
+        frame.height != len(starts)
+        or _any_matches(frame, _PRINTED_OTHERWISE)
+        or (_any_matches(frame, _LARGE) and _FLOAT.search(block) and _LARGE_FLOAT.search(block))
+    ):
         return None
     lines = pl.Series(LINE, np.arange(first_line, first_line + len(starts)), pl.Int64)
     return frame.with_columns(pl.all().fill_null("")).insert_column(0, lines)

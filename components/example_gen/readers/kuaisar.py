@@ -81,8 +81,7 @@ def read(file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[E
 
 
 def _read_clicks(file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[Events]:
-    rules = {"user": columns.identifier("user_id"), "item": columns.identifier("item_id"),
-             **columns.time(_REC_TIME)}
+    rules = {"user": columns.identifier("user_id"), "item": columns.identifier("item_id"), **columns.time(_REC_TIME)}
     clicks = {f"click {name}": columns.number(name) for name in dict.fromkeys(settings.click_columns)}
     for rows in read_file(file.path, {**rules, **clicks}, report):
         kept = keep_times(rows, _REC_TIME, report)
@@ -90,11 +89,14 @@ def _read_clicks(file: LogFile, settings: LogSettings, report: FileReport) -> It
 
 
 def _read_searches(file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[Events]:
-    rules = {"user": columns.identifier("user_id"), "item": columns.identifier("item_id"),
-             "session": columns.identifier("search_session_id"),
-             **columns.time(_SEARCH_TIME),
-             "words": columns.words("keyword", query_text.cutter(settings, "list")),
-             "clicks": columns.number("click_cnt")}
+    rules = {
+        "user": columns.identifier("user_id"),
+        "item": columns.identifier("item_id"),
+        "session": columns.identifier("search_session_id"),
+        **columns.time(_SEARCH_TIME),
+        "words": columns.words("keyword", query_text.cutter(settings, "list")),
+        "clicks": columns.number("click_cnt"),
+    }
     has_source = _SOURCE in csv_rows.read_header(file.path)[0]
     if has_source:
         rules["source"] = columns.optional(_SOURCE)

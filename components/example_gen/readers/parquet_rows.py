@@ -75,8 +75,9 @@ def as_text(values: pl.Expr, dtype: pl.DataType) -> pl.Expr:
         exact = values.abs() < 1 << _EXACT_BITS[str(dtype)]
         text = values.cast(pl.String)
         large = text if dtype == pl.Float64 else text + f" ({str(dtype).lower()})"
-        return (pl.when(~exact).then(large).when(whole == values).then(whole.cast(pl.String)).otherwise(text)
-                .fill_null(""))
+        return (
+            pl.when(~exact).then(large).when(whole == values).then(whole.cast(pl.String)).otherwise(text).fill_null("")
+        )
     if dtype.is_decimal():
         return values.cast(pl.String).str.replace(r"\.0+$", "").fill_null("")
     if dtype.is_temporal():

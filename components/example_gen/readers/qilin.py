@@ -86,19 +86,31 @@ def _read_clicks(file: LogFile, settings: LogSettings, report: FileReport) -> It
 
 
 def _read_searches(file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[Events]:
-    rules = {"user": columns.identifier("user_idx"), "search": columns.identifier("search_idx"),
-             "words": columns.words("query", query_text.cutter(settings, "jieba"))}
+    rules = {
+        "user": columns.identifier("user_idx"),
+        "search": columns.identifier("search_idx"),
+        "words": columns.words("query", query_text.cutter(settings, "jieba")),
+    }
     # The author's recipe: a search happens when the first of the results that are kept is seen.
     first = pl.coalesce(pl.col("timestamp").filter("clicked").first(), pl.col("timestamp").first()).over(LINE)
     requests = _requests(file, _SEARCH_COLUMNS, report)
     for rows in _results(requests, _SEARCH_DETAILS, rules, settings, report):
-        yield search_events(cut_queries(rows, settings, report).with_columns(
-            line=PLACE, timestamp=first, source=pl.lit(file.table), session=file.table + " " + pl.col("search"),
-        ), report)
+        yield search_events(
+            cut_queries(rows, settings, report).with_columns(
+                line=PLACE,
+                timestamp=first,
+                source=pl.lit(file.table),
+                session=file.table + " " + pl.col("search"),
+            ),
+            report,
+        )
 
 
 def _results(
-    requests: Iterator[pl.DataFrame], details: str, rules: dict[str, columns.Rule], settings: LogSettings,
+    requests: Iterator[pl.DataFrame],
+    details: str,
+    rules: dict[str, columns.Rule],
+    settings: LogSettings,
     report: FileReport,
 ) -> Iterator[pl.DataFrame]:
     """Stream the results that can be read: the columns of the rules, and `item`, `timestamp`, `clicked` and `place`."""

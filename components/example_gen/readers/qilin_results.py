@@ -50,18 +50,27 @@ def unfold(
     """
     texts = requests.schema[details] == pl.String
     good = _is_printed_list(details) if texts else pl.col(details).list.len() >= 0
-    count(report.set_aside, f"{details} is no list of results",
-                  requests.filter(~good).select(LINE, pl.col(details).cast(pl.String)), report.max_samples)
+    count(
+        report.set_aside,
+        f"{details} is no list of results",
+        requests.filter(~good).select(LINE, pl.col(details).cast(pl.String)),
+        report.max_samples,
+    )
     requests = requests.filter(good)
     results = (requests.with_columns(pl.col(details).str.extract_all(_STRUCT)) if texts else requests).filter(
-        pl.col(details).list.len() > 0)
+        pl.col(details).list.len() > 0
+    )
     empty = requests.join(results, on=LINE, how="anti", maintain_order="left")
     count(report.set_aside, f"{details} is empty", empty.select(LINE, pl.lit("")), report.max_samples)
     rows = results.explode(details).with_columns(_field(details, field, results) for field in fields)
     report.rows += rows.height - results.height
     position = pl.col("position").cast(pl.Float64, strict=False).fill_nan(None)
-    return (rows.drop(details).sort(LINE, position, nulls_last=True, maintain_order=True)
-            .with_row_index(PLACE, first_place).with_columns(pl.col(PLACE).cast(pl.Int64)))
+    return (
+        rows.drop(details)
+        .sort(LINE, position, nulls_last=True, maintain_order=True)
+        .with_row_index(PLACE, first_place)
+        .with_columns(pl.col(PLACE).cast(pl.Int64))
+    )
 
 
 def _is_printed_list(details: str) -> pl.Expr:

@@ -56,8 +56,10 @@ def _tokenizer() -> Any:
     try:
         import jieba
     except ImportError as error:
-        raise LogError("The queries of this log are Chinese text, which jieba cuts into words, and it is not "
-                       "installed. Run `pip install 'lcr-ser[chinese]'`, or set `query_words` to how the text is "
-                       "cut already: split or list.") from error
+        raise LogError(
+            "The queries of this log are Chinese text, which jieba cuts into words, and it is not "
+            "installed. Run `pip install 'lcr-ser[chinese]'`, or set `query_words` to how the text is "
+            "cut already: split or list."
+        ) from error
     jieba.setLogLevel(logging.WARNING)  # it tells of its dictionary, in red, as of an error
     return jieba.Tokenizer()

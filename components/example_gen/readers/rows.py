@@ -62,9 +62,7 @@ def count(note: Callable[[int, str, str, int], None], reason: str, rows: pl.Data
         note(line, reason, value, rows.height - max_samples)
 
 
-def _row_by_row(
-    frame: pl.DataFrame, rules: dict[str, Rule], report: FileReport, keep: Sequence[str]
-) -> pl.DataFrame:
+def _row_by_row(frame: pl.DataFrame, rules: dict[str, Rule], report: FileReport, keep: Sequence[str]) -> pl.DataFrame:
     good = []
     for row in frame.iter_rows(named=True):
         try:

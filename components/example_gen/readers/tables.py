@@ -26,8 +26,11 @@ def find(directory: str, table: str, endings: Sequence[str] = ENDINGS) -> list[L
     Raises:
         LogError: where it is there in several formats.
     """
-    parts = [LogFile(table, files.join(directory, name), size, posixpath.dirname(name))
-             for name, size in files.listing(directory).items() if _is_part(name, table, endings)]
+    parts = [
+        LogFile(table, files.join(directory, name), size, posixpath.dirname(name))
+        for name, size in files.listing(directory).items()
+        if _is_part(name, table, endings)
+    ]
     formats = sorted({ending for file in parts for ending in endings if file.path.endswith(ending)})
     if len(formats) > 1:
         raise LogError(f"{directory} holds {table} as {' and '.join(formats)}. Keep one of them.")
@@ -36,6 +39,7 @@ def find(directory: str, table: str, endings: Sequence[str] = ENDINGS) -> list[L
 
 def left_out(directory: str, table: str, endings: Sequence[str] = ENDINGS) -> list[str]:
     """Return the files that lie or are named as those of a table and are no data: their paths from the directory."""
+
     def is_named_so(name: str) -> bool:
         bare = name.split("/", maxsplit=1)[0].lstrip("._~")
         return bare == table or bare.startswith((f"{table}-", f"{table}."))
@@ -49,11 +53,13 @@ def _is_part(name: str, table: str, endings: Sequence[str]) -> bool:
         return False
     first = (folders or [file])[0]
     is_table = first in {table + ending for ending in endings} or (
-        first.startswith(f"{table}-") and first.endswith(tuple(endings)))
+        first.startswith(f"{table}-") and first.endswith(tuple(endings))
+    )
     if not folders:
         return is_table
-    return ((first == table or is_table) and all("=" in folder for folder in folders[1:])
-            and file.endswith(tuple(endings)))
+    return (
+        (first == table or is_table) and all("=" in folder for folder in folders[1:]) and file.endswith(tuple(endings))
+    )
 
 
 def read_header(path: str) -> tuple[list[str], bool]:
@@ -151,8 +157,10 @@ def require_type(path: str, name: str, dtype: pl.DataType) -> None:
     """Check one column, or one field of a struct, as `require_flat` does."""
     inner = dtype.inner if isinstance(dtype, pl.List | pl.Array) else dtype
     if inner in (pl.Time, pl.Duration):
-        raise LogError(f"{path}: {name} should hold moments, not times of a day or spans of time. Received: {dtype}. "
-                       "Store it as a timestamp, or as a number of milliseconds since 1970.")
+        raise LogError(
+            f"{path}: {name} should hold moments, not times of a day or spans of time. Received: {dtype}. "
+            "Store it as a timestamp, or as a number of milliseconds since 1970."
+        )
     if inner.is_nested() or inner == pl.Binary:  # type: ignore[union-attr]
         raise LogError(f"{path}: {name} should hold text, numbers, times or lists of them. Received: {dtype}.")
 

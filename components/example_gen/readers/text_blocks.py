@@ -69,8 +69,10 @@ class TextBlocks:
                 self._read_all = not chunk
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             self._read_all = True
-            self._failure = ("cannot be unpacked",
-                             f"{str(error).rstrip('.')}. It is truncated or no gzip file; bring a whole copy")
+            self._failure = (
+                "cannot be unpacked",
+                f"{str(error).rstrip('.')}. It is truncated or no gzip file; bring a whole copy",
+            )
         self._pending = b"".join(chunks)
 
     def _whole_text(self, block: bytes) -> bytes:
@@ -79,9 +81,11 @@ class TextBlocks:
                 block.decode()
         except UnicodeDecodeError as error:
             self._pending, self._read_all = b"", True
-            self._failure = ("is no UTF-8 text",
-                             f"{error.reason} 0x{error.object[error.start]:02x}. Convert it to UTF-8")
-            return block[:_end_of_lines(block[:error.start])]
+            self._failure = (
+                "is no UTF-8 text",
+                f"{error.reason} 0x{error.object[error.start]:02x}. Convert it to UTF-8",
+            )
+            return block[: _end_of_lines(block[: error.start])]
         return block
 
 

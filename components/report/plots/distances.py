@@ -39,8 +39,9 @@ def _by_step(states: dict[str, Any], side: str, title: str, finding: str) -> Pic
         axes[-1].set_xlim(_range(states))
         figure.suptitle(title, x=0.02, ha="left", fontsize=10, fontweight="bold")
 
-    return draw(paint, f"Histograms of the distance by reasoning step, {title}. {finding}",
-                1.0 + 0.75 * len(crossed["counts"]))
+    return draw(
+        paint, f"Histograms of the distance by reasoning step, {title}. {finding}", 1.0 + 0.75 * len(crossed["counts"])
+    )
 
 
 def _crossed(states: dict[str, Any], side: str, title: str, finding: str) -> Picture:
@@ -50,10 +51,21 @@ def _crossed(states: dict[str, Any], side: str, title: str, finding: str) -> Pic
         axis = figure.subplots()
         plain, crossed = sides["plain"], sides["crossed"]
         axis.stairs(crossed["counts"][-1], states["edges"], fill=True, color=BLUE, alpha=0.3)
-        axis.stairs(crossed["counts"][-1], states["edges"], color=BLUE, linewidth=1.8,
-                    label=f"with cross attention, mean {crossed['distance'][-1]:.3f}")
-        axis.stairs(plain["counts"][-1], states["edges"], color=VERMILLION, linewidth=1.8, linestyle="--",
-                    label=f"without cross attention, mean {plain['distance'][-1]:.3f}")
+        axis.stairs(
+            crossed["counts"][-1],
+            states["edges"],
+            color=BLUE,
+            linewidth=1.8,
+            label=f"with cross attention, mean {crossed['distance'][-1]:.3f}",
+        )
+        axis.stairs(
+            plain["counts"][-1],
+            states["edges"],
+            color=VERMILLION,
+            linewidth=1.8,
+            linestyle="--",
+            label=f"without cross attention, mean {plain['distance'][-1]:.3f}",
+        )
         axis.set_title(title)
         axis.set_xlabel("cosine distance to the target")
         axis.set_ylabel("requests")

@@ -10,7 +10,14 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 BLACK, BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY = (
-    "#000000", "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
+    "#000000",
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#E69F00",
+    "#CC79A7",
+    "#56B4E9",
+)
 """The palette of Okabe and Ito (2008), which people with any colour vision can tell apart."""
 GREY = "#5F6670"
 COLOURS = (BLACK, BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
@@ -21,12 +28,27 @@ WIDTH = 4.2
 _PIXELS = 96
 _STYLE: Final[dict[Any, Any]] = {  # its keys are literals of their own type from matplotlib 3.11 on
     # Outlines instead of text: the picture looks alike whatever fonts there are, and DejaVu comes with matplotlib.
-    "font.family": "DejaVu Sans", "svg.fonttype": "path", "svg.hashsalt": "run page",
-    "font.size": 9, "axes.titlesize": 10, "axes.titleweight": "bold", "axes.titlelocation": "left",
-    "axes.labelcolor": GREY, "xtick.color": GREY, "ytick.color": GREY, "axes.edgecolor": "#B6BCC4",
-    "xtick.labelcolor": "#30353C", "ytick.labelcolor": "#30353C",
-    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#E7EAEE",
-    "axes.axisbelow": True, "legend.frameon": False, "legend.fontsize": 8.5, "figure.facecolor": "white",
+    "font.family": "DejaVu Sans",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "run page",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelcolor": GREY,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "axes.edgecolor": "#B6BCC4",
+    "xtick.labelcolor": "#30353C",
+    "ytick.labelcolor": "#30353C",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#E7EAEE",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "figure.facecolor": "white",
 }
 
 

@@ -17,8 +17,11 @@ def pictures(figures: dict[str, Any], view: dict[str, Any]) -> dict[str, list[Pi
         figures: what `run.json` holds.
         view: of `components.report.view.page_view`, whose findings go into the texts for those who do not see.
     """
-    found = {"slices": slices_pictures(view["slices"], view["titles"], compared_with(figures["evaluation"]),
-                                       " ".join(view["slices_findings"]))}
+    found = {
+        "slices": slices_pictures(
+            view["slices"], view["titles"], compared_with(figures["evaluation"]), " ".join(view["slices_findings"])
+        )
+    }
     for stage, title in view["stages"].items():
         found[stage] = training_pictures(title, figures["training"][stage], view["training_findings"][stage])
     if states := figures["states"]:

@@ -20,14 +20,23 @@ def slices_pictures(rows: list[SliceRow], titles: dict[str, str], other: str, fi
         other: model that the differences are to.
         finding: what came out.
     """
+
     def levels(figure: Figure) -> None:
         axis = _axis(figure, rows, f"{MAIN} by slice")
         for role, (marker, colour) in _OTHERS.items():
-            points = [(row.others[role]["value"], at) for at, row in _places(rows)
-                      if row.requests and role in row.others]
+            points = [
+                (row.others[role]["value"], at) for at, row in _places(rows) if row.requests and role in row.others
+            ]
             if points:
-                axis.plot(*zip(*points, strict=True), linestyle="none", marker=marker, markersize=5, color=colour,
-                          markerfacecolor="none", label=titles[role])
+                axis.plot(
+                    *zip(*points, strict=True),
+                    linestyle="none",
+                    marker=marker,
+                    markersize=5,
+                    color=colour,
+                    markerfacecolor="none",
+                    label=titles[role],
+                )
         _intervals(axis, rows, "main", BLUE, titles["candidate"])
         axis.set_xlim(left=0)
         axis.figure.legend(loc="outside lower center", ncols=3)
@@ -40,8 +49,10 @@ def slices_pictures(rows: list[SliceRow], titles: dict[str, str], other: str, fi
 
     height = 0.9 + 0.19 * (len(rows) + len({row.group for row in rows}))
     what = "with its interval in each slice, as in the table."
-    return [draw(levels, f"{MAIN} {what} {finding}", height),
-            draw(differences, f"Difference in {MAIN} to {titles[other]} {what}", height)]
+    return [
+        draw(levels, f"{MAIN} {what} {finding}", height),
+        draw(differences, f"Difference in {MAIN} to {titles[other]} {what}", height),
+    ]
 
 
 def _places(rows: list[SliceRow]) -> list[tuple[float, SliceRow]]:
@@ -77,7 +88,10 @@ def _axis(figure: Figure, rows: list[SliceRow], title: str) -> Any:
 def _intervals(axis: Any, rows: list[SliceRow], field: str, colour: str, label: str) -> None:
     found = [(at, getattr(row, field)) for at, row in _places(rows) if row.requests]
     values = [estimate["value"] for _, estimate in found]
-    ends = [[estimate["value"] - estimate["low"] for _, estimate in found],
-            [estimate["high"] - estimate["value"] for _, estimate in found]]
-    axis.errorbar(values, [at for at, _ in found], xerr=ends, fmt="o", markersize=4.5, color=colour, linewidth=1.4,
-                  label=label)
+    ends = [
+        [estimate["value"] - estimate["low"] for _, estimate in found],
+        [estimate["high"] - estimate["value"] for _, estimate in found],
+    ]
+    axis.errorbar(
+        values, [at for at, _ in found], xerr=ends, fmt="o", markersize=4.5, color=colour, linewidth=1.4, label=label
+    )

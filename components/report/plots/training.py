@@ -17,10 +17,15 @@ def training_pictures(stage: str, rows: list[dict[str, float]], finding: str) ->
         rows: of the stage's log.
         finding: what came out.
     """
-    panels = (("loss", f"{stage}: loss", "", {"color": BLUE}),
-              (EVALUATED, f"{stage}: NDCG@5 of the eval split", finding, {"color": VERMILLION, "marker": "o"}))
-    return [_curve([(row["step"], row[column]) for row in rows if column in row], title, text, look)
-            for column, title, text, look in panels if any(column in row for row in rows)]
+    panels = (
+        ("loss", f"{stage}: loss", "", {"color": BLUE}),
+        (EVALUATED, f"{stage}: NDCG@5 of the eval split", finding, {"color": VERMILLION, "marker": "o"}),
+    )
+    return [
+        _curve([(row["step"], row[column]) for row in rows if column in row], title, text, look)
+        for column, title, text, look in panels
+        if any(column in row for row in rows)
+    ]
 
 
 def _curve(points: list[tuple[float, float]], title: str, finding: str, look: dict[str, Any]) -> Picture:

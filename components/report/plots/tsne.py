@@ -27,10 +27,17 @@ def _map(points: dict[str, Any], side: str, title: str, finding: str) -> Picture
         look: dict[str, Any] = {"linestyle": "none", "markersize": 3.6, "alpha": 0.8, "rasterized": True}
         axis.plot(*zip(*points["target"], strict=True), marker="+", color=GREY, label="targets", **look)
         for step, of_step in enumerate(steps):
-            axis.plot(*zip(*of_step, strict=True), marker=MARKERS[step % len(MARKERS)], markerfacecolor="none",
-                      color=COLOURS[step % len(COLOURS)], label=f"step {step}", **look)
-        everything = [point for side_points in (*points["search"], *points["rec"], points["target"])
-                      for point in side_points]
+            axis.plot(
+                *zip(*of_step, strict=True),
+                marker=MARKERS[step % len(MARKERS)],
+                markerfacecolor="none",
+                color=COLOURS[step % len(COLOURS)],
+                label=f"step {step}",
+                **look,
+            )
+        everything = [
+            point for side_points in (*points["search"], *points["rec"], points["target"]) for point in side_points
+        ]
         for which, limits in (("x", axis.set_xlim), ("y", axis.set_ylim)):
             values = [point[which == "y"] for point in everything]
             room = 0.05 * (max(values) - min(values))
