@@ -51,7 +51,7 @@ def _count(text):
 
 
 class Toy(tf.Module):
-    """Has one fault, or none: `nan`, `reversed`, `rank_scores`, `rank_ranks`, `rank_eval`, `python`, `file`, `state`."""
+    """One fault, or none: `nan`, `reversed`, `rank_scores`, `rank_ranks`, `rank_eval`, `python`, `file`, `state`."""
 
     def __init__(self, fault=None):
         super().__init__()
