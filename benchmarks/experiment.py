@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.vocabularies import table_sizes
-from model.config import GrpoConfig, ModelConfig, SupervisedConfig
+from model.config import GrpoConfig, LcrSerConfig, SupervisedConfig
 from model.lcr_ser import LcrSer
 from model.training.evaluation import Evaluator, ranking_metrics
 from model.training.requests import Requests, read_requests
@@ -32,7 +32,7 @@ class Experiment:
     """
 
     settings: Settings
-    shape: ModelConfig
+    shape: LcrSerConfig
     supervised: SupervisedConfig
     grpo: GrpoConfig
     timelines: Timelines

@@ -1,9 +1,9 @@
 """Floating-point operations of the method's matrix products, counted by hand from its equations."""
 
-from model.config import ModelConfig
+from model.config import LcrSerConfig
 
 
-def forward(config: ModelConfig, candidates: int, trajectories: int = 1, branches: int = 1) -> float:
+def forward(config: LcrSerConfig, candidates: int, trajectories: int = 1, branches: int = 1) -> float:
     """Operations of one row in one pass forward; a product of [m, k] and [k, n] counts 2 m k n.
 
     Counted is the method as it is usually computed, each quantity once: histories are encoded and projected to keys
@@ -36,12 +36,12 @@ def forward(config: ModelConfig, candidates: int, trajectories: int = 1, branche
     return encode + project + trajectories * (crossed + plain) + aggregate + head
 
 
-def training(config: ModelConfig, candidates: int, branches: int) -> float:
+def training(config: LcrSerConfig, candidates: int, branches: int) -> float:
     """Of a training step, for one row: forward, and twice as much backward."""
     return 3 * forward(config, candidates, branches=branches)
 
 
-def bytes_moved(config: ModelConfig, branches: int) -> float:
+def bytes_moved(config: LcrSerConfig, branches: int) -> float:
     """Bytes of one row in one training step, if every quantity of the length of a history is written and read once.
 
     For each event: its embedding, queries, mixed events, attention, both normal forms, the FFN's hidden and output

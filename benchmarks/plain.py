@@ -8,14 +8,14 @@ inputs, every lookup gathers on its own.
 import keras
 import tensorflow as tf
 
-from model.config import ModelConfig
+from model.config import LcrSerConfig
 from model.inputs import CANDIDATES, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
 
 
 class PlainResidual(keras.layers.Layer):
     """LN(x + MHA(x, memory)) of stock layers."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: LcrSerConfig) -> None:
         super().__init__()
         self.attention = keras.layers.MultiHeadAttention(config.num_heads, config.dim // config.num_heads)
         self.drop = keras.layers.Dropout(config.dropout)
@@ -30,7 +30,7 @@ class PlainResidual(keras.layers.Layer):
 class PlainFeedForward(keras.layers.Layer):
     """LN(x + W2 relu(W1 x))."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: LcrSerConfig) -> None:
         super().__init__()
         self.hidden = keras.layers.Dense(config.dim, "relu")
         self.out = keras.layers.Dense(config.dim)
@@ -45,7 +45,7 @@ class PlainFeedForward(keras.layers.Layer):
 class PlainSide(keras.layers.Layer):
     """One history's layers and weights."""
 
-    def __init__(self, config: ModelConfig, length: int) -> None:
+    def __init__(self, config: LcrSerConfig, length: int) -> None:
         super().__init__()
         self.positions = keras.layers.Embedding(length, config.dim)
         self.own, self.cross, self.feed_forward = PlainResidual(config), PlainResidual(config), PlainFeedForward(config)
@@ -56,7 +56,7 @@ class PlainSide(keras.layers.Layer):
 class PlainLcrSer(keras.Model):
     """The model for histories that are never empty, which is all that the benchmarks have."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: LcrSerConfig) -> None:
         super().__init__()
         self.config = config
         self.users = keras.layers.Embedding(config.num_users, config.dim)

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from benchmarks.plain import PlainLcrSer
-from model.config import ModelConfig
+from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
 
 
@@ -36,7 +36,7 @@ def copy_weights(model: LcrSer, plain: PlainLcrSer) -> None:
         theirs.set_weights(ours.get_weights())
 
 
-def _copy_attention(ours: keras.layers.Layer, theirs: keras.layers.Layer, config: ModelConfig) -> None:
+def _copy_attention(ours: keras.layers.Layer, theirs: keras.layers.Layer, config: LcrSerConfig) -> None:
     heads = (config.num_heads, config.dim // config.num_heads)
     query, query_bias = ours.query.get_weights()
     (key, value), (key_bias, value_bias) = (tf.split(part, 2, -1) for part in ours.key_value.get_weights())

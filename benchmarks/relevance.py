@@ -21,9 +21,8 @@ from benchmarks.experiment import in_scratch, quiet
 from benchmarks.machine import describe
 from benchmarks.result import report
 from benchmarks.simulated import Simulated, read
-from components.report.target_attention import target_attention
 from components.simulator import SimulatorSettings, simulate
-from model.config import ModelConfig, SupervisedConfig
+from model.config import LcrSerConfig, SupervisedConfig
 from model.lcr_ser import LcrSer
 from model.training import supervised
 from model.training.evaluation import Evaluator, ranking_metrics
@@ -70,7 +69,7 @@ def main() -> None:
     }
     for name, (steps, weight) in VARIANTS.items():
         started = time.monotonic()
-        shape = ModelConfig(**log.sizes, **SHAPE, reasoning_steps=steps)
+        shape = LcrSerConfig(**log.sizes, **SHAPE, reasoning_steps=steps)
         untrained = look(LcrSer(shape), log)
         model = in_scratch(
             supervised.train, shape, dataclasses.replace(config, tcl_weight=weight), log.timelines, log.eval_requests
@@ -118,7 +117,7 @@ def look(model: LcrSer, log: Simulated) -> dict[str, np.ndarray]:
         with watch(model.reasoning.rec_cross) as crossed:
             steps = model.reason(histories)
         target = tf.gather(embedded.candidates, label, batch_dims=1)
-        weights = target_attention(model, target, histories, steps).search.events
+        weights = model.target_weights(target, histories, steps).search.events
         parts.setdefault("target attention", []).append(weights.numpy())
         if crossed:
             parts.setdefault("cross attention", []).append(

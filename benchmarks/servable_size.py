@@ -102,7 +102,7 @@ def _in_fresh_process(*arguments: str) -> str:
 
 def _save(directory: str, kind: str, items: int, dim: int) -> None:
     from components.servable import Servable
-    from model.config import ModelConfig
+    from model.config import LcrSerConfig
     from model.lcr_ser import LcrSer
 
     settings = {
@@ -119,7 +119,7 @@ def _save(directory: str, kind: str, items: int, dim: int) -> None:
             with open(graph.vocabulary_file_by_name(contract.ITEM_VOCABULARY), "w") as file:
                 file.writelines(f"item_{number:07}\n" for number in range(items))
         # Users and words: the two or one of `EXAMPLES`.
-        shape = ModelConfig(num_users=4, num_items=items + contract.FIRST_KNOWN_ID, num_words=3, dim=dim)
+        shape = LcrSerConfig(num_users=4, num_items=items + contract.FIRST_KNOWN_ID, num_words=3, dim=dim)
         servable = Servable(LcrSer(shape), graph)
         tf.saved_model.save(servable, directory, signatures=servable.signatures())
 

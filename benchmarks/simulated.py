@@ -26,7 +26,7 @@ class Simulated(NamedTuple):
         timelines, eval_requests, test_requests: as the model takes them.
         relevant: for each test request and each of its searches, oldest first, whether it bears on the target; as
             flat as `test_requests.search_words`' searches, `[sum of searches]`.
-        sizes: `num_users`, `num_items`, `num_words` of `ModelConfig`.
+        sizes: `num_users`, `num_items`, `num_words` of `LcrSerConfig`.
     """
 
     timelines: Timelines

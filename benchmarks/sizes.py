@@ -1,10 +1,10 @@
 """Sizes that all benchmarks share: those of UniSAR's timings for Amazon, at which peers were timed."""
 
-from model.config import ModelConfig, SupervisedConfig
+from model.config import LcrSerConfig, SupervisedConfig
 
 BATCH = 1024
 USERS = 8192
-SHAPE = ModelConfig(
+SHAPE = LcrSerConfig(
     num_users=68_223,
     num_items=61_935,
     num_words=1_866,

@@ -14,7 +14,6 @@ import tensorflow as tf
 from benchmarks.attention_weights import watch
 from benchmarks.experiment import Experiment, append, in_scratch, quiet, read_experiment, without_searches
 from components.report.state_distances import state_distances
-from components.report.target_attention import target_attention
 from model.lcr_ser import LcrSer
 from model.reasoning import Sides
 from model.training import supervised
@@ -71,7 +70,7 @@ def look_at(model: LcrSer, experiment: Experiment) -> dict[str, Any]:
             figures[f"{name}distance_{side}"] = _rounded(tf.reduce_mean(of_side.distance, 0))
             figures[f"{name}closer_{side}"] = _rounded(tf.reduce_mean(of_side.closer, 0))
     target = tf.gather(embedded.candidates, label, batch_dims=1)
-    for side, weights in target_attention(model, target, histories, steps)._asdict().items():
+    for side, weights in model.target_weights(target, histories, steps)._asdict().items():
         figures[f"steps_weight_{side}"] = _rounded(tf.reduce_mean(weights.steps, 0))
     figures |= dict(_cross_figures(histories, crossed_weights))
     figures["NDCG@5"] = experiment.test_metrics(model)["NDCG@5"]

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from model.config import ModelConfig
+from model.config import LcrSerConfig
 from model.inputs import FIRST_KNOWN_ID
 from model.training.columns import offsets
 from model.training.requests import Requests
 from model.training.timelines import Timelines
 
 
-def random_timelines(config: ModelConfig, users: int, targets_per_user: int, seed: int = 0) -> Timelines:
+def random_timelines(config: LcrSerConfig, users: int, targets_per_user: int, seed: int = 0) -> Timelines:
     """A training log whose targets have Lr clicks and Ls searches before them.
 
     A search has 1 to W words and 0 to M clicked items; ids are uniform, which repeats them least and is the worst case
@@ -25,7 +25,7 @@ def random_timelines(config: ModelConfig, users: int, targets_per_user: int, see
     )
 
 
-def random_requests(config: ModelConfig, count: int, candidates: int, seed: int = 0) -> Requests:
+def random_requests(config: LcrSerConfig, count: int, candidates: int, seed: int = 0) -> Requests:
     """Evaluation requests with Lr clicks and Ls searches."""
     rng = np.random.default_rng(seed)
     return Requests(
@@ -35,7 +35,7 @@ def random_requests(config: ModelConfig, count: int, candidates: int, seed: int 
     )
 
 
-def _histories(config: ModelConfig, clicks: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+def _histories(config: LcrSerConfig, clicks: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     rows, searches = len(clicks), len(clicks) * config.search_length
     words = rng.integers(1, config.words_per_search + 1, searches)

@@ -18,7 +18,7 @@ from benchmarks.result import report
 from benchmarks.sizes import BATCH, SHAPE, SUPERVISED, USERS
 from benchmarks.synthetic import random_timelines
 from benchmarks.timing import time_in_turns
-from model.config import ModelConfig, SupervisedConfig
+from model.config import LcrSerConfig, SupervisedConfig
 from model.lcr_ser import LcrSer
 from model.optimizers import SplitAdam
 from model.training import supervised
@@ -73,7 +73,7 @@ def main() -> None:
     report("training", rates["ours"], "rows a second", f"{TARGET:,} on one thread", detail, rows)
 
 
-def ours(timelines: Timelines, config: SupervisedConfig, shape: ModelConfig = SHAPE) -> Callable[[], float]:
+def ours(timelines: Timelines, config: SupervisedConfig, shape: LcrSerConfig = SHAPE) -> Callable[[], float]:
     """A call that takes one step with the next targets."""
     keras.utils.set_random_seed(config.seed)
     model = LcrSer(shape)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from components.evaluation.names import CANDIDATE
 from components.gates import Verdict
 
 GATE = "Evaluator"
@@ -21,7 +22,7 @@ def model_metrics(evaluation_uri: str) -> dict[str, dict[str, float]]:
 
     names = [spec.name for spec in tfma.load_eval_result(evaluation_uri).config.model_specs]
     if len(names) == 1:
-        return {"candidate": _overall(tfma.load_eval_result(evaluation_uri))}
+        return {CANDIDATE: _overall(tfma.load_eval_result(evaluation_uri))}
     return {name: _overall(tfma.load_eval_result(evaluation_uri, model_name=name)) for name in names}
 
 

@@ -7,8 +7,11 @@ calls of many clients, so that an error for one row's sake would be everybody's 
 """
 
 import contextlib
+import dataclasses
+import functools
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -17,17 +20,17 @@ import tensorflow_transform as tft
 from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
 from model import inputs as contract
-from model.lcr_ser import LcrSer
+from model.config import RankerConfig
 from model.metrics import pessimistic_rank, pessimistic_ranks
+from model.ranker import Ranker, State
+from model.registry import make_config, make_ranker
 from model.training.timelines import Histories
 from model.training.windows import Windows
 
-_RAW_DTYPES = {
-    name: tf.int64 if name.endswith("_counts") or name == contract.LABEL else tf.string
-    for name in (*contract.REQUEST_FEATURES, contract.LABEL)
-}
 _NO_RANK = tf.float32.min
 """Score of padding among the candidates: below every score of a real one."""
+DESCRIPTION_FILE = os.path.join("assets.extra", "ranker.json")
+"""What a SavedModel says of itself: see `describe`."""
 
 _TENSOR_RANKS = {contract.USER: 1, contract.REC_ITEMS: 2, contract.SEARCH_WORDS: 3, contract.SEARCH_ITEMS: 3}
 """Rank of each history tensor of the signatures that take plain tensors."""
@@ -35,13 +38,13 @@ _TENSOR_RANKS = {contract.USER: 1, contract.REC_ITEMS: 2, contract.SEARCH_WORDS:
 Raw = dict[str, tf.RaggedTensor]
 
 
-_RAW_SPECS, _ID_SPECS = (
-    {
-        name: tf.RaggedTensorSpec([None, None], dtype or _RAW_DTYPES[name], ragged_rank=1)
-        for name in contract.REQUEST_FEATURES
-    }
-    for dtype in (None, tf.int32)
-)
+def _dtype(feature: str) -> tf.DType:
+    """Of a raw feature."""
+    return tf.int64 if feature.endswith("_counts") or feature == contract.LABEL else tf.string
+
+
+def _specs(features: Iterable[str], dtype: tf.DType | None = None) -> dict[str, tf.RaggedTensorSpec]:
+    return {name: tf.RaggedTensorSpec([None, None], dtype or _dtype(name), ragged_rank=1) for name in features}
 
 
 def _no_values(rows: tf.Tensor, dtype: tf.DType) -> tf.RaggedTensor:
@@ -52,26 +55,32 @@ class Servable(tf.Module):
     """Scores raw requests: ids and words as strings in, logits out.
 
     Ids that no vocabulary holds become the unknown id in the graph. All signatures share the three functions that
-    do the work (strings to ids, histories to states, candidates to scores), so they give the same scores.
+    do the work (strings to ids, histories to states, candidates to scores), so they give the same scores. They take
+    what the model reads, and nothing else.
 
     Args:
         model: with the weights to serve.
         transform: whose graph maps strings to ids; its vocabulary files are copied into the SavedModel.
     """
 
-    def __init__(self, model: LcrSer, transform: tft.TFTransformOutput) -> None:
+    def __init__(self, model: Ranker, transform: tft.TFTransformOutput) -> None:
         super().__init__()
         self.model = model
         # What `transform_features_layer` wraps: as a Keras 2 model that would be traced again while it is saved, for
         # many seconds. The attribute lets the tables and vocabulary files be saved with this module.
         self._transform = SavedModelLoader(transform.transform_savedmodel_dir)
         self.transform_resources = self._transform._imported
+        self._features = (*(feature for name in model.inputs for feature in contract.INPUTS[name]), contract.CANDIDATES)
+        self._ids = tf.function(self._ids_of_strings, [_specs(self._features)], autograph=False)
+        self._states = tf.function(self._states_of_ids, [_specs(self._features, tf.int32)], autograph=False)
 
     def signatures(self) -> dict[str, Any]:
         """Concrete functions by signature name, for `tf.saved_model.save`."""
-        history = [tf.TensorSpec([None] * rank, tf.string, name=name) for name, rank in _TENSOR_RANKS.items()]
+        history = {
+            name: tf.TensorSpec([None] * _TENSOR_RANKS[name], tf.string, name=name) for name in self.model.inputs
+        }
         candidates = tf.TensorSpec([None, None], tf.string, name=contract.CANDIDATES)
-        encode = self._encode.get_concrete_function(*history)
+        encode = self._encode.get_concrete_function(**history)
         state = {
             name: tf.TensorSpec([None, *spec.shape[1:]], spec.dtype, name=name)
             for name, spec in encode.structured_outputs.items()
@@ -79,49 +88,37 @@ class Servable(tf.Module):
         return {
             contract.SIGNATURE_DEFAULT: self._score_examples,
             contract.SIGNATURE_RANK_EVAL: self._rank_eval,
-            contract.SIGNATURE_RANK: self._rank.get_concrete_function(*history, candidates),
+            contract.SIGNATURE_RANK: self._rank.get_concrete_function(candidates, **history),
             contract.SIGNATURE_ENCODE: encode,
             contract.SIGNATURE_SCORE: self._score.get_concrete_function(candidates, **state),
         }
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
     def _score_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"scores": self._scores_of_examples(*_parse(examples, contract.REQUEST_FEATURES))}
+        return {"scores": self._scores_of_examples(*_parse(examples, self._features))}
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
     def _rank_eval(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        raw, readable = _parse(examples, (*contract.REQUEST_FEATURES, contract.LABEL))
+        raw, readable = _parse(examples, (*self._features, contract.LABEL))
         label = tf.cast(raw.pop(contract.LABEL).to_tensor(shape=[None, 1])[:, 0], tf.int32)
         return {"rank": pessimistic_rank(self._scores_of_examples(raw, readable), label)[:, None]}
 
     @tf.function(autograph=False)
-    def _rank(
-        self,
-        user: tf.Tensor,
-        rec_items: tf.Tensor,
-        search_words: tf.Tensor,
-        search_items: tf.Tensor,
-        candidates: tf.Tensor,
-    ) -> dict[str, tf.Tensor]:
-        checks = [*_checks_of_candidates(candidates), _equal(contract.CANDIDATES, contract.USER, candidates, user)]
+    def _rank(self, candidates: tf.Tensor, **history: tf.Tensor) -> dict[str, tf.Tensor]:
+        first, *_ = self.model.inputs
+        checks = [*_checks_of_candidates(candidates), _equal(contract.CANDIDATES, first, candidates, history[first])]
         with tf.control_dependencies(checks):
             candidates = tf.identity(candidates)
-        return self._ranked(candidates, self._encode(user, rec_items, search_words, search_items))
+        return self._ranked(candidates, self._encode(**history))
 
     @tf.function(autograph=False)
-    def _encode(
-        self, user: tf.Tensor, rec_items: tf.Tensor, search_words: tf.Tensor, search_items: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        history = {
-            contract.USER: user,
-            contract.REC_ITEMS: rec_items,
-            contract.SEARCH_WORDS: search_words,
-            contract.SEARCH_ITEMS: search_items,
-        }
+    def _encode(self, **history: tf.Tensor) -> dict[str, tf.Tensor]:
+        history = {name: history[name] for name in self.model.inputs}
         with tf.control_dependencies(_checks_of_history(history)):
-            raw = _history_of_tensors(*map(tf.identity, history.values()))
-        raw[contract.CANDIDATES] = _no_values(tf.shape(user)[0], tf.string)
-        return self._states(self._ids(raw))
+            history = {name: tf.identity(tensor) for name, tensor in history.items()}
+        raw = _history_of_tensors(history)
+        rows = tf.shape(history[self.model.inputs[0]])[0]
+        return self._states(self._ids({**raw, contract.CANDIDATES: _no_values(rows, tf.string)}))
 
     @tf.function(autograph=False)
     def _score(self, candidates: tf.Tensor, **state: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -129,9 +126,9 @@ class Servable(tf.Module):
             candidates, state = tf.identity(candidates), {name: tf.identity(part) for name, part in state.items()}
         return self._ranked(candidates, state)
 
-    def _ranked(self, candidates: tf.Tensor, state: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def _ranked(self, candidates: tf.Tensor, state: State) -> dict[str, tf.Tensor]:
         real = candidates != ""
-        raw = {name: _no_values(tf.shape(candidates)[0], _RAW_DTYPES[name]) for name in contract.REQUEST_FEATURES}
+        raw = {name: _no_values(tf.shape(candidates)[0], _dtype(name)) for name in self._features}
         ids = self._ids({**raw, contract.CANDIDATES: tf.RaggedTensor.from_tensor(candidates)})[contract.CANDIDATES]
         scores = self._scores(tf.where(real, ids.to_tensor(shape=[None, None]), contract.PADDING_ID), state)
         return {"scores": scores, "ranks": pessimistic_ranks(scores)}
@@ -143,14 +140,12 @@ class Servable(tf.Module):
         candidates = ids[contract.CANDIDATES].to_tensor(shape=tf.concat([[-1], columns], 0))
         return tf.where(readable[:, None], self._scores(candidates, self._states(ids)), float("nan"))
 
-    @tf.function(autograph=False, input_signature=[_RAW_SPECS])
-    def _ids(self, raw: Raw) -> Raw:
+    def _ids_of_strings(self, raw: Raw) -> Raw:
         """Strings to ids, int32, by Transform's own graph."""
         transformed = self._transform.apply_transform_model(raw)
         return {name: tf.cast(tf.RaggedTensor.from_sparse(transformed[name]), tf.int32) for name in raw}
 
-    @tf.function(autograph=False, input_signature=[_ID_SPECS])
-    def _states(self, ids: Raw) -> dict[str, tf.Tensor]:
+    def _states_of_ids(self, ids: Raw) -> State:
         """Encoded histories, cut from the requests as training cuts them from timelines."""
         histories = _histories(ids)
         rows = tf.range(tf.size(histories.users))
@@ -158,8 +153,9 @@ class Servable(tf.Module):
         return self.model.encode(windows.gather(rows, histories.rec_offsets[1:], histories.search_offsets[1:]))
 
     @tf.function(autograph=False, reduce_retracing=True)
-    def _scores(self, candidates: tf.Tensor, state: dict[str, tf.Tensor]) -> tf.Tensor:
-        return tf.where(candidates == contract.PADDING_ID, _NO_RANK, self.model.score(state, candidates))
+    def _scores(self, candidates: tf.Tensor, state: State) -> tf.Tensor:
+        scores = self.model.score(state, self.model.prepare(candidates))
+        return tf.where(candidates == contract.PADDING_ID, _NO_RANK, scores)
 
 
 def save(module: tf.Module, directory: str, signatures: dict[str, Any] | None = None) -> None:
@@ -168,7 +164,15 @@ def save(module: tf.Module, directory: str, signatures: dict[str, Any] | None = 
     On export Keras makes a second variable of each of its own. The saver restores that one, while the functions read
     the first: `tf.saved_model.load` does not mind, but who runs the graph in a session finds variables that were never
     initialised. So each is mapped to the one that the functions read.
+
+    Raises:
+        ValueError: if the model has weights that TensorFlow would not save, such as those in a list of layers.
     """
+    saved = {id(one) for one in tf.train.TrackableView(module).descendants()}
+    if lost := [variable.path for variable in module.model.weights if not {id(variable), id(variable.value)} & saved]:
+        raise ValueError(
+            f"Every weight should lie below an attribute of `model`, for TensorFlow to save it. Received: {lost}."
+        )
     with _exported_once():
         tf.saved_model.save(module, directory, signatures=signatures)
 
@@ -188,18 +192,57 @@ def _exported_once() -> Iterator[None]:
         keras.Variable._export_to_saved_model_graph = of_keras
 
 
-def save_weights(model: LcrSer, directory: str) -> None:
+def save_weights(model: Ranker, directory: str) -> None:
     """Save a SavedModel that holds the weights alone, for `restore`; a `Servable` costs many seconds of tracing."""
     module = tf.Module()
     module.model = model
     save(module, directory)
 
 
-def restore(model: LcrSer, saved_model_dir: str) -> LcrSer:
+def restore(model: Ranker, saved_model_dir: str) -> Ranker:
     """Load into a model the weights of a SavedModel of a `Servable` or of `save_weights`."""
     variables = os.path.join(saved_model_dir, "variables", "variables")
     tf.train.Checkpoint(model=model).read(variables).assert_existing_objects_matched().expect_partial()
     return model
+
+
+def describe(saved_model_dir: str, config: RankerConfig, vocabulary: Mapping[str, Any], code: str) -> None:
+    """Write beside a SavedModel what it is, for `load`.
+
+    Args:
+        saved_model_dir: a local directory or a URI.
+        config: of its model, sizes of tables included.
+        vocabulary: settings of `components.preprocessing`.
+        code: hash of the source that trained it.
+    """
+    path = os.path.join(saved_model_dir, DESCRIPTION_FILE)
+    tf.io.gfile.makedirs(os.path.dirname(path))
+    description = {"model": dataclasses.asdict(config), "vocabulary": dict(vocabulary), "code": code}
+    with tf.io.gfile.GFile(path, "w") as file:
+        file.write(json.dumps(description, indent=1, sort_keys=True) + "\n")
+
+
+def load(saved_model_dir: str) -> Ranker:
+    """The model of a SavedModel, pushed or not, from its directory alone.
+
+    Raises:
+        ValueError: if it does not say what it is, or the weights are those of another model.
+    """
+    path = os.path.join(saved_model_dir, DESCRIPTION_FILE)
+    try:
+        with tf.io.gfile.GFile(path, "r") as file:
+            config = make_config(json.loads(file.read())["model"])
+    except tf.errors.NotFoundError as error:
+        raise ValueError(
+            f"`saved_model_dir` should hold {DESCRIPTION_FILE}, which says what model it is. Received: "
+            f"{saved_model_dir}, without it. Train the model again."
+        ) from error
+    try:
+        return restore(make_ranker(config), saved_model_dir)
+    except (AssertionError, ValueError) as error:
+        raise ValueError(
+            f"The weights in {saved_model_dir} are not those of its {DESCRIPTION_FILE}: {error}"
+        ) from error
 
 
 def _parse(examples: tf.Tensor, features: tuple[str, ...]) -> tuple[Raw, tf.Tensor]:
@@ -210,7 +253,7 @@ def _parse(examples: tf.Tensor, features: tuple[str, ...]) -> tuple[Raw, tf.Tens
     """
     with tf.control_dependencies([_right_rows("examples", examples)]):
         examples = tf.identity(examples)
-    spec = {name: tf.io.RaggedFeature(_RAW_DTYPES[name], row_splits_dtype=tf.int64) for name in features}
+    spec = {name: tf.io.RaggedFeature(_dtype(name), row_splits_dtype=tf.int64) for name in features}
     good = tf.cond(
         _parsable(examples[None], spec)[0],
         lambda: tf.ones(tf.shape(examples), tf.bool),
@@ -252,16 +295,17 @@ def _parsable(batches: tf.Tensor, spec: dict[str, Any]) -> tf.Tensor:
 def _agree(raw: Raw) -> tf.Tensor:
     """Which rows have one user, counts that fit what they count, a label that is a column, and keep the limits."""
     lengths = {name: feature.row_lengths() for name, feature in raw.items()}
-    rows = tf.size(lengths[contract.USER], tf.int64)
+    rows = tf.size(lengths[contract.CANDIDATES], tf.int64)
     columns = tf.minimum(contract.MAX_PAIRS // tf.maximum(rows, 1), contract.MAX_CANDIDATES)
-    good = (lengths[contract.USER] == 1) & (lengths[contract.REC_ITEMS] <= contract.MAX_EVENTS)
-    good &= lengths[contract.CANDIDATES] <= columns
-    good &= lengths[contract.SEARCH_WORD_COUNTS] == lengths[contract.SEARCH_ITEM_COUNTS]
-    for name, counted in (
-        (contract.SEARCH_WORD_COUNTS, contract.SEARCH_WORDS),
-        (contract.SEARCH_ITEM_COUNTS, contract.SEARCH_ITEMS),
-    ):
+    good = lengths[contract.CANDIDATES] <= columns
+    if contract.USER in raw:
+        good &= lengths[contract.USER] == 1
+    if contract.REC_ITEMS in raw:
+        good &= lengths[contract.REC_ITEMS] <= contract.MAX_EVENTS
+    searches = [contract.INPUTS[name] for name in (contract.SEARCH_WORDS, contract.SEARCH_ITEMS) if name in raw]
+    for counted, name in searches:
         counts = raw[name]
+        good &= lengths[name] == lengths[searches[0][1]]
         good &= (lengths[name] <= contract.MAX_EVENTS) & (lengths[counted] <= contract.MAX_STRINGS)
         # With every count in its range their sum cannot wrap around.
         in_range = (counts.values >= 0) & (counts.values <= contract.MAX_EVENTS)
@@ -293,21 +337,15 @@ def _equal(name: str, other: str, tensor: tf.Tensor, of_other: tf.Tensor, axis: 
 
 
 def _checks_of_history(history: dict[str, tf.Tensor]) -> list[tf.Operation]:
-    user = history[contract.USER]
-    checks = [
-        _right_rows(contract.USER, user),
-        _equal(
-            contract.SEARCH_ITEMS,
-            contract.SEARCH_WORDS,
-            history[contract.SEARCH_ITEMS],
-            history[contract.SEARCH_WORDS],
-            axis=1,
-        ),
-    ]
+    first, *others = history
+    checks = [_right_rows(first, history[first])]
+    if {contract.SEARCH_WORDS, contract.SEARCH_ITEMS} <= history.keys():
+        words, items = history[contract.SEARCH_WORDS], history[contract.SEARCH_ITEMS]
+        checks.append(_equal(contract.SEARCH_ITEMS, contract.SEARCH_WORDS, items, words, axis=1))
+    checks += [_equal(name, first, history[name], history[first]) for name in others]
     for name, tensor in history.items():
         if name != contract.USER:
             checks += [
-                _equal(name, contract.USER, tensor, user),
                 _at_most(name, "strings", tf.size(tensor, tf.int64), contract.MAX_STRINGS),
                 *(
                     _at_most(name, f"columns on axis {axis}", tf.shape(tensor)[axis], contract.MAX_EVENTS)
@@ -344,42 +382,48 @@ def _checks_of_state(state: dict[str, tf.Tensor], candidates: tf.Tensor) -> list
     return checks
 
 
-def _history_of_tensors(user: tf.Tensor, rec_items: tf.Tensor, search_words: tf.Tensor, search_items: tf.Tensor) -> Raw:
+def _history_of_tensors(history: dict[str, tf.Tensor]) -> Raw:
     """The features of an Example, from padded tensors; "" is padding."""
-    is_word, is_item = search_words != "", search_items != ""
-    is_search = tf.reduce_any(is_word, 2) | tf.reduce_any(is_item, 2)
-
-    def counts(present: tf.Tensor) -> tf.RaggedTensor:
-        return tf.ragged.boolean_mask(tf.reduce_sum(tf.cast(present, tf.int64), 2), is_search)
-
-    def flat(values: tf.Tensor, present: tf.Tensor) -> tf.RaggedTensor:
-        rows = tf.shape(values)[0]
-        return tf.ragged.boolean_mask(tf.reshape(values, [rows, -1]), tf.reshape(present, [rows, -1]))
-
-    return {
-        contract.USER: tf.RaggedTensor.from_tensor(user[:, None]),
-        contract.REC_ITEMS: tf.ragged.boolean_mask(rec_items, rec_items != ""),
-        contract.SEARCH_WORDS: flat(search_words, is_word),
-        contract.SEARCH_WORD_COUNTS: counts(is_word),
-        contract.SEARCH_ITEMS: flat(search_items, is_item),
-        contract.SEARCH_ITEM_COUNTS: counts(is_item),
-    }
+    raw = {}
+    if contract.USER in history:
+        raw[contract.USER] = tf.RaggedTensor.from_tensor(history[contract.USER][:, None])
+    if contract.REC_ITEMS in history:
+        clicks = history[contract.REC_ITEMS]
+        raw[contract.REC_ITEMS] = tf.ragged.boolean_mask(clicks, clicks != "")
+    present = {name: history[name] != "" for name in (contract.SEARCH_WORDS, contract.SEARCH_ITEMS) if name in history}
+    if present:
+        is_search = functools.reduce(tf.logical_or, (tf.reduce_any(mask, 2) for mask in present.values()))
+    for name, mask in present.items():
+        _, counts = contract.INPUTS[name]
+        rows = tf.shape(mask)[0]
+        raw[counts] = tf.ragged.boolean_mask(tf.reduce_sum(tf.cast(mask, tf.int64), 2), is_search)
+        raw[name] = tf.ragged.boolean_mask(tf.reshape(history[name], [rows, -1]), tf.reshape(mask, [rows, -1]))
+    return raw
 
 
 def _histories(ids: Raw) -> Histories:
+    """Histories of ids; of what the model does not read, empty ones."""
+    rows = ids[contract.CANDIDATES].nrows()
+
     def integers(tensor: tf.Tensor) -> tf.Tensor:
         return tf.cast(tensor, tf.int32)
 
-    def begins(counts: tf.RaggedTensor) -> tf.Tensor:
-        return integers(tf.concat([[0], tf.cumsum(counts.values)], 0))
+    def feature(name: str) -> tf.RaggedTensor:
+        return ids[name] if name in ids else _no_values(rows, tf.int32)
+
+    counts = [feature(name) for name in (contract.SEARCH_WORD_COUNTS, contract.SEARCH_ITEM_COUNTS)]
+    searches = counts[0] if contract.SEARCH_WORD_COUNTS in ids else counts[1]
+
+    def begins(of_searches: tf.RaggedTensor) -> tf.Tensor:
+        return integers(tf.concat([[0], tf.cumsum(of_searches.values)], 0))
 
     return Histories(
-        users=integers(ids[contract.USER].to_tensor(contract.PADDING_ID, shape=[None, 1])[:, 0]),
-        rec_items=integers(ids[contract.REC_ITEMS].values),
-        rec_offsets=integers(ids[contract.REC_ITEMS].row_splits),
-        search_offsets=integers(ids[contract.SEARCH_WORD_COUNTS].row_splits),
-        search_words=integers(ids[contract.SEARCH_WORDS].values),
-        word_offsets=begins(ids[contract.SEARCH_WORD_COUNTS]),
-        search_items=integers(ids[contract.SEARCH_ITEMS].values),
-        item_offsets=begins(ids[contract.SEARCH_ITEM_COUNTS]),
+        users=integers(feature(contract.USER).to_tensor(contract.PADDING_ID, shape=[None, 1])[:, 0]),
+        rec_items=integers(feature(contract.REC_ITEMS).values),
+        rec_offsets=integers(feature(contract.REC_ITEMS).row_splits),
+        search_offsets=integers(searches.row_splits),
+        search_words=integers(feature(contract.SEARCH_WORDS).values),
+        word_offsets=begins(counts[0]),
+        search_items=integers(feature(contract.SEARCH_ITEMS).values),
+        item_offsets=begins(counts[1]),
     )

@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.servable import Servable, restore, save, save_weights
-from components.vocabularies import model_config
+from components.servable import Servable, describe, load, save, save_weights
+from components.vocabularies import ranker_config
 from components.warm_start import start_from
-from model.config import GrpoConfig, ModelConfig, SupervisedConfig
-from model.lcr_ser import LcrSer
+from model.config import GrpoConfig, RankerConfig, SupervisedConfig
+from model.ranker import Ranker
 from model.training import reinforcement, supervised
 from model.training.fingerprint import training_fingerprint
 from model.training.requests import read_requests
@@ -21,17 +21,17 @@ from model.training.timelines import read_timelines
 
 
 def supervised_run_fn(fn_args: Any) -> None:
-    """Train LCR-SER on timelines, Eq. (1) to (12), and save its weights for the next stage.
+    """Train a Ranker on timelines, LCR-SER by Eq. (1) to (12), and save its weights for the next stage.
 
     It starts from `base_model`, the last pushed model, where there is one, and from scratch where there is none.
 
     Args:
-        fn_args: of the TFX Trainer. `custom_config` holds `model` and `supervised` (fields of `ModelConfig` and
-            `SupervisedConfig`), `vocabulary` (the settings of `components.preprocessing`), `checkpoints` (a directory
-            that outlives a killed run) and `code`.
+        fn_args: of the TFX Trainer. `custom_config` holds `model` (fields of a config of `model.registry`),
+            `supervised` (fields of `SupervisedConfig`), `vocabulary` (the settings of `components.preprocessing`),
+            `checkpoints` (a directory that outlives a killed run) and `code`.
     """
     transform = tft.TFTransformOutput(fn_args.transform_output)
-    shape, config = _model_config(fn_args, transform), SupervisedConfig(**fn_args.custom_config["supervised"])
+    shape, config = _ranker_config(fn_args, transform), SupervisedConfig(**fn_args.custom_config["supervised"])
     data = read_timelines(_files(fn_args.train_files)), read_requests(_files(fn_args.eval_files))
     start = None
     if fn_args.base_model:
@@ -41,33 +41,41 @@ def supervised_run_fn(fn_args: Any) -> None:
     folder = _work_dir(fn_args, training_fingerprint(*data, (shape, config), fn_args.custom_config["code"], weights))
     model = supervised.train(shape, config, *data, checkpoint_dir=folder, log_dir=_log_dir(folder), start=start)
     save_weights(model, fn_args.serving_model_dir)
+    _describe(model, fn_args)
     _finish(folder, fn_args.model_run_dir)
 
 
 def grpo_run_fn(fn_args: Any) -> None:
-    """Optimise the supervised model's reasoning by GRPO, Eq. (13) to (17), and export it.
+    """Optimise the supervised model's reasoning by GRPO, Eq. (13) to (17), where it reasons, and export it.
 
     Args:
         fn_args: as above, with `grpo` (fields of `GrpoConfig`) instead of `supervised`, and `base_model`, the
             exported supervised model.
     """
     transform = tft.TFTransformOutput(fn_args.transform_output)
-    shape, config = _model_config(fn_args, transform), GrpoConfig(**fn_args.custom_config["grpo"])
+    config = GrpoConfig(**fn_args.custom_config["grpo"])
     data = read_timelines(_files(fn_args.train_files)), read_requests(_files(fn_args.eval_files))
-    model = restore(LcrSer(shape), fn_args.base_model)
+    model = load(fn_args.base_model)
     code = fn_args.custom_config["code"]
-    folder = _work_dir(fn_args, training_fingerprint(*data, (shape, config), code, _weights(model)))
+    folder = _work_dir(fn_args, training_fingerprint(*data, (model.config, config), code, _weights(model)))
     model = reinforcement.train(model, config, *data, checkpoint_dir=folder, log_dir=_log_dir(folder))
-    _export(model, transform, fn_args.serving_model_dir)
+    servable = Servable(model, transform)
+    save(servable, fn_args.serving_model_dir, servable.signatures())
+    _describe(model, fn_args)
     _finish(folder, fn_args.model_run_dir)
 
 
-def _weights(model: LcrSer) -> Iterator[np.ndarray]:
+def _weights(model: Ranker) -> Iterator[np.ndarray]:
     return (variable.numpy() for variable in model.trainable_variables)
 
 
-def _model_config(fn_args: Any, transform: tft.TFTransformOutput) -> ModelConfig:
-    return model_config(transform, fn_args.custom_config["vocabulary"], fn_args.custom_config["model"])
+def _ranker_config(fn_args: Any, transform: tft.TFTransformOutput) -> RankerConfig:
+    return ranker_config(transform, fn_args.custom_config["vocabulary"], fn_args.custom_config["model"])
+
+
+def _describe(model: Ranker, fn_args: Any) -> None:
+    config = fn_args.custom_config
+    describe(fn_args.serving_model_dir, model.config, config["vocabulary"], config["code"])
 
 
 def _files(patterns: list[str]) -> list[str]:
@@ -97,8 +105,3 @@ def _finish(folder: str, run_dir: str) -> None:
         tf.io.gfile.rmtree(finished)
     tf.io.gfile.rename(folder, finished)
     tf.io.gfile.rmtree(finished)
-
-
-def _export(model: LcrSer, transform: tft.TFTransformOutput, directory: str) -> None:
-    servable = Servable(model, transform)
-    save(servable, directory, servable.signatures())

@@ -5,7 +5,8 @@ from typing import Any
 import tensorflow_transform as tft
 
 from model import inputs as contract
-from model.config import ModelConfig
+from model.config import RankerConfig
+from model.registry import make_config
 
 VOCABULARY = "vocabulary"
 """A row for each string of the train split, the most frequent first; every other string is unknown."""
@@ -17,7 +18,7 @@ NAMES = (contract.USER_VOCABULARY, contract.ITEM_VOCABULARY, contract.WORD_VOCAB
 
 
 def table_sizes(transform: tft.TFTransformOutput, settings: dict[str, Any]) -> dict[str, Any]:
-    """`num_users`, `num_items` and `num_words` of `ModelConfig`: entries or buckets, padding and the unknown id.
+    """`num_users`, `num_items` and `num_words` of `RankerConfig`: entries or buckets, padding and the unknown id.
 
     Args:
         transform: what Transform put out, with the vocabularies that were counted.
@@ -30,11 +31,11 @@ def table_sizes(transform: tft.TFTransformOutput, settings: dict[str, Any]) -> d
     return {f"num_{name}": entries(name) + contract.FIRST_KNOWN_ID for name in NAMES}
 
 
-def model_config(transform: tft.TFTransformOutput, settings: dict[str, Any], shape: dict[str, Any]) -> ModelConfig:
+def ranker_config(transform: tft.TFTransformOutput, settings: dict[str, Any], shape: dict[str, Any]) -> RankerConfig:
     """The shape of a run's model.
 
     Args:
         transform, settings: as above.
-        shape: fields of `ModelConfig`; sizes of tables among them do not count.
+        shape: fields of a config of `model.registry`; sizes of tables among it do not count.
     """
-    return ModelConfig(**{**shape, **table_sizes(transform, settings)})
+    return make_config({**shape, **table_sizes(transform, settings)})

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,15 +10,16 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from absl import logging
 
-from components.servable import restore
+from components.servable import load
 from components.vocabularies import NAMES
 from model import inputs as contract
 from model.carry_over import FRESH, carry_over
-from model.config import ModelConfig
-from model.lcr_ser import LcrSer
+from model.config import RankerConfig
+from model.ranker import Ranker
+from model.registry import make_ranker
 
 
-def start_from(saved_model_dir: str, shape: ModelConfig, transform: tft.TFTransformOutput) -> LcrSer:
+def start_from(saved_model_dir: str, shape: RankerConfig, transform: tft.TFTransformOutput) -> Ranker:
     """A new model with the weights of a pushed one.
 
     A row goes with its string: by vocabulary, to the id that the string has now; by hashing, it stays where it is.
@@ -33,30 +33,29 @@ def start_from(saved_model_dir: str, shape: ModelConfig, transform: tft.TFTransf
     Raises:
         ValueError: if the pushed model differs in more than its tables.
     """
-    sizes = _table_sizes(saved_model_dir)
     try:
-        earlier = restore(
-            LcrSer(dataclasses.replace(shape, **{f"num_{name}": sizes[name] for name in NAMES})), saved_model_dir
-        )
-    except (AssertionError, ValueError) as error:
+        earlier = load(saved_model_dir)
+        if {**dataclasses.asdict(earlier.config), **_sizes(shape)} != dataclasses.asdict(shape):
+            raise ValueError(f"{earlier.config} instead of {shape}")
+    except ValueError as error:
         raise ValueError(
             "`warm_start` should find a pushed model with the settings of `model` as they are now, but "
             f"{saved_model_dir} has others: {error}. Set it to false to train from scratch."
         ) from error
-    rows = {}
+    rows, before = {}, _sizes(earlier.config)
     for name in NAMES:
-        new_size = getattr(shape, f"num_{name}")
+        size = f"num_{name}"
         rows[name] = earlier_rows(
-            _pushed_strings(saved_model_dir, name), _strings(transform, name), sizes[name], new_size
+            _pushed_strings(saved_model_dir, name), _strings(transform, name), before[size], getattr(shape, size)
         )
         logging.info(
             "Warm start: %d of %d rows of %s carried over from %s.",
             (rows[name] != FRESH).sum(),
-            new_size,
+            getattr(shape, size),
             name,
             saved_model_dir,
         )
-    model = LcrSer(shape)
+    model = make_ranker(shape)
     carry_over(earlier, model, rows)
     return model
 
@@ -82,10 +81,8 @@ def earlier_rows(earlier: pa.Array | None, now: pa.Array | None, earlier_size: i
     return rows
 
 
-def _table_sizes(saved_model_dir: str) -> dict[str, Any]:
-    checkpoint = tf.train.load_checkpoint(os.path.join(saved_model_dir, "variables", "variables"))
-    shapes = checkpoint.get_variable_to_shape_map()
-    return {name: shapes[f"model/{name}/table/.ATTRIBUTES/VARIABLE_VALUE"][0] for name in NAMES}
+def _sizes(config: RankerConfig) -> dict[str, int]:
+    return {size: getattr(config, size) for size in (f"num_{name}" for name in NAMES)}
 
 
 def _pushed_strings(saved_model_dir: str, name: str) -> pa.Array | None:

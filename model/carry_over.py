@@ -5,13 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from model.lcr_ser import LcrSer
+from model.ranker import Ranker
 
 FRESH = -1
 """Stands for a row that the earlier table does not have."""
 
 
-def carry_over(earlier: LcrSer, model: LcrSer, rows: Mapping[str, np.ndarray]) -> None:
+def carry_over(earlier: Ranker, model: Ranker, rows: Mapping[str, np.ndarray]) -> None:
     """Copies every dense weight, and the rows of the tables to where their ids are now.
 
     Args:

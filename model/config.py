@@ -3,7 +3,10 @@
 import dataclasses
 import math
 import re
-from typing import Literal
+from typing import Any, Literal
+
+MAIN_METRIC = "NDCG@5"
+"""What trainings stop by, models are chosen by and pages begin with."""
 
 
 def _at_least(config: object, minimum: float, *names: str) -> None:
@@ -11,6 +14,20 @@ def _at_least(config: object, minimum: float, *names: str) -> None:
         value = getattr(config, name)
         if not minimum <= value < math.inf:
             raise ValueError(f"`{name}` should be at least {minimum}. Received: {value}.")
+
+
+def check_heads(config: Any) -> None:
+    """Refuse a `num_heads` that `dim` cannot be split into."""
+    _at_least(config, 1, "num_heads")
+    if config.dim % config.num_heads:
+        raise ValueError(f"`num_heads` should divide `dim`. Received: {config.num_heads} and {config.dim}.")
+
+
+def check_dropout(config: Any) -> None:
+    """Refuse a `dropout` that is no rate, or that leaves nothing."""
+    _at_least(config, 0, "dropout")
+    if config.dropout >= 1:
+        raise ValueError(f"`dropout` should be below 1. Received: {config.dropout}.")
 
 
 def _a_seed(config: object) -> None:
@@ -26,15 +43,38 @@ def _one_of(config: object, name: str, allowed: tuple[str, ...]) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelConfig:
-    """Shape of LCR-SER.
+class RankerConfig:
+    """What the shape of every model says: sizes of tables, and how much of a request is looked at.
 
     Attributes:
         num_users, num_items, num_words: rows of the three tables, ids 0 and 1 included.
         dim: d, the width of embeddings and states.
-        num_heads: heads of each attention; divides `dim`.
         rec_length, search_length: Lr and Ls, the newest events kept.
         words_per_search, items_per_search: W and M.
+        kind: its name in `model.registry`, one for each class.
+    """
+
+    num_users: int
+    num_items: int
+    num_words: int
+    dim: int = 64
+    rec_length: int = 30
+    search_length: int = 30
+    words_per_search: int = 8
+    items_per_search: int = 5
+    kind: str = ""
+
+    def __post_init__(self) -> None:
+        _at_least(self, 2, "num_users", "num_items", "num_words")
+        _at_least(self, 1, "dim", "rec_length", "search_length", "words_per_search", "items_per_search")
+
+
+@dataclasses.dataclass(frozen=True)
+class LcrSerConfig(RankerConfig):
+    """Shape of LCR-SER.
+
+    Attributes:
+        num_heads: heads of each attention; divides `dim`.
         reasoning_steps: K; 0 is the encoder-only model, Table 3 without LCR.
         aggregation: `target` is Eq. (8); `mean` averages H^(K) instead, Table 3 without TRA.
         mlp_units: hidden widths of the scoring head, Eq. (10).
@@ -44,15 +84,8 @@ class ModelConfig:
         literal_eq5: True takes the search context in MSA_r, as Eq. (5) is printed.
     """
 
-    num_users: int
-    num_items: int
-    num_words: int
-    dim: int = 64
+    kind: Literal["lcr_ser"] = "lcr_ser"
     num_heads: int = 2
-    rec_length: int = 30
-    search_length: int = 30
-    words_per_search: int = 8
-    items_per_search: int = 5
     reasoning_steps: int = 2
     aggregation: Literal["target", "mean"] = "target"
     mlp_units: tuple[int, ...] = (200, 80)
@@ -61,14 +94,11 @@ class ModelConfig:
     literal_eq5: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "mlp_units", tuple(self.mlp_units))
-        _at_least(self, 2, "num_users", "num_items", "num_words")
-        _at_least(self, 1, "dim", "num_heads", "rec_length", "search_length", "words_per_search", "items_per_search")
-        _at_least(self, 0, "reasoning_steps", "dropout")
-        if self.dim % self.num_heads:
-            raise ValueError(f"`num_heads` should divide `dim`. Received: {self.num_heads} and {self.dim}.")
-        if self.dropout >= 1:
-            raise ValueError(f"`dropout` should be below 1. Received: {self.dropout}.")
+        _at_least(self, 0, "reasoning_steps")
+        check_heads(self)
+        check_dropout(self)
         if any(units < 1 for units in self.mlp_units):
             raise ValueError(f"`mlp_units` should be widths of at least 1. Received: {list(self.mlp_units)}.")
         _one_of(self, "aggregation", ("target", "mean"))

@@ -65,6 +65,14 @@ TIMELINE_FEATURES: Final = (*HISTORY_FEATURES, REC_CLICKS_BEFORE, REC_SEARCHES_B
 REQUEST_FEATURES: Final = (*HISTORY_FEATURES, CANDIDATES)
 """What a request must hold when it is served; `label` is added for evaluation."""
 
+INPUTS: Final = {
+    USER: (USER,),
+    REC_ITEMS: (REC_ITEMS,),
+    SEARCH_WORDS: (SEARCH_WORDS, SEARCH_WORD_COUNTS),
+    SEARCH_ITEMS: (SEARCH_ITEMS, SEARCH_ITEM_COUNTS),
+}
+"""What a model may read besides `candidates`: tensors of a batch, and the features of an Example that hold each."""
+
 ITEM_VOCABULARY: Final = "items"
 USER_VOCABULARY: Final = "users"
 WORD_VOCABULARY: Final = "words"

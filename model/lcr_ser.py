@@ -1,16 +1,18 @@
 """LCR-SER, the ranking model of section 3.2."""
 
-import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 import tensorflow as tf
 
 from model.aggregation import TargetAttention
-from model.config import ModelConfig
+from model.config import LcrSerConfig, SupervisedConfig
 from model.embeddings import EmbeddingTable, PositionEmbedding, take, take_mean
+from model.grpo import exploration_noise
 from model.inputs import CANDIDATES, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
+from model.losses import contrastive_loss, recommendation_loss
 from model.pooling import MeanPooling
+from model.ranker import WHOLE, Batch, Logs, Ranker, Share, State
 from model.reasoning import LatentCrossReasoning, Sides
 from model.scoring_head import ScoringHead
 from model.ties import tie_unknown
@@ -51,30 +53,43 @@ class PreparedItems(NamedTuple):
     of_head: tf.Tensor
 
 
-@keras.saving.register_keras_serializable(package="lcr_ser")
-class LcrSer(keras.Model):
-    """LCR-SER: logits of candidates given a user, their clicks and their searches.
+class TargetWeights(NamedTuple):
+    """Weights that Eq. (8) gives one side, which sum to 1 where there is an event or a step.
 
-    All variables exist after construction, so that weights can be restored before any data is seen.
+    Attributes:
+        events: of the history, `[B, L]`, the newest in the last column.
+        steps: of the reasoning states, `[B, K]`.
+    """
+
+    events: tf.Tensor
+    steps: tf.Tensor
+
+
+@keras.saving.register_keras_serializable(package="lcr_ser")
+class LcrSer(Ranker):
+    """LCR-SER: logits of candidates given a user, their clicks and their searches.
 
     Args:
         config: the model's shape.
         tables: layers of the user, item and word tables to share with another model; None makes new ones.
 
     Example:
-        model = LcrSer(ModelConfig(num_users=100, num_items=1000, num_words=500))
-        logits = model(batch)                                  # `[B, C]`
-        logits = model.score(model.encode(batch), candidates)  # the same, the history encoded once
+        model = LcrSer(LcrSerConfig(num_users=100, num_items=1000, num_words=500))
+        logits = model(batch)                                                 # `[B, C]`
+        logits = model.score(model.encode(batch), model.prepare(candidates))  # the same, the history encoded once
     """
+
+    inputs = (USER, REC_ITEMS, SEARCH_WORDS, SEARCH_ITEMS)
+    config_class: ClassVar[type[LcrSerConfig]] = LcrSerConfig
+    config: LcrSerConfig
 
     def __init__(
         self,
-        config: ModelConfig,
-        tables: tuple[EmbeddingTable, EmbeddingTable, EmbeddingTable] | None = None,
+        config: LcrSerConfig,
+        tables: tuple[EmbeddingTable, ...] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.config = config
+        super().__init__(config, **kwargs)
         dim, dtype = config.dim, self.dtype_policy
         if tables is None:
             tables = (
@@ -100,25 +115,12 @@ class LcrSer(keras.Model):
         self.head = ScoringHead(dim, config.mlp_units, config.dropout, dtype=dtype)
         self.build()
 
-    def build(self, input_shape: Any = None) -> None:
-        """Creates every variable."""
-        for layer in self.layers:
-            if not layer.built:
-                layer.build(None)
-        self.built = True
-
     @property
-    def tables(self) -> tuple[EmbeddingTable, EmbeddingTable, EmbeddingTable]:
+    def tables(self) -> tuple[EmbeddingTable, ...]:
         """The layers of the user, item and word tables."""
         return self.users, self.items, self.words
 
-    @property
-    def dense_variables(self) -> list[keras.Variable]:
-        """All trainable variables but the three tables."""
-        of_tables = {id(layer.table) for layer in self.tables}
-        return [variable for variable in self.trainable_variables if id(variable) not in of_tables]
-
-    def embed(self, batch: dict[str, tf.Tensor]) -> Embedded:
+    def embed(self, batch: Batch) -> Embedded:
         """Looks up a model batch, section 3.2.1 and E_s, E_r of 3.2.2.
 
         Args:
@@ -168,7 +170,81 @@ class LcrSer(keras.Model):
         candidates = tf.cast(embedded.candidates, self.compute_dtype)
         return self._score(embedded.user, sides, candidates, self.head.of_items(candidates), training)
 
-    def encode(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def losses(self, embedded: Embedded, weights: tf.Tensor, settings: SupervisedConfig, share: Share = WHOLE) -> Logs:
+        """L_Total of Eq. (12) without L2 as `loss`; `rec_loss`, Eq. (11), and `tcl_loss`, Eq. (9)."""
+        histories = self.read(embedded, training=True)
+        contrasted = settings.tcl_weight and self.config.reasoning_steps
+        if contrasted:
+            steps, plain = self.contrast(histories, training=True)
+        else:
+            steps = self.reason(histories, training=True)
+        logits = self.rank(embedded, histories, steps, training=True)[:, 0]
+        loss = recommendation_loss(logits, weights) * share.pairs
+        logs = {"rec_loss": loss}
+        if contrasted:
+            target = embedded.candidates[:, 0]
+            if settings.tcl_stop_gradient in ("plain", "both"):
+                plain = tf.nest.map_structure(tf.stop_gradient, plain)
+            if settings.tcl_stop_gradient in ("target", "both"):
+                target = tf.stop_gradient(target)
+            of_sides = [
+                contrastive_loss(
+                    target, crossed[:, 0, -1], without[:, 0, -1], settings.tcl_margin, settings.tcl_distance
+                )
+                for crossed, without in zip(steps, plain, strict=True)
+            ]
+            logs["tcl_loss"] = tf.add_n(of_sides) * share.rows
+            loss += settings.tcl_weight * logs["tcl_loss"]
+        return {"loss": loss, **logs}
+
+    @property
+    def num_steps(self) -> int:
+        """K."""
+        return self.config.reasoning_steps
+
+    @property
+    def reasoning_variables(self) -> list[keras.Variable]:
+        """The weights of encoders, cross attention and steps."""
+        return self.reasoning.trainable_variables  # type: ignore[no-any-return]
+
+    def noise(self, rows: tf.Tensor, trajectories: int, scale: float, seed: int, step: tf.Tensor) -> Sides:
+        """Noise of a step for both sides, `[B, N, d]` each, Eq. (14)."""
+        return Sides(
+            *(
+                exploration_noise(
+                    rows, trajectories, self.config.dim, scale, tf.stack([tf.constant(seed + side, tf.int64), step])
+                )
+                for side in (1, 2)
+            )
+        )
+
+    def target_weights(self, target: tf.Tensor, histories: Sides, steps: Sides) -> Sides:
+        """Weights of Eq. (8) on history and reasoning states; all the same where the aggregation is the mean.
+
+        Args:
+            target: embeddings of the items clicked, `[B, d]`.
+            histories: what `read` gave.
+            steps: what `reason` gave for them, of one trajectory.
+
+        Returns:
+            Two `TargetWeights`.
+        """
+        found = []
+        for attention, history, of_side in zip(
+            (self.search_attention, self.rec_attention), histories, steps, strict=True
+        ):
+            weighted = attention.weigh(target[:, None], history.states, history.mask, of_side)
+            found.append(TargetWeights(weighted.weights[:, 0, 0], weighted.step_weights[:, 0, 0]))
+        return Sides(*found)
+
+    def search_weights(self, batch: Batch, label: tf.Tensor) -> tf.Tensor:
+        """Weight that Eq. (8) gives each search for the candidate in column `label` `[B]`: `[B, Ls]`."""
+        embedded = self.embed(batch)
+        histories = self.read(embedded)
+        target = tf.gather(embedded.candidates, label, batch_dims=1)
+        return self.target_weights(target, histories, self.reason(histories)).search.events
+
+    def encode(self, batch: Batch) -> State:
         """The half of a request that does not depend on its candidates.
 
         Args:
@@ -178,7 +254,7 @@ class LcrSer(keras.Model):
             In the dtype of the weights: `user [B, d]`, `search_states [B, Ls, d]`, `search_mask [B, Ls]`,
             `search_steps [B, K, d]` and the same three of `rec` with Lr. A mask is 1 for a real event.
         """
-        embedded = self.embed({name: batch[name] for name in (USER, REC_ITEMS, SEARCH_WORDS, SEARCH_ITEMS)})
+        embedded = self.embed({name: batch[name] for name in self.inputs})
         histories = self.read(embedded)
         steps = self.reason(histories)
         encoded = {
@@ -198,30 +274,21 @@ class LcrSer(keras.Model):
         embeddings = tf.cast(take(found.rows, found.positions[0]), self.compute_dtype)
         return PreparedItems(items, embeddings, self.head.of_items(embeddings))
 
-    def score(self, encoded: dict[str, tf.Tensor], candidates: tf.Tensor | PreparedItems) -> tf.Tensor:
-        """Scores candidates of encoded requests.
-
-        Args:
-            encoded: what `encode` gave.
-            candidates: ids `[B, C]`, or what `prepare` gave for them, `[B, C, ...]`.
-
-        Returns:
-            Logits `[B, C]`. Id 0 gets a logit of no meaning.
-        """
-        items = candidates if isinstance(candidates, PreparedItems) else self.prepare(candidates)
+    def score(self, state: State, items: PreparedItems) -> tf.Tensor:
+        """Logits `[B, C]` of prepared items for encoded requests."""
         sides = Sides(
             *(
-                (encoded[f"{side}_states"], encoded[f"{side}_mask"] > 0, tf.expand_dims(encoded[f"{side}_steps"], 1))
+                (state[f"{side}_states"], state[f"{side}_mask"] > 0, tf.expand_dims(state[f"{side}_steps"], 1))
                 for side in Sides._fields
             )
         )
-        logits = self._score(encoded["user"], sides, items.embeddings, items.of_head)
+        logits = self._score(state["user"], sides, items.embeddings, items.of_head)
         return tie_unknown(tf.squeeze(logits, 1), items.ids)
 
-    def call(self, batch: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+    def call(self, batch: Batch, training: bool = False) -> tf.Tensor:
         """Logits `[B, C]` of the batch's candidates, Eq. (1) to (10).
 
-        They are equal to `score(encode(batch), batch["candidates"])`.
+        They are equal to `score(encode(batch), prepare(batch["candidates"]))`.
         """
         embedded = self.embed(batch)
         histories = self.read(embedded, training)
@@ -241,12 +308,3 @@ class LcrSer(keras.Model):
         of_users = self.head.of_users(tf.cast(user, self.compute_dtype))
         of_requests = project(weighted, self.head.parts()[1:3], of_users)
         return self.head.score(of_requests, of_head, training)
-
-    def get_config(self) -> dict[str, Any]:
-        """Arguments of the constructor, the tables excepted."""
-        return {**super().get_config(), "config": dataclasses.asdict(self.config)}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "LcrSer":
-        """A model from `get_config`."""
-        return cls(**{**config, "config": ModelConfig(**config["config"])})

@@ -137,7 +137,6 @@ def _components(settings: Settings) -> list[BaseComponent]:
             settings.evaluation.min_ndcg_5, settings.evaluation.max_ndcg_5_drop, settings.evaluation.ks
         ),
     )
-    shape = {"model_shape": dataclasses.asdict(settings.model_shape()), "vocabulary": settings.vocabulary.model_dump()}
     ranking_check = RankingCheck(
         model=grpo.outputs["model"],
         baseline_model=baseline.outputs["baseline"],
@@ -145,7 +144,6 @@ def _components(settings: Settings) -> list[BaseComponent]:
         transformed_examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         settings=settings.ranking_check_settings(),
-        **shape,
         code_hash=source_hash("components.ranking_check", "components.evaluation", "components.vocabularies", "model"),
     )
     servable_check = ServableCheck(
@@ -153,7 +151,6 @@ def _components(settings: Settings) -> list[BaseComponent]:
         examples=examples,
         transform_graph=transform.outputs["transform_graph"],
         settings=settings.servable_check_settings(),
-        **shape,
         code_hash=source_hash("components.servable_check", "components.servable", "components.vocabularies", "model"),
     )
     infra = []

@@ -14,18 +14,19 @@ from components.evaluation.names import metric_names
 from components.example_gen.settings import LogSettings
 from components.ranking_check.settings import RankingCheckSettings, thresholds_of
 from components.servable_check.settings import ServableCheckSettings
-from model.config import GrpoConfig, ModelConfig, SupervisedConfig
+from model.config import GrpoConfig, RankerConfig, SupervisedConfig
+from model.registry import DEFAULT, config_class
 from tfx_pipeline.sources import FILE_VARIABLE, Kinds, Names, read
 
 IdKind = Literal["vocabulary", "hash"]
 _Config = TypeVar(
-    "_Config", LogSettings, DataCheckSettings, ServableCheckSettings, ModelConfig, SupervisedConfig, GrpoConfig
+    "_Config", LogSettings, DataCheckSettings, ServableCheckSettings, RankerConfig, SupervisedConfig, GrpoConfig
 )
 
 _TABLES = {name: 2 for name in ("num_users", "num_items", "num_words")}
-"""Sizes of `ModelConfig` that the vocabularies decide, the least that it takes."""
+"""Sizes of `RankerConfig` that the vocabularies decide, the least that it takes."""
 _LENGTHS = ("rec_length", "search_length", "words_per_search", "items_per_search")
-"""Fields of `ModelConfig` that are fields of `LogSettings` too."""
+"""Fields of `RankerConfig` that are fields of `LogSettings` too."""
 _PATTERN = re.compile(r"[*?\[\\]")
 """What TensorFlow and Beam take as a pattern in a path."""
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -112,10 +113,10 @@ class Push(BaseModel):
 class Settings(BaseModel):
     """Everything that a run depends on.
 
-    `logs`, `data_check`, `servable_check`, `model`, `supervised` and `grpo` hold fields of `LogSettings`,
-    `DataCheckSettings`, `ServableCheckSettings`, `ModelConfig`, `SupervisedConfig` and `GrpoConfig`; what is not named
-    there keeps its default. Sizes of tables and limits of histories are filled in later, from the vocabularies and from
-    `model`.
+    `logs`, `data_check`, `servable_check`, `supervised` and `grpo` hold fields of `LogSettings`, `DataCheckSettings`,
+    `ServableCheckSettings`, `SupervisedConfig` and `GrpoConfig`, `model` those of the config of its `kind`; what is not
+    named there keeps its default. Sizes of tables and limits of histories are filled in later, from the vocabularies
+    and from `model`.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -241,10 +242,10 @@ class Settings(BaseModel):
             full_catalogue_requests=given.full_catalogue_requests,
         )
 
-    def model_shape(self) -> ModelConfig:
+    def model_shape(self) -> RankerConfig:
         """The model's settings, with tables of the least size until the vocabularies are known."""
         _refuse_others("model", self.model, {name: f"vocabulary.{name.replace('num', 'max')}" for name in _TABLES})
-        return _checked(ModelConfig, {**_TABLES, **self.model})
+        return _checked(config_class(self.model.get("kind", DEFAULT)), {**_TABLES, **self.model})
 
     def supervised_config(self) -> SupervisedConfig:
         """Settings of the supervised stage."""
@@ -280,6 +281,11 @@ def load(profile: str | None = None) -> Settings:
             type; all that needs no log is checked here.
     """
     sources = read(os.environ.get(FILE_VARIABLE, str(DEFAULT_FILE)), profile, os.environ, _KINDS)
+    try:
+        of_model = config_class(sources.values["model"].get("kind", DEFAULT))
+    except ValueError as error:
+        raise sources.error(error, ("model",)) from error
+    sources = dataclasses.replace(sources, kinds={**_KINDS, ("model",): of_model})
     sources.require_known()
     try:
         settings = Settings.model_validate(sources.values)
@@ -312,7 +318,7 @@ _KINDS: Kinds = {
     ("logs",): LogSettings,
     ("data_check",): DataCheckSettings,
     ("servable_check",): ServableCheckSettings,
-    ("model",): ModelConfig,
+    ("model",): RankerConfig,
     ("supervised",): SupervisedConfig,
     ("grpo",): GrpoConfig,
     ("evaluation",): Evaluation,

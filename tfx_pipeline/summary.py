@@ -9,17 +9,16 @@ from typing import Any
 from rich.table import Table
 from tfx.orchestration import metadata
 
-from components.evaluation.names import ALL
+from components.evaluation.names import ALL, BASELINE, CANDIDATE, role_titles
 from components.example_gen.log_report import format_counts
 from components.report.files import HTML_FILE
 from components.report.page import metric_names, why_not_pushed
+from model.config import MAIN_METRIC
+from model.registry import title
 from tfx_pipeline.console import Executions, RunConsole
 from tfx_pipeline.run_folder import keep_run
 from tfx_pipeline.settings import REPOSITORY, Settings
 from tfx_pipeline.sources import PREFIX
-
-MAIN_METRIC = "NDCG@5"
-_ROLES = (("candidate", "LCR-SER"), ("baseline", "last pushed model"), ("popularity", "popularity"))
 
 
 def show_summary(settings: Settings, store: Any, executions: Executions, console: RunConsole) -> None:
@@ -40,8 +39,9 @@ def show_summary(settings: Settings, store: Any, executions: Executions, console
         console.line(f"warm start      {_started_from(store, executions.ids['WarmStartFinder'])}")
     if notes := [f"{gate['gate']}: {'; '.join(gate['notes'])}" for gate in figures["gates"] if gate["notes"]]:
         console.line("; ".join(notes))
-    console.console.print(_metrics_table(figures["metrics"]))
-    console.line(_how_sure(figures["evaluation"]))
+    titles = role_titles(title(figures["settings"]["model"]["kind"]))
+    console.console.print(_metrics_table(figures["metrics"], titles))
+    console.line(_how_sure(figures["evaluation"], titles))
     for reason in why_not_pushed(figures):
         console.line(f"{reason}; nothing was pushed")
     if figures["pushed"]:
@@ -60,23 +60,23 @@ def next_command() -> str:
     return " ".join([*(f"{name}={shlex.quote(os.environ[name])}" for name in names), command])
 
 
-def _metrics_table(metrics: dict[str, dict[str, float]]) -> Table:
+def _metrics_table(metrics: dict[str, dict[str, float]], titles: dict[str, str]) -> Table:
     names = metric_names(metrics)
     table = Table("test split", *names)
-    for role, title in _ROLES:
+    for role, name in titles.items():
         if role in metrics:
-            table.add_row(title, *(f"{metrics[role][name]:.4f}" for name in names))
+            table.add_row(name, *(f"{metrics[role][metric]:.4f}" for metric in names))
     return table
 
 
-def _how_sure(evaluation: dict[str, Any]) -> str:
+def _how_sure(evaluation: dict[str, Any], titles: dict[str, str]) -> str:
     """The main metric with its interval, and how likely its distance to the others is chance."""
-    own = evaluation["models"]["candidate"][ALL][MAIN_METRIC]
+    own = evaluation["models"][CANDIDATE][ALL][MAIN_METRIC]
     parts = [f"{MAIN_METRIC} {own['value']:.4f} ({own['low']:.4f} to {own['high']:.4f})"]
-    for role, title in _ROLES[1:]:
+    for role, name in titles.items():
         if role in evaluation["differences"]:
             change = evaluation["differences"][role][ALL][MAIN_METRIC]
-            against = f"the {title}" if role == "baseline" else title
+            against = f"the {name}" if role == BASELINE else name
             parts.append(f"{change['value']:+.4f} against {against} (p {change['p_value']:.3f})")
     return ", ".join(parts)
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+CANDIDATE, BASELINE, POPULARITY = "candidate", "baseline", "popularity"
+"""Roles of the models that are measured: the new one, the last pushed one, and a ranking by clicks."""
 ALL = "all"
 SOME_SEARCHES, NO_SEARCHES = "searches: some", "searches: none"
 POPULAR, RARE, NEW = "target: popular", "target: rare", "target: new"
@@ -9,6 +11,11 @@ CLICKS, SEARCHES = "clicks in history", "searches in history"
 CLICK_BINS = (0, 1, 5, 10, 20)
 SEARCH_BINS = (0, 1, 3, 10)
 """Least clicks or searches of each bin; the last one has no end."""
+
+
+def role_titles(model: str) -> dict[str, str]:
+    """What tables call the roles, in their order; `model` is the name of the candidate."""
+    return {CANDIDATE: model, BASELINE: "last pushed model", POPULARITY: POPULARITY}
 
 
 def metric_names(ks: Sequence[int]) -> list[str]:

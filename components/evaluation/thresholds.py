@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Mapping
 
 from components.evaluation.intervals import Comparison, Estimate
+from components.evaluation.names import BASELINE
 from components.evaluation.threshold import Threshold
 from components.gates import Verdict
 
 GATE = "RankingCheck"
 MIN_REQUESTS = 100
-BASELINE = "baseline"
 """Name of the last pushed model in a comparison."""
 
 

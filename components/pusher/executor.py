@@ -14,6 +14,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from components.evaluation.names import CANDIDATE
 from components.evaluator_results import evaluator_verdict, model_metrics
 from components.gates import infra_verdict, read_verdict
 from components.pusher import local
@@ -80,7 +81,7 @@ def reasons_against(inputs: dict[str, types.Artifact]) -> list[str]:
 
 def _push(inputs: dict[str, types.Artifact], parameters: dict[str, Any]) -> Pushed:
     facts = Facts(
-        metrics=model_metrics(inputs["evaluation"].uri)["candidate"],
+        metrics=model_metrics(inputs["evaluation"].uri)[CANDIDATE],
         data=inputs["examples"].get_string_custom_property("input_fingerprint"),
         code=parameters["code_hash"],
     )

@@ -1,8 +1,5 @@
 """The RankingCheck component."""
 
-import json
-from typing import Any
-
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
@@ -22,7 +19,7 @@ class Ranks(types.Artifact):
 class RankingCheckSpec(ComponentSpec):
     """Inputs, outputs and parameters of RankingCheck."""
 
-    PARAMETERS = {name: ExecutionParameter(type=str) for name in ("settings", "model_shape", "vocabulary", "code_hash")}
+    PARAMETERS = {name: ExecutionParameter(type=str) for name in ("settings", "code_hash")}
     INPUTS = {
         "model": ChannelParameter(type=standard_artifacts.Model),
         "baseline_model": ChannelParameter(type=standard_artifacts.Model, optional=True),
@@ -44,8 +41,6 @@ class RankingCheck(base_component.BaseComponent):
         examples: raw.
         transformed_examples, transform_graph: of the same run.
         settings: what is measured and asked.
-        model_shape: fields of `ModelConfig`, without the sizes of tables.
-        vocabulary: settings of `components.preprocessing`.
         code_hash: changes when the code of the check does.
     """
 
@@ -61,8 +56,6 @@ class RankingCheck(base_component.BaseComponent):
         transformed_examples: types.BaseChannel,
         transform_graph: types.BaseChannel,
         settings: RankingCheckSettings,
-        model_shape: dict[str, Any],
-        vocabulary: dict[str, Any],
         code_hash: str,
     ) -> None:
         super().__init__(
@@ -73,8 +66,6 @@ class RankingCheck(base_component.BaseComponent):
                 transformed_examples=transformed_examples,
                 transform_graph=transform_graph,
                 settings=settings.to_json(),
-                model_shape=json.dumps(model_shape, sort_keys=True),
-                vocabulary=json.dumps(vocabulary, sort_keys=True),
                 code_hash=code_hash,
                 verdict=types.Channel(type=GateVerdict),
                 ranks=types.Channel(type=Ranks),

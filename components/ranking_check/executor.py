@@ -1,18 +1,17 @@
 """What RankingCheck does."""
 
 import dataclasses
-import json
 import os
 import time
 from typing import Any
 
-import tensorflow_transform as tft
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.evaluation.intervals import compare
+from components.evaluation.names import BASELINE, CANDIDATE, POPULARITY
 from components.evaluation.popularity import popularity_ranks
 from components.evaluation.ranks import rank_requests
 from components.evaluation.request_ranks import RequestRanks
@@ -22,13 +21,9 @@ from components.gates import write_verdict
 from components.ranking_check.figures import RESAMPLES, SEED, catalogue_figures, evaluation_figures
 from components.ranking_check.settings import RankingCheckSettings
 from components.report.files import RANKS_FILE
-from components.servable import restore
+from components.servable import load
 from components.split_files import split_files
-from components.vocabularies import model_config
-from model.lcr_ser import LcrSer
 from model.training.timelines import read_timelines
-
-CANDIDATE, BASELINE, POPULARITY = "candidate", "baseline", "popularity"
 
 
 class Executor(base_executor.BaseExecutor):
@@ -45,8 +40,6 @@ class Executor(base_executor.BaseExecutor):
         ranks: `ranks.parquet`, every request's rank by every model.
     exec_properties:
         settings: JSON of `RankingCheckSettings`.
-        model_shape: JSON of the fields of `ModelConfig`; sizes of tables are those of the vocabularies.
-        vocabulary: JSON of the settings of `components.preprocessing`.
         code_hash: only part of the cache key.
     """
 
@@ -79,12 +72,7 @@ class Executor(base_executor.BaseExecutor):
         figures["non_finite"] = ranked.non_finite[CANDIDATE]
         figures["full_catalogue"] = None
         if settings.full_catalogue_requests:
-            shape = model_config(
-                tft.TFTransformOutput(one["transform_graph"].uri),
-                *(json.loads(exec_properties[name]) for name in ("vocabulary", "model_shape")),
-            )
-            model = restore(LcrSer(shape), models[CANDIDATE])
-            figures["full_catalogue"] = catalogue_figures(model, ranked, timelines, settings)
+            figures["full_catalogue"] = catalogue_figures(load(models[CANDIDATE]), ranked, timelines, settings)
         verdict = judge(comparison, settings.thresholds, settings.min_slice_requests)
         write_verdict(
             one["verdict"],

@@ -4,11 +4,11 @@ import dataclasses
 from typing import Any
 
 from components.evaluation.intervals import LEVEL, Comparison, compare
-from components.evaluation.names import ALL
+from components.evaluation.names import ALL, CANDIDATE
 from components.evaluation.ranks import Ranked
 from components.ranking_check.settings import RankingCheckSettings
 from model.inputs import FIRST_KNOWN_ID
-from model.lcr_ser import LcrSer
+from model.ranker import Ranker
 from model.training.clicked import Avoid
 from model.training.full_catalogue import FullCatalogue
 from model.training.timelines import Timelines
@@ -39,7 +39,7 @@ def evaluation_figures(
 
 
 def catalogue_figures(
-    model: LcrSer, ranked: Ranked, timelines: Timelines, settings: RankingCheckSettings
+    model: Ranker, ranked: Ranked, timelines: Timelines, settings: RankingCheckSettings
 ) -> dict[str, Any]:
     """Rank some positives among all known items, beside what sampled candidates say of the same requests.
 
@@ -54,7 +54,7 @@ def catalogue_figures(
     """
     avoid: Avoid = "past"
     full = FullCatalogue(model, ranked.requests, timelines, avoid=avoid, max_requests=settings.full_catalogue_requests)
-    ranks = {"sampled": ranked.ranks["candidate"][full.rows], "full": full.ranks()}
+    ranks = {"sampled": ranked.ranks[CANDIDATE][full.rows], "full": full.ranks()}
     everything = {ALL: full.rows >= 0}
     found = compare(ranks, everything, settings.metrics, resamples=RESAMPLES, seed=SEED)
     estimates = {

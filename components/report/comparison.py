@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from components.evaluation.intervals import Estimate, compare_values, over_seeds, rank_values
+from components.evaluation.names import CANDIDATE
 from components.evaluation.request_ranks import RequestRanks
 from components.report.differences import differences
+from model.config import MAIN_METRIC
 
-MODEL = "candidate"
 ALL = "all"
-MAIN_METRIC = "NDCG@5"
 """What slices are looked at by."""
 
 
@@ -82,7 +82,7 @@ def _paired(
     metrics: Sequence[str],
 ) -> dict[str, dict[str, dict[str, Any]]]:
     def values(runs: Sequence[Run]) -> dict[str, np.ndarray]:
-        ranks = [run.ranks.ranks[MODEL][_rows(run, common)] for run in runs]
+        ranks = [run.ranks.ranks[CANDIDATE][_rows(run, common)] for run in runs]
         return {metric: np.mean([rank_values(of_run, metric) for of_run in ranks], 0) for metric in metrics}
 
     rows = _rows(a[0], common)
@@ -113,4 +113,4 @@ def _measured(runs: Sequence[Run], slice_name: str, metric: str) -> dict[str, An
 
 
 def _estimates(run: Run) -> dict[str, Any]:
-    return run.figures["evaluation"]["models"][MODEL]
+    return run.figures["evaluation"]["models"][CANDIDATE]

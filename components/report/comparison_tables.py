@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from components.evaluation.intervals import LEVEL
-from components.report.comparison import ALL, MAIN_METRIC
+from components.evaluation.names import ALL
+from model.config import MAIN_METRIC
 
 _NONE = "–"
 _PARTS = ("settings", "environment", "data")

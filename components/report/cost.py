@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import keras
 import tensorflow as tf
 
-from model.lcr_ser import LcrSer
+from model.ranker import Ranker
 
 
-def model_cost(model: LcrSer, saved_model_dir: str) -> dict[str, int]:
+def model_cost(model: Ranker, saved_model_dir: str) -> dict[str, int]:
     """Size of a model.
 
     Args:

@@ -6,10 +6,10 @@ import json
 import os
 from typing import Any
 
-import tensorflow_transform as tft
 from tfx import types
 from tfx.utils import io_utils, path_utils
 
+from components.evaluation.names import ALL, POPULARITY
 from components.evaluator_results import evaluator_verdict, model_metrics
 from components.example_gen.log_report import FILE_NAME as LOG_REPORT
 from components.gates import Verdict, infra_verdict, read_verdict
@@ -18,10 +18,8 @@ from components.report.environment import environment
 from components.report.states import reasoning_states
 from components.report.training_curves import training_curves
 from components.report.used_searches import used_searches
-from components.servable import restore
+from components.servable import load
 from components.split_files import split_files
-from components.vocabularies import model_config
-from model.lcr_ser import LcrSer
 from model.training.requests import read_requests
 
 STAGES = ("supervised", "grpo")
@@ -39,9 +37,7 @@ def run_figures(one: dict[str, types.Artifact], parameters: dict[str, Any]) -> d
     ranking = read_verdict(one["ranking_verdict"])
     evaluation = ranking.detail
     metrics = model_metrics(one["evaluation"].uri)
-    metrics["popularity"] = {
-        name: estimate["value"] for name, estimate in evaluation["models"]["popularity"]["all"].items()
-    }
+    metrics[POPULARITY] = {name: estimate["value"] for name, estimate in evaluation["models"][POPULARITY][ALL].items()}
     pushed = one["pushed_model"].get_string_custom_property
     return {
         "name": parameters["run_name"],
@@ -77,14 +73,13 @@ def _of_model(
 ) -> dict[str, Any]:
     """`cost`, `states` and `used_searches`: what only the model itself tells."""
     directory, graph = path_utils.serving_model_path(one["model"].uri), one["transform_graph"].uri
-    shape = model_config(tft.TFTransformOutput(graph), settings["vocabulary"], settings["model"])
-    model = restore(LcrSer(shape), directory)
+    model = load(directory)
     requests = read_requests(split_files(one["transformed_examples"], "test"))
     rates = {
         stage: training_rate(one[f"{stage}_run"].uri, min(settings[stage]["batch_size"], targets), stage)
         for stage in STAGES
     }
-    ranked = evaluation["requests"] * sum(role != "popularity" for role in evaluation["models"])
+    ranked = evaluation["requests"] * sum(role != POPULARITY for role in evaluation["models"])
     return {
         "cost": {
             **model_cost(model, directory),

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from components.evaluation.names import CANDIDATE, POPULARITY
 from components.report.numbers import count, fixed, interval, p_value, percent, signed, signed_interval
 from components.report.slice_rows import MAIN, SECOND, SliceRow
 
@@ -14,7 +15,7 @@ _DIGITS = 3
 
 def ranking_findings(evaluation: dict[str, Any], titles: dict[str, str]) -> list[str]:
     """How good the model is, and against each of the others."""
-    of_all = evaluation["models"]["candidate"]["all"]
+    of_all = evaluation["models"][CANDIDATE]["all"]
     found = [
         f"{percent(of_all[SECOND]['value'])} of the targets are among the first five ({SECOND}), and {MAIN} is "
         f"{fixed(of_all[MAIN]['value'])} ({interval(of_all[MAIN])})."
@@ -107,4 +108,4 @@ def _slice(row: SliceRow) -> str:
 
 
 def _the(title: str) -> str:
-    return title if title == "popularity" else f"the {title}"
+    return title if title == POPULARITY else f"the {title}"

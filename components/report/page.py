@@ -5,6 +5,7 @@ from typing import Any
 
 import jinja2
 
+from components.evaluation.names import CANDIDATE
 from components.report.escapes import html_prose, markdown_cell, markdown_code, markdown_prose
 from components.report.files import HTML_FILE
 from components.report.numbers import FILTERS
@@ -65,7 +66,7 @@ def metric_names(metrics: dict[str, dict[str, float]]) -> list[str]:
         kind, _, k = name.partition("@")
         return ("HR", "NDCG", "MRR").index(kind), int(k or 0)
 
-    return sorted(metrics["candidate"], key=place)
+    return sorted(metrics[CANDIDATE], key=place)
 
 
 def _environment(autoescape: bool, filters: dict[str, Any]) -> jinja2.Environment:

@@ -3,7 +3,10 @@
 import dataclasses
 from typing import Any
 
-MAIN, SECOND = "NDCG@5", "HR@5"
+from components.evaluation.names import BASELINE, CANDIDATE, POPULARITY
+from model.config import MAIN_METRIC
+
+MAIN, SECOND = MAIN_METRIC, "HR@5"
 """Metrics of a slice: the one that decides on a push, and an easy one."""
 
 
@@ -35,16 +38,16 @@ class SliceRow:
 
 def compared_with(evaluation: dict[str, Any]) -> str:
     """The last pushed model where there is one, and popularity otherwise."""
-    return "baseline" if "baseline" in evaluation["differences"] else "popularity"
+    return BASELINE if BASELINE in evaluation["differences"] else POPULARITY
 
 
 def slice_rows(evaluation: dict[str, Any]) -> list[SliceRow]:
     """All slices in their order, empty ones too."""
     models, difference = evaluation["models"], evaluation["differences"][compared_with(evaluation)]
     rows = []
-    for slice_name, of_candidate in models["candidate"].items():
+    for slice_name, of_candidate in models[CANDIDATE].items():
         group, _, name = slice_name.partition(": ")
-        others = {role: slices[slice_name][MAIN] for role, slices in models.items() if role != "candidate"}
+        others = {role: slices[slice_name][MAIN] for role, slices in models.items() if role != CANDIDATE}
         rows.append(
             SliceRow(
                 group,

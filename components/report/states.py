@@ -8,7 +8,7 @@ import tensorflow as tf
 from components.report.state_distances import StateDistances, state_distances
 from components.report.tsne import tsne
 from model.inputs import UNKNOWN_ID
-from model.lcr_ser import LcrSer
+from model.ranker import CrossReasoner, Ranker
 from model.reasoning import Sides
 from model.training.requests import Requests
 from model.training.windows import RequestWindows
@@ -21,7 +21,7 @@ TSNE_REQUESTS, TSNE_POINTS = 200, 1400
 
 
 def reasoning_states(
-    model: LcrSer, requests: Requests, *, max_requests: int = 1000, seed: int = 2025
+    model: Ranker, requests: Requests, *, max_requests: int = 1000, seed: int = 2025
 ) -> dict[str, Any] | None:
     """Distances of reasoning states to the item clicked, by cosine, and states and items in one plane.
 
@@ -35,15 +35,16 @@ def reasoning_states(
         seed: of t-SNE.
 
     Returns:
-        None if K is 0 or no target is known. Otherwise `requests` (looked at), `unknown_targets` (left out, of all),
-        `reasoning_steps` (K), `edges` (of bins of distance), and `sides`: for `search` and `rec`, with cross attention
-        (`crossed`) and without (`plain`), for k from 0 to K the means `distance` and `closer` of `StateDistances` and
-        `counts`, the requests in each bin of distance. `tsne` holds `perplexity` and `points` `[x, y]` of up to 200
-        requests: with cross attention, of `search` and `rec` a list for each k, and of the items, `target`.
+        None if the model does not reason over two sides, K is 0 or no target is known. Otherwise `requests` (looked
+        at), `unknown_targets` (left out, of all), `reasoning_steps` (K), `edges` (of bins of distance), and `sides`:
+        for `search` and `rec`, with cross attention (`crossed`) and without (`plain`), for k from 0 to K the means
+        `distance` and `closer` of `StateDistances` and `counts`, the requests in each bin of distance. `tsne` holds
+        `perplexity` and `points` `[x, y]` of up to 200 requests: with cross attention, of `search` and `rec` a list for
+        each k, and of the items, `target`.
     """
     targets = np.take_along_axis(requests.candidates, requests.label[:, None], 1)[:, 0]
     known = np.flatnonzero(targets != UNKNOWN_ID)
-    if not model.config.reasoning_steps or not len(known):
+    if not isinstance(model, CrossReasoner) or not model.num_steps or not len(known):
         return None
     rows = _spread(known, max_requests)
     windows = RequestWindows(requests, model.config)
@@ -52,7 +53,7 @@ def reasoning_states(
     return {
         "requests": len(rows),
         "unknown_targets": len(targets) - len(known),
-        "reasoning_steps": model.config.reasoning_steps,
+        "reasoning_steps": model.num_steps,
         "edges": EDGES.tolist(),
         "sides": {
             side: {"crossed": _figures(getattr(crossed, side)), "plain": _figures(getattr(plain, side))}
@@ -66,7 +67,7 @@ def _spread(rows: np.ndarray, count: int) -> np.ndarray:
     return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(np.int32)]
 
 
-def _look(model: LcrSer, windows: RequestWindows, rows: np.ndarray) -> tuple[Any, ...]:
+def _look(model: Any, windows: RequestWindows, rows: np.ndarray) -> tuple[Any, ...]:
     """Embeddings of the targets, and the `StateDistances` of both sides with and without cross attention: arrays."""
     batch, label = windows(tf.constant(rows, tf.int32))
     embedded = model.embed(batch)

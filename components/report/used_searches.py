@@ -8,11 +8,10 @@ import tensorflow as tf
 
 from components.evaluation.raw_requests import raw_requests
 from components.report.sample_request import as_request, shorter_history
-from components.report.target_attention import target_attention
 from model import inputs as contract
-from model.config import ModelConfig
-from model.lcr_ser import LcrSer
+from model.config import RankerConfig
 from model.metrics import pessimistic_rank
+from model.ranker import Explainer, Ranker
 from model.training.requests import Requests
 from model.training.windows import RequestWindows
 
@@ -21,9 +20,9 @@ LOOK_AT = 1000
 
 
 def used_searches(
-    model: LcrSer, transform_graph_dir: str, files: Sequence[str], *, users: int = 6
+    model: Ranker, transform_graph_dir: str, files: Sequence[str], *, users: int = 6
 ) -> list[dict[str, Any]]:
-    """Searches of a few requests with the weights that Eq. (8) gives them for the item that was clicked.
+    """Searches of a few requests with the weights that the model gives them for the item that was clicked.
 
     Shown are the requests of different users whose shorter history, of clicks and of searches, is the longest, and
     whose clicked item has an embedding of its own.
@@ -37,11 +36,13 @@ def used_searches(
     Returns:
         For each request `user`, `target`, the target's `rank` among its `candidates`, and `searches`, the newest
         first: `words`, clicked `items` and `weight`. Of searches, words and items as many as the model looks at. The
-        weights of all searches and of the reasoning steps sum to 1.
+        weights of all searches and of the reasoning steps sum to 1. Nothing, if the model does not say.
 
     Raises:
         ValueError: if requests differ in their number of candidates.
     """
+    if not isinstance(model, Explainer):
+        return []
     records = list(tf.data.TFRecordDataset(sorted(files), "GZIP").take(LOOK_AT).as_numpy_iterator())
     requests = raw_requests(transform_graph_dir, records)
     examples = [tf.train.Example.FromString(record) for record in records]
@@ -49,11 +50,9 @@ def used_searches(
     if not rows:
         return []
     batch, label = RequestWindows(requests, model.config)(tf.constant(rows, tf.int32))
-    embedded = model.embed(batch)
-    histories = model.read(embedded)
-    target = tf.gather(embedded.candidates, label, batch_dims=1)
-    weights = target_attention(model, target, histories, model.reason(histories)).search.events.numpy()
-    ranks = pessimistic_rank(model(batch), label).numpy()
+    weights = model.search_weights(batch, label).numpy()
+    scores = model.score(model.encode(batch), model.prepare(batch[contract.CANDIDATES]))
+    ranks = pessimistic_rank(scores, label).numpy()
     return [
         _shown(as_request(examples[row]), int(rank), of_searches, model.config)
         for row, rank, of_searches in zip(rows, ranks, weights, strict=True)
@@ -72,7 +71,7 @@ def _choose(examples: Sequence[tf.train.Example], requests: Requests, count: int
     return list(of_user.values())[:count]
 
 
-def _shown(request: dict[str, Any], rank: int, weights: np.ndarray, shape: ModelConfig) -> dict[str, Any]:
+def _shown(request: dict[str, Any], rank: int, weights: np.ndarray, shape: RankerConfig) -> dict[str, Any]:
     # The newest search is the last one and in the last column; what is older than either reaches falls off.
     newest_first = zip(reversed(request["searches"]), weights[::-1].tolist(), strict=False)
     return {

@@ -2,12 +2,12 @@
 
 from typing import Any
 
+from components.evaluation.names import ALL, CANDIDATE, role_titles
 from components.example_gen.log_report import RULES
 from components.report import findings
 from components.report.slice_rows import MAIN, SECOND, compared_with, slice_rows
+from model.registry import DEFAULT, title
 
-TITLES = {"candidate": "LCR-SER", "baseline": "last pushed model", "popularity": "popularity"}
-"""Of models, in the order of a table."""
 SIDES = {"search": "search side", "rec": "recommendation side"}
 STAGES = {"supervised": "Supervised", "grpo": "GRPO"}
 EVALUATED = f"eval/{MAIN}"
@@ -18,9 +18,13 @@ def page_view(figures: dict[str, Any]) -> dict[str, Any]:
     """Values for the templates, beside the figures themselves."""
     evaluation, other = figures["evaluation"], compared_with(figures["evaluation"])
     rows = slice_rows(evaluation)
+    model = figures["settings"]["model"]
+    # A run that is older than kinds is of LCR-SER.
+    titles = role_titles(title(model.get("kind", DEFAULT)))
     return {
         "reasons": why_not_pushed(figures),
-        "titles": TITLES,
+        "model": titles[CANDIDATE],
+        "titles": titles,
         "sides": SIDES,
         "stages": STAGES,
         "main": MAIN,
@@ -28,24 +32,24 @@ def page_view(figures: dict[str, Any]) -> dict[str, Any]:
         "warnings": figures["log"].get("warnings", []),  # the run may be older than its page
         "rules": [(applied, text) for rule, text in RULES.items() if (applied := figures["log"]["rules"].get(rule))],
         "models": [
-            (title, evaluation["models"][role]["all"]) for role, title in TITLES.items() if role in evaluation["models"]
+            (name, evaluation["models"][role][ALL]) for role, name in titles.items() if role in evaluation["models"]
         ],
         "differences": [
-            (title, evaluation["differences"][role]["all"])
-            for role, title in TITLES.items()
+            (name, evaluation["differences"][role][ALL])
+            for role, name in titles.items()
             if role in evaluation["differences"]
         ],
         "evaluator_gap": _evaluator_gap(figures),
         "candidates": _candidates(figures["log"]["negatives"]),
         "slices": rows,
-        "compared_with": TITLES[other],
-        "ranking_findings": findings.ranking_findings(evaluation, TITLES),
-        "slices_findings": findings.slices_findings(rows, TITLES[other]),
+        "compared_with": titles[other],
+        "ranking_findings": findings.ranking_findings(evaluation, titles),
+        "slices_findings": findings.slices_findings(rows, titles[other]),
         "training_findings": {
             stage: findings.training_finding(rows, EVALUATED) for stage, rows in figures["training"].items()
         },
         "states_findings": _states_findings(figures["states"]),
-        "no_states": _no_states(figures["settings"]["model"]["reasoning_steps"]),
+        "no_states": _no_states(titles[CANDIDATE], model.get("reasoning_steps")),
         "settings_rows": [
             (_dotted(section, field), value)
             for section, fields in figures["settings"].items()
@@ -68,8 +72,8 @@ def why_not_pushed(figures: dict[str, Any]) -> list[str]:
 
 def _evaluator_gap(figures: dict[str, Any]) -> float:
     """Largest difference between the TFX Evaluator's metrics of the candidate and the page's own."""
-    own = figures["evaluation"]["models"]["candidate"]["all"]
-    theirs = figures["metrics"]["candidate"]
+    own = figures["evaluation"]["models"][CANDIDATE][ALL]
+    theirs = figures["metrics"][CANDIDATE]
     return max(abs(value - own[name]["value"]) for name, value in theirs.items() if name in own)
 
 
@@ -90,7 +94,9 @@ def _states_findings(states: dict[str, Any] | None) -> dict[str, dict[str, str]]
     }
 
 
-def _no_states(reasoning_steps: int) -> str:
+def _no_states(model: str, reasoning_steps: int | None) -> str:
+    if reasoning_steps is None:
+        return f"{model} does not reason, so there are no states to look at."
     if reasoning_steps:
         return "No request of the test split has a target that the vocabulary holds, so there is nothing to measure to."
     return "The model takes no reasoning steps (K = 0), so there are no states to look at."

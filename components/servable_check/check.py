@@ -83,7 +83,7 @@ def _of_answers(
     try:
         right = golden()
     except (tf.errors.OpError, AssertionError, ValueError) as error:
-        return [*reasons, f"the weights cannot be read into the model of the settings: {error}"], detail
+        return [*reasons, f"the weights cannot be read: {error}"], detail
     wrong, distances = compare(answers.outputs, right, labels(records), settings.tolerance)
     return [*reasons, *wrong], {**detail, "distances": distances}
 

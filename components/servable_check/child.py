@@ -42,7 +42,7 @@ def ask(saved_model_dir: str, folder: Path) -> None:
     else:
         report["load_seconds"] = time.monotonic() - begin
         with model:
-            for name, call in _calls(model.signatures, saved_model_dir, records).items():
+            for name, call in _calls(model, saved_model_dir, records).items():
                 try:
                     answers |= {f"{name}/{output}": value for output, value in call().items()}
                 except Exception as error:  # noqa: BLE001
@@ -51,16 +51,17 @@ def ask(saved_model_dir: str, folder: Path) -> None:
     (folder / REPORT_FILE).write_text(json.dumps(report))
 
 
-def _calls(
-    signatures: Mapping[str, Signature], saved_model_dir: str, records: Sequence[bytes]
-) -> dict[str, Callable[[], _Answers]]:
+def _calls(model: SessionModel, saved_model_dir: str, records: Sequence[bytes]) -> dict[str, Callable[[], _Answers]]:
     """What to ask the signatures that are there; `encode` and `score` are asked one after the other."""
+    signatures = model.signatures
     plain = rank_inputs(records)
     candidates = plain[contract.CANDIDATES]
-    history = {name: values for name, values in plain.items() if name != contract.CANDIDATES}
+
+    def ask_plain(name: str) -> _Answers:
+        return signatures[name](**{key: values for key, values in plain.items() if key in model.inputs[name]})
 
     def encode_and_score() -> _Answers:
-        state = signatures[contract.SIGNATURE_ENCODE](**history)
+        state = ask_plain(contract.SIGNATURE_ENCODE)
         scored = signatures[contract.SIGNATURE_SCORE](candidates=candidates, **state)
         finite = all(np.isfinite(values).all() for values in state.values())
         return {**scored, "states_are_finite": np.array(finite)}
@@ -68,7 +69,7 @@ def _calls(
     examples = np.array(records, object)
     calls: dict[tuple[str, ...], Callable[[], _Answers]] = {
         (contract.SIGNATURE_DEFAULT,): lambda: signatures[contract.SIGNATURE_DEFAULT](examples=examples),
-        (contract.SIGNATURE_RANK,): lambda: signatures[contract.SIGNATURE_RANK](**plain),
+        (contract.SIGNATURE_RANK,): lambda: ask_plain(contract.SIGNATURE_RANK),
         (contract.SIGNATURE_ENCODE, contract.SIGNATURE_SCORE): encode_and_score,
         (contract.SIGNATURE_RANK_EVAL,): lambda: signatures[contract.SIGNATURE_RANK_EVAL](examples=examples),
     }

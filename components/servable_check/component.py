@@ -1,8 +1,5 @@
 """The ServableCheck component."""
 
-import json
-from typing import Any
-
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
@@ -16,7 +13,7 @@ from components.servable_check.settings import ServableCheckSettings
 class ServableCheckSpec(ComponentSpec):
     """Inputs, output and parameters of ServableCheck."""
 
-    PARAMETERS = {name: ExecutionParameter(type=str) for name in ("settings", "model_shape", "vocabulary", "code_hash")}
+    PARAMETERS = {name: ExecutionParameter(type=str) for name in ("settings", "code_hash")}
     INPUTS = {
         "model": ChannelParameter(type=standard_artifacts.Model),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
@@ -35,8 +32,6 @@ class ServableCheck(base_component.BaseComponent):
         examples: raw.
         transform_graph: of the same run.
         settings: limits.
-        model_shape: fields of `ModelConfig`, without the sizes of tables.
-        vocabulary: settings of `components.preprocessing`.
         code_hash: changes when the code of the check does.
     """
 
@@ -50,8 +45,6 @@ class ServableCheck(base_component.BaseComponent):
         examples: types.BaseChannel,
         transform_graph: types.BaseChannel,
         settings: ServableCheckSettings,
-        model_shape: dict[str, Any],
-        vocabulary: dict[str, Any],
         code_hash: str,
     ) -> None:
         super().__init__(
@@ -60,8 +53,6 @@ class ServableCheck(base_component.BaseComponent):
                 examples=examples,
                 transform_graph=transform_graph,
                 settings=settings.to_json(),
-                model_shape=json.dumps(model_shape, sort_keys=True),
-                vocabulary=json.dumps(vocabulary, sort_keys=True),
                 code_hash=code_hash,
                 verdict=types.Channel(type=GateVerdict),
             )

@@ -1,6 +1,5 @@
 """What ServableCheck does."""
 
-import json
 from typing import Any
 
 import tensorflow_transform as tft
@@ -15,7 +14,6 @@ from components.servable_check.golden import golden_scores
 from components.servable_check.requests import golden_requests
 from components.servable_check.settings import ServableCheckSettings
 from components.split_files import split_files
-from components.vocabularies import model_config
 
 
 class Executor(base_executor.BaseExecutor):
@@ -29,8 +27,6 @@ class Executor(base_executor.BaseExecutor):
         verdict: a `GateVerdict`.
     exec_properties:
         settings: JSON of `ServableCheckSettings`.
-        model_shape: JSON of the fields of `ModelConfig`; sizes of tables are those of the vocabularies.
-        vocabulary: JSON of the settings of `components.preprocessing`.
         code_hash: only part of the cache key.
     """
 
@@ -46,10 +42,7 @@ class Executor(base_executor.BaseExecutor):
         }
         settings = ServableCheckSettings.from_json(exec_properties["settings"])
         transform = tft.TFTransformOutput(one["transform_graph"].uri)
-        shape = model_config(transform, *(json.loads(exec_properties[name]) for name in ("vocabulary", "model_shape")))
         directory = path_utils.serving_model_path(one["model"].uri)
         records = golden_requests(split_files(one["examples"], "test"), settings.requests)
-        verdict = check_servable(
-            directory, records, lambda: golden_scores(directory, shape, transform, records), settings
-        )
+        verdict = check_servable(directory, records, lambda: golden_scores(directory, transform, records), settings)
         write_verdict(one["verdict"], verdict)

@@ -6,34 +6,32 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.servable import restore
+from components.servable import load
 from components.servable_check.requests import rank_inputs
 from model import inputs as contract
-from model.config import ModelConfig
-from model.lcr_ser import LcrSer
+from model.config import RankerConfig
 
 
-def golden_scores(
-    saved_model_dir: str, shape: ModelConfig, transform: tft.TFTransformOutput, records: Sequence[bytes]
-) -> list[np.ndarray]:
+def golden_scores(saved_model_dir: str, transform: tft.TFTransformOutput, records: Sequence[bytes]) -> list[np.ndarray]:
     """Scores of the candidates of each request, float32 `[C]` each.
 
     Of the SavedModel only the weights are read, into a new model. Transform's own graph gives the ids, and NumPy cuts
     and pads the histories: neither the servable's graph nor the windows of training are used.
 
     Args:
-        saved_model_dir: where the weights are.
-        shape: of the model.
+        saved_model_dir: where the weights are, and what the model is.
         transform: what Transform put out.
         records: serialized request Examples that plain tensors can hold.
 
     Raises:
-        tf.errors.OpError, ValueError, AssertionError: if the weights cannot be read or are those of another model.
+        tf.errors.OpError, ValueError: if the weights cannot be read or are those of another model, or if the SavedModel
+            does not say what it is.
     """
     plain = rank_inputs(records)
     with tf.device("CPU"):  # a GPU may round products to fewer digits
-        batch = {name: tf.constant(ids) for name, ids in _cut(_ids(plain, transform), shape).items()}
-        scores = restore(LcrSer(shape), saved_model_dir)(batch).numpy()
+        model = load(saved_model_dir)
+        batch = {name: tf.constant(ids) for name, ids in _cut(_ids(plain, transform), model.config).items()}
+        scores = model.score(model.encode(batch), model.prepare(batch[contract.CANDIDATES])).numpy()
     counts = (plain[contract.CANDIDATES] != b"").sum(1)
     return [row[:count] for row, count in zip(scores, counts, strict=True)]
 
@@ -55,7 +53,7 @@ def _ids(plain: dict[str, np.ndarray], transform: tft.TFTransformOutput) -> dict
     return ids
 
 
-def _cut(ids: dict[str, np.ndarray], shape: ModelConfig) -> dict[str, np.ndarray]:
+def _cut(ids: dict[str, np.ndarray], shape: RankerConfig) -> dict[str, np.ndarray]:
     """The newest events and the first words and clicks of each search, as many as the model looks at."""
     limits = {
         contract.REC_ITEMS: np.s_[:, -shape.rec_length :],

@@ -22,6 +22,7 @@ class SessionModel:
 
     Attributes:
         signatures: by name. Each takes arrays by the names of its inputs and gives arrays by those of its outputs.
+        inputs: the names of each signature's inputs.
 
     Raises:
         Exception: whatever TensorFlow raises of a SavedModel that cannot be loaded.
@@ -32,11 +33,13 @@ class SessionModel:
         with graph.as_default():
             self._session = tf.compat.v1.Session()
             meta_graph = tf.compat.v1.saved_model.loader.load(self._session, [tf.saved_model.SERVING], saved_model_dir)
-        self.signatures: dict[str, Signature] = {
-            name: functools.partial(self._run, definition)
-            for name, definition in meta_graph.signature_def.items()
-            if not name.startswith("__")
+        definitions = {
+            name: definition for name, definition in meta_graph.signature_def.items() if not name.startswith("__")
         }
+        self.signatures: dict[str, Signature] = {
+            name: functools.partial(self._run, definition) for name, definition in definitions.items()
+        }
+        self.inputs = {name: frozenset(definition.inputs) for name, definition in definitions.items()}
 
     def __enter__(self) -> "SessionModel":
         return self

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from model.lcr_ser import LcrSer, PreparedItems
 from model.metrics import metric_values, pessimistic_rank
+from model.ranker import Items, Ranker
 from model.training.requests import Requests
 from model.training.windows import RequestWindows
 
-MAIN_METRIC = "NDCG@5"
 METRICS = ("HR@1", "HR@5", "HR@10", "NDCG@5", "NDCG@10")
 """In the order of the paper's tables."""
 BATCHES_A_BLOCK = 8
@@ -30,7 +29,7 @@ class Evaluator:
         ValueError: if there is no request.
     """
 
-    def __init__(self, model: LcrSer, requests: Requests, batch_size: int, max_requests: int = 0) -> None:
+    def __init__(self, model: Ranker, requests: Requests, batch_size: int, max_requests: int = 0) -> None:
         if not len(requests):
             raise ValueError("`requests` should hold at least one request. Received: none.")
         count = min(max_requests or len(requests), len(requests))
@@ -40,13 +39,13 @@ class Evaluator:
         windows = RequestWindows(requests, model.config)
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.int32)])
-        def prepare(items: tf.Tensor) -> PreparedItems:
+        def prepare(items: tf.Tensor) -> Items:
             return model.prepare(items)
 
         @tf.function(autograph=False, reduce_retracing=True)
-        def rank(rows: tf.Tensor, items: PreparedItems, places: tf.Tensor) -> tf.Tensor:
+        def rank(rows: tf.Tensor, items: Items, places: tf.Tensor) -> tf.Tensor:
             batch, label = windows(rows)
-            candidates = PreparedItems(*(tf.gather(part, places) for part in items))
+            candidates = tf.nest.map_structure(lambda part: tf.gather(part, places), items)
             return pessimistic_rank(model.score(model.encode(batch), candidates), label)
 
         self._prepare, self._rank = prepare, rank
@@ -75,6 +74,6 @@ def ranking_metrics(ranks: np.ndarray, names: Sequence[str] = METRICS) -> dict[s
     return {name: float(np.mean(metric_values(ranks, name).numpy(), dtype=np.float64)) for name in names}
 
 
-def evaluate(model: LcrSer, requests: Requests, batch_size: int) -> dict[str, float]:
+def evaluate(model: Ranker, requests: Requests, batch_size: int) -> dict[str, float]:
     """HR@1, HR@5, HR@10, NDCG@5 and NDCG@10 of a model over all requests."""
     return Evaluator(model, requests, batch_size)()

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from model.inputs import FIRST_KNOWN_ID
-from model.lcr_ser import LcrSer, PreparedItems
+from model.ranker import Items, Ranker, State
 from model.training.clicked import Avoid, clicked_pairs
 from model.training.requests import Requests
 from model.training.timelines import Timelines
@@ -39,7 +39,7 @@ class FullCatalogue:
 
     def __init__(
         self,
-        model: LcrSer,
+        model: Ranker,
         requests: Requests,
         timelines: Timelines,
         *,
@@ -63,19 +63,17 @@ class FullCatalogue:
         windows = RequestWindows(requests, model.config)
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.int32)] * 2)
-        def encode(rows: tf.Tensor, positives: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        def encode(rows: tf.Tensor, positives: tf.Tensor) -> tuple[State, tf.Tensor]:
             encoded = model.encode(windows(rows)[0])
-            return encoded, model.score(encoded, positives[:, None])
+            return encoded, model.score(encoded, model.prepare(positives[:, None]))
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([self._block_size], tf.int32)])
-        def prepare(items: tf.Tensor) -> PreparedItems:
+        def prepare(items: tf.Tensor) -> Items:
             # One row for all requests: scoring broadcasts it.
             return model.prepare(items[None])
 
         @tf.function(autograph=False, reduce_retracing=True)
-        def count(
-            encoded: dict[str, tf.Tensor], positive: tf.Tensor, items: PreparedItems, left_out: tf.Tensor
-        ) -> tf.Tensor:
+        def count(encoded: State, positive: tf.Tensor, items: Items, left_out: tf.Tensor) -> tf.Tensor:
             # What is left out counts as lower; see `pessimistic_rank` for why lower ones are counted.
             lower = tf.tensor_scatter_nd_update(
                 model.score(encoded, items) < positive, left_out, tf.ones(tf.shape(left_out)[:1], tf.bool)

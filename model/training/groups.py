@@ -1,11 +1,10 @@
 """The groups of a reinforcement step: what is rolled out, what came of it, and sums over parts of a batch."""
 
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 
 from model.optimizers import merge_rows
-from model.reasoning import Sides
 
 Gradient: TypeAlias = "tf.Tensor | tf.IndexedSlices | None"
 
@@ -16,12 +15,12 @@ class Groups(NamedTuple):
     Attributes:
         batch: the model batch, with the target in column 0 of its candidates.
         valid: False for candidates that do not take part, `[B, C]`.
-        noise: of both sides, `[B, N, d]`, Eq. (14).
+        noise: of each trajectory, what the model's `noise` gave: `[B, N, ...]`, Eq. (14).
     """
 
     batch: dict[str, tf.Tensor]
     valid: tf.Tensor
-    noise: Sides
+    noise: Any
 
 
 class Rollout(NamedTuple):

@@ -7,8 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from model.config import MAIN_METRIC
 from model.training.checkpoints import Checkpoints
-from model.training.evaluation import MAIN_METRIC, Evaluator
+from model.training.evaluation import Evaluator
 from model.training.metrics_log import MetricsLog
 from model.training.non_finite import BatchIds, FiniteGuard
 from model.training.progress import Progress, ProgressReporter

@@ -1,16 +1,18 @@
 """Reinforcement stage: GRPO over latent reasoning trajectories, Eq. (13) to (17)."""
 
+import logging
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import tensorflow as tf
 
 from model import grpo
 from model.config import GrpoConfig
 from model.inputs import CANDIDATES
-from model.lcr_ser import Embedded, LcrSer
 from model.metrics import pessimistic_rank, ranking_reward
 from model.optimizers import SplitAdam
-from model.reasoning import Sides
+from model.ranker import Embedded, Logs, Ranker, Reasoner
+from model.registry import make_ranker
 from model.training.evaluation import Evaluator
 from model.training.groups import Gradient, Groups, Rollout, Totals, split_groups
 from model.training.loop import Schedule, TrainingLoop
@@ -21,19 +23,19 @@ from model.training.targets import TargetOrder
 from model.training.timelines import Timelines
 from model.training.windows import TargetWindows
 
-Logs = dict[str, tf.Tensor]
+LOGGER = logging.getLogger(__name__)
 
 
 def train(
-    model: LcrSer,
+    model: Ranker,
     config: GrpoConfig,
     timelines: Timelines,
     requests: Requests,
     *,
     checkpoint_dir: str,
     log_dir: str,
-) -> LcrSer:
-    """Improves a supervised model with GRPO.
+) -> Ranker:
+    """Improves a supervised model with GRPO; one that is no `Reasoner` is evaluated, and stays as it is.
 
     The model itself is the first to be evaluated, so the result is never worse on the requests. A training that was
     cut off goes on from its last checkpoint when called again with the same arguments.
@@ -51,14 +53,17 @@ def train(
     Raises:
         FloatingPointError, OSError: as `TrainingLoop.run`.
     """
-    reference = copy_policy(model, share_tables=config.trained != "all")
-    optimizer = make_optimizer(model, config)
+    reasons = isinstance(model, Reasoner)
+    if not reasons:
+        LOGGER.info("%s has no trajectories to learn from: it stays as it is.", type(model).__name__)
+    optimizer = make_optimizer(model, config) if reasons else SplitAdam([], [], config.learning_rate)
     order = TargetOrder(timelines.targets, config.batch_size, config.seed)
+    reference = copy_policy(model, share_tables=config.trained != "all")
     take_step = make_step(model, reference, optimizer, config, timelines)
     loop = TrainingLoop(
         Schedule(
             stage="grpo",
-            total_steps=config.max_steps,
+            total_steps=config.max_steps if reasons else 0,
             eval_every=config.eval_every,
             checkpoint_every=config.eval_every,
             patience=config.patience,
@@ -77,24 +82,24 @@ def train(
     return model
 
 
-def copy_policy(model: LcrSer, share_tables: bool = True) -> LcrSer:
+def copy_policy(model: Ranker, share_tables: bool = True) -> Ranker:
     """A second model with a copy of the weights; the tables are the same layers unless they are to be copied."""
-    copy = LcrSer(model.config, tables=model.tables if share_tables else None, dtype=model.dtype_policy)
+    copy = make_ranker(model.config, tables=model.tables if share_tables else None, dtype=model.dtype_policy)
     for target, source in zip(copy.trainable_variables, model.trainable_variables, strict=True):
         if target is not source:
             target.assign(source)
     return copy
 
 
-def make_optimizer(model: LcrSer, config: GrpoConfig) -> SplitAdam:
+def make_optimizer(model: Ranker, config: GrpoConfig) -> SplitAdam:
     """Adam for the weights that `trained` names."""
     tables = [layer.table for layer in model.tables] if config.trained == "all" else []
-    dense = model.reasoning.trainable_variables if config.trained == "reasoning" else model.dense_variables
+    dense = model.reasoning_variables if config.trained == "reasoning" else model.dense_variables
     return SplitAdam(tables, dense, config.learning_rate)
 
 
 def make_step(
-    model: LcrSer, reference: LcrSer, optimizer: SplitAdam, config: GrpoConfig, timelines: Timelines
+    model: Ranker, reference: Ranker, optimizer: SplitAdam, config: GrpoConfig, timelines: Timelines
 ) -> Callable[[tf.Tensor, tf.Tensor], Logs]:
     """The step: one rollout and its updates.
 
@@ -107,13 +112,13 @@ def make_step(
     sample = NegativeSampler(
         timelines, config.negative_sampling, config.negatives_avoid, config.num_negatives, config.seed
     )
-    own_tables = reference.items is not model.items
+    own_tables = any(one is not other for one, other in zip(reference.tables, model.tables, strict=True))
 
     @tf.function(autograph=False)
     def sample_groups(number: tf.Tensor, positions: tf.Tensor) -> Groups:
         batch, _ = windows(positions)
         candidates, valid = sample(number, positions)
-        noise = sample_noise(config, tf.shape(positions)[0], model.config.dim, number)
+        noise = sample_noise(model, config, tf.shape(positions)[0], number)
         return Groups({**batch, CANDIDATES: candidates}, valid, noise)
 
     def play(embedded: Embedded, anchor: Embedded, groups: Groups, rollout: Rollout | None) -> tuple[Logs, Rollout]:
@@ -154,32 +159,21 @@ def make_step(
     return step
 
 
-def sample_noise(config: GrpoConfig, batch: tf.Tensor, dim: int, number: tf.Tensor) -> Sides:
-    """Noise of a step for both sides, `[B, N, d]` each, Eq. (14)."""
+def sample_noise(model: Ranker, config: GrpoConfig, rows: tf.Tensor, step: tf.Tensor) -> Any:
+    """Noise of a step of `rows` groups, Eq. (14): what the model's `reason` takes."""
     scale = config.noise_scale * config.noise_std
-    return Sides(
-        *(
-            grpo.exploration_noise(
-                batch,
-                config.num_trajectories,
-                dim,
-                scale,
-                tf.stack([tf.constant(config.seed + side, tf.int64), number]),
-            )
-            for side in (1, 2)
-        )
-    )
+    return model.noise(rows, config.num_trajectories, scale, config.seed, step)
 
 
 def group_objective(
-    model: LcrSer,
-    reference: LcrSer,
+    model: Ranker,
+    reference: Ranker,
     config: GrpoConfig,
     embedded: Embedded,
     *,
     anchor: Embedded,
     valid: tf.Tensor,
-    noise: Sides,
+    noise: Any,
     rollout: Rollout | None = None,
 ) -> tuple[Logs, Rollout]:
     """Eq. (15) for one group a row. Dropout is off: only the noise explores.
@@ -231,7 +225,7 @@ def group_objective(
     return logs, rollout
 
 
-def _logits(model: LcrSer, embedded: Embedded, noise: Sides) -> tf.Tensor:
+def _logits(model: Ranker, embedded: Embedded, noise: Any) -> tf.Tensor:
     """Logits of N trajectories over one encoding of the histories, `[B, N, C]`, Eq. (13)."""
     histories = model.read(embedded)
     return model.rank(embedded, histories, model.reason(histories, noise=noise))

@@ -1,16 +1,16 @@
-"""Supervised stage: the recommendation and the contrastive loss, Eq. (9) to (12)."""
+"""Supervised stage: a Ranker's losses, for LCR-SER Eq. (9) to (12)."""
 
-import functools
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
-from model.config import ModelConfig, SupervisedConfig
+from model.config import RankerConfig, SupervisedConfig
 from model.inputs import CANDIDATES
-from model.lcr_ser import Embedded, LcrSer
-from model.losses import contrastive_loss, l2_penalty, recommendation_loss
+from model.losses import l2_penalty
 from model.optimizers import SplitAdam
+from model.ranker import Embedded, Logs, Ranker, Share
+from model.registry import make_ranker
 from model.training import replicas
 from model.training.evaluation import Evaluator
 from model.training.loop import Schedule, TrainingLoop
@@ -22,23 +22,21 @@ from model.training.timelines import Timelines
 from model.training.unknown import with_unknown
 from model.training.windows import TargetWindows
 
-Logs = dict[str, tf.Tensor]
-
 
 def train(
-    model_config: ModelConfig,
+    model_config: RankerConfig,
     config: SupervisedConfig,
     timelines: Timelines,
     requests: Requests,
     *,
     checkpoint_dir: str,
     log_dir: str,
-    start: LcrSer | None = None,
-) -> LcrSer:
+    start: Ranker | None = None,
+) -> Ranker:
     """Trains a model until NDCG@5 of the requests stops growing.
 
-    A training that was cut off goes on from its last checkpoint when called again with the same arguments, to the
-    same result. Nothing in `checkpoint_dir` is deleted.
+    A model without a trainable weight is evaluated as it is. A training that was cut off goes on from its last
+    checkpoint when called again with the same arguments, to the same result. Nothing in `checkpoint_dir` is deleted.
 
     Args:
         model_config: the model's shape.
@@ -56,11 +54,12 @@ def train(
         FloatingPointError, OSError: as `TrainingLoop.run`.
     """
     keras.utils.set_random_seed(config.seed)
-    model = start or LcrSer(model_config)
+    model = start or make_ranker(model_config)
+    model.fit_counts(timelines)
     optimizer = SplitAdam([layer.table for layer in model.tables], model.dense_variables, config.learning_rate)
     order = TargetOrder(timelines.last_targets(config.targets_per_user), config.batch_size, config.seed)
     take_step = make_step(model, optimizer, config, timelines)
-    total_steps = config.max_epochs * order.steps_per_epoch
+    total_steps = config.max_epochs * order.steps_per_epoch if model.trainable_variables else 0
     loop = TrainingLoop(
         Schedule(
             stage="supervised",
@@ -84,7 +83,7 @@ def train(
 
 
 def make_step(
-    model: LcrSer, optimizer: SplitAdam, config: SupervisedConfig, timelines: Timelines
+    model: Ranker, optimizer: SplitAdam, config: SupervisedConfig, timelines: Timelines
 ) -> Callable[[tf.Tensor, tf.Tensor], Logs]:
     """The compiled training step.
 
@@ -100,7 +99,9 @@ def make_step(
     )
     kernels = [variable.value for variable in model.dense_variables if len(variable.shape) > 1]
 
-    losses = functools.partial(ranking_losses, model, config)
+    def losses(embedded: Embedded, weights: tf.Tensor, share: Share) -> Logs:
+        return model.losses(embedded, weights, config, share)
+
     if config.jit_compile:
         # The lookups stay outside of XLA: their shapes depend on the ids, and it compiles anew for every shape.
         losses = tf.function(losses, jit_compile=True, autograph=False)
@@ -113,59 +114,17 @@ def make_step(
         of_all = tf.reduce_sum(weights)
         missing = tf.reduce_mean(tf.reduce_sum(1.0 - weights, 1))
         positions, candidates, weights = (replicas.part(one) for one in (positions, candidates, weights))
-        share = tf.reduce_sum(weights) / of_all
+        share = Share(tf.reduce_sum(weights) / of_all, 1.0 / replicas.count())
         batch, _ = windows(positions)
         batch = with_unknown({**batch, CANDIDATES: candidates}, config.unknown_rate, config.seed, number)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(optimizer.sources)
             embedded = model.embed(batch)
             logs = losses(embedded._replace(rows=()), weights, share)
-            logs["l2_loss"] = l2_penalty([*kernels, *embedded.rows]) / replicas.count()
+            logs["l2_loss"] = l2_penalty([*kernels, *embedded.rows]) * share.rows
             logs["loss"] += config.l2_weight * logs["l2_loss"]
-        logs["missing_negatives"] = missing / replicas.count()
+        logs["missing_negatives"] = missing * share.rows
         optimizer.apply(tape.gradient(logs["loss"], optimizer.sources))
         return replicas.total(logs)
 
     return replicas.on_all(step)
-
-
-def ranking_losses(
-    model: LcrSer, config: SupervisedConfig, embedded: Embedded, weights: tf.Tensor, share: tf.Tensor | float = 1.0
-) -> Logs:
-    """L_Total of Eq. (12) without L2 as `loss`, and its terms without their weights; of a replica, its part of them.
-
-    Args:
-        model: the model, in training.
-        config: weights, margin and distance.
-        embedded: a batch whose candidates are the target and its negatives.
-        weights: of Eq. (11), `[B, 1 + n]`.
-        share: of these weights in those of all replicas.
-    """
-    histories = model.read(embedded, training=True)
-    contrasted = config.tcl_weight and model.config.reasoning_steps
-    if contrasted:
-        steps, plain = model.contrast(histories, training=True)
-    else:
-        steps = model.reason(histories, training=True)
-    logits = model.rank(embedded, histories, steps, training=True)[:, 0]
-    loss = recommendation_loss(logits, weights) * share
-    logs = {"rec_loss": loss}
-    if contrasted:
-        target = embedded.candidates[:, 0]
-        if config.tcl_stop_gradient in ("plain", "both"):
-            plain = tf.nest.map_structure(tf.stop_gradient, plain)
-        if config.tcl_stop_gradient in ("target", "both"):
-            target = tf.stop_gradient(target)
-        logs["tcl_loss"] = (
-            tf.add_n(
-                [
-                    contrastive_loss(
-                        target, crossed[:, 0, -1], without[:, 0, -1], config.tcl_margin, config.tcl_distance
-                    )
-                    for crossed, without in zip(steps, plain, strict=True)
-                ]
-            )
-            / replicas.count()
-        )
-        loss += config.tcl_weight * logs["tcl_loss"]
-    return {"loss": loss, **logs}

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from model.config import ModelConfig
+from model.config import RankerConfig
 from model.inputs import CANDIDATES, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
 from model.training.requests import Requests
 from model.training.timelines import Histories, Timelines
@@ -18,7 +18,7 @@ class Windows:
         config: Lr, Ls, W and M.
     """
 
-    def __init__(self, histories: Histories, config: ModelConfig) -> None:
+    def __init__(self, histories: Histories, config: RankerConfig) -> None:
         self._config = config
         self._users = tf.convert_to_tensor(histories.users)
         self._rec_offsets = tf.convert_to_tensor(histories.rec_offsets)
@@ -60,7 +60,7 @@ class Windows:
 class TargetWindows(Windows):
     """Training batches: what a user did before a click."""
 
-    def __init__(self, timelines: Timelines, config: ModelConfig) -> None:
+    def __init__(self, timelines: Timelines, config: RankerConfig) -> None:
         super().__init__(timelines, config)
         self._clicks_before = tf.constant(timelines.rec_clicks_before)
         self._searches_before = tf.constant(timelines.rec_searches_before)
@@ -79,7 +79,7 @@ class TargetWindows(Windows):
 class RequestWindows(Windows):
     """Evaluation batches: whole requests."""
 
-    def __init__(self, requests: Requests, config: ModelConfig) -> None:
+    def __init__(self, requests: Requests, config: RankerConfig) -> None:
         super().__init__(requests, config)
         self._candidates = tf.constant(requests.candidates)
         self._label = tf.constant(requests.label)

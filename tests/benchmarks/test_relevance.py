@@ -11,7 +11,7 @@ import tensorflow as tf
 from benchmarks.relevance import LOG, areas, look, searches_of
 from benchmarks.simulated import HELD_OUT, read
 from components.simulator import simulate
-from model.config import ModelConfig
+from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
 
 
@@ -145,7 +145,7 @@ def test_area_under_the_curve_by_hand():
 
 def test_weights_are_those_the_model_uses(log):
     model = LcrSer(
-        ModelConfig(
+        LcrSerConfig(
             **log.sizes,
             dim=8,
             rec_length=5,

@@ -6,9 +6,9 @@ from checkable_servable import example
 
 from benchmarks.transform_graph import example as timeline
 from benchmarks.transform_graph import write_transform_graph
-from components.servable import Servable, save
+from components.servable import Servable, describe, save
 from components.vocabularies import table_sizes
-from model.config import ModelConfig
+from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
 
 VOCABULARY = {
@@ -53,7 +53,7 @@ class SmallServable:
     def __init__(self, folder):
         self.transform = write_transform_graph(str(folder / "graph"), VOCABULARY, TRAIN)
         self.graph_dir = str(folder / "graph")
-        self.model = LcrSer(ModelConfig(**SHAPE, **table_sizes(self.transform, VOCABULARY)))
+        self.model = LcrSer(LcrSerConfig(**SHAPE, **table_sizes(self.transform, VOCABULARY)))
         random = np.random.default_rng(3)
         for variable in self.model.trainable_variables:
             variable.assign(random.normal(scale=0.3, size=variable.shape))
@@ -62,6 +62,7 @@ class SmallServable:
 
     def save(self, directory, how=save):
         how(self.servable, str(directory), signatures=self.signatures)
+        describe(str(directory), self.model.config, VOCABULARY, "code")
         return str(directory)
 
     def save_as_keras_does(self, directory):

@@ -16,7 +16,7 @@ import tensorflow as tf
 from components.example_gen.errors import LogError
 from components.example_gen.log_report import format_counts
 from model import inputs
-from model.config import ModelConfig
+from model.config import LcrSerConfig
 from model.training.columns import Column
 from model.training.timelines import Histories, history_arrays
 from model.training.windows import Windows
@@ -290,7 +290,7 @@ def test_no_negative_was_ever_clicked_in_a_search(run_log, tmp_path, items_per_s
 
 
 def test_the_model_sees_of_a_timeline_what_it_saw_of_one_that_was_cut(run_log, tmp_path):
-    config = ModelConfig(
+    config = LcrSerConfig(
         num_users=9,
         num_items=40,
         num_words=9,

@@ -13,7 +13,7 @@ from benchmarks.transform_graph import example, write_transform_graph
 from components.servable import Servable, _parse
 from components.vocabularies import table_sizes
 from model import inputs as contract
-from model.config import ModelConfig
+from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
 
 VOCABULARY = {
@@ -125,7 +125,7 @@ def expected_ids(settings, name, strings):
 def servable(transformed):
     settings, graph = transformed
     sizes = table_sizes(graph, settings)
-    return Servable(LcrSer(ModelConfig(**sizes, dim=4, rec_length=3, search_length=2, mlp_units=(4,))), graph)
+    return Servable(LcrSer(LcrSerConfig(**sizes, dim=4, rec_length=3, search_length=2, mlp_units=(4,))), graph)
 
 
 def test_ids_of_training_and_of_serving_are_those_computed_apart(transformed, servable):
@@ -290,7 +290,7 @@ def test_every_string_is_known_to_the_graph_and_to_the_session_that_serves_it(tm
 
     # As TF Serving loads it: by the session loader of C++, whose initialisation fills the tables.
     module = tf.Module()
-    loaded = Servable(LcrSer(ModelConfig(**table_sizes(graph, ALL), dim=4, mlp_units=(4,))), graph)
+    loaded = Servable(LcrSer(LcrSerConfig(**table_sizes(graph, ALL), dim=4, mlp_units=(4,))), graph)
     module.resources = loaded.transform_resources
     module.ids = tf.function(
         lambda user: {

@@ -1,6 +1,5 @@
 """RankingCheck on served models whose scores NumPy can compute: figures, reasons, and what the Pusher does then."""
 
-import json
 from pathlib import Path
 
 import farmhash
@@ -19,9 +18,9 @@ from components.pusher.executor import Executor as Pusher
 from components.ranking_check.component import Ranks
 from components.ranking_check.executor import Executor
 from components.ranking_check.settings import RankingCheckSettings, thresholds_of
-from components.servable import Servable
+from components.servable import Servable, describe
 from components.vocabularies import table_sizes
-from model.config import ModelConfig
+from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
 
 METRICS = ("HR@1", "NDCG@5", "MRR")
@@ -129,7 +128,7 @@ def check(folder, tmp_path):
                 "transform_graph": artifact(standard_artifacts.TransformGraph, folder / "graph"),
             },
             {"verdict": verdict, "ranks": ranks},
-            {"settings": given.to_json(), "model_shape": json.dumps(SHAPE), "vocabulary": json.dumps(VOCABULARY)},
+            {"settings": given.to_json()},
         )
         data_verdict = artifact(GateVerdict, tmp_path / "data")
         write_verdict(data_verdict[0], Verdict("DataCheck"))
@@ -238,12 +237,13 @@ def test_the_full_catalogue_is_ranked_by_the_weights(check, folder):
     import tensorflow_transform as tft
 
     transform = tft.TFTransformOutput(str(folder / "graph"))
-    model = LcrSer(ModelConfig(**SHAPE, **table_sizes(transform, VOCABULARY)))
+    model = LcrSer(LcrSerConfig(**SHAPE, **table_sizes(transform, VOCABULARY)))
     random = np.random.default_rng(3)
     for variable in model.trainable_variables:
         variable.assign(random.normal(size=variable.shape))
     servable = Servable(model, transform)
     tf.saved_model.save(servable, str(folder / "real" / "Format-Serving"), signatures=servable.signatures())
+    describe(str(folder / "real" / "Format-Serving"), model.config, VOCABULARY, "code")
     figures = check("real", full_catalogue_requests=20)[0].detail["full_catalogue"]
     ranks = []
     for at in np.linspace(0, 199, 20).astype(int):

@@ -14,7 +14,7 @@ from benchmarks.transform_graph import write_transform_graph
 from components.report import used_searches as module
 from components.report.used_searches import used_searches
 from components.vocabularies import table_sizes
-from model.config import ModelConfig
+from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
 
 VOCABULARY = {
@@ -76,7 +76,7 @@ def files(tmp_path_factory):
 
 
 def _model(transform, **changes):
-    return randomise(LcrSer(ModelConfig(**{**SHAPE, **changes}, **table_sizes(transform, VOCABULARY))))
+    return randomise(LcrSer(LcrSerConfig(**{**SHAPE, **changes}, **table_sizes(transform, VOCABULARY))))
 
 
 def _ids(transform, name):

@@ -3,9 +3,9 @@
 import pytest
 from run_figures import run_figures
 
+from components.evaluation.names import role_titles
 from components.report import findings
 from components.report.slice_rows import slice_rows
-from components.report.view import TITLES
 
 STATE = {"closer": [0.5, 0.6, 0.75]}
 
@@ -52,7 +52,10 @@ def test_the_gap_in_a_map_is_to_ones_own_target():
 def test_a_difference_counts_only_where_its_interval_leaves_out_zero(low, high, words):
     evaluation = run_figures()["evaluation"]
     evaluation["differences"]["baseline"]["all"]["NDCG@5"] |= {"value": (low + high) / 2, "low": low, "high": high}
-    assert f"Against the last pushed model, NDCG@5 {words}: " in findings.ranking_findings(evaluation, TITLES)[1]
+    assert (
+        f"Against the last pushed model, NDCG@5 {words}: "
+        in findings.ranking_findings(evaluation, role_titles("LCR-SER"))[1]
+    )
 
 
 def test_slices_that_lost_are_named():

@@ -13,12 +13,12 @@ from checkable_servable import example
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from products_of import products, unsafe
-from small_servable import RECORDS, SHAPE, VOCABULARY, SmallServable
+from small_servable import RECORDS, VOCABULARY, SmallServable
 
 from components.evaluation.ranks import rank_requests
 from components.gates import GateVerdict, read_verdict
 from components.rank_extractors import _RankBatch
-from components.servable import save_weights
+from components.servable import describe, load, save_weights
 from components.servable_check import ask, child
 from components.servable_check.check import check_servable
 from components.servable_check.executor import Executor
@@ -27,6 +27,7 @@ from components.servable_check.requests import rank_inputs
 from components.servable_check.session import SessionModel
 from components.servable_check.settings import ServableCheckSettings
 from model import inputs as contract
+from model.lcr_ser import LcrSer
 from serving.warmup import write_warm_up
 
 NEWCOMER = example("u9", candidates=["a"])
@@ -355,12 +356,12 @@ def artifact(small, tmp_path_factory):
     """A model artifact that holds the weights alone."""
     folder = tmp_path_factory.mktemp("weights")
     save_weights(small.model, str(folder / "Format-Serving"))
+    describe(str(folder / "Format-Serving"), small.model.config, VOCABULARY, "code")
     return folder
 
 
-def golden(small, artifact, **changes):
-    shape = dataclasses.replace(small.model.config, **changes)
-    return golden_scores(str(artifact / "Format-Serving"), shape, small.transform, RECORDS)
+def golden(small, artifact):
+    return golden_scores(str(artifact / "Format-Serving"), small.transform, RECORDS)
 
 
 def test_golden_scores_are_those_of_the_servable(small, signatures, artifact):
@@ -371,9 +372,18 @@ def test_golden_scores_are_those_of_the_servable(small, signatures, artifact):
         np.testing.assert_allclose(found[: len(right)], right, rtol=1e-5, atol=1e-5)
 
 
-def test_weights_of_another_shape_are_refused(small, artifact):
-    with pytest.raises((ValueError, AssertionError)):
-        golden(small, artifact, dim=8)
+def test_a_model_is_loaded_from_its_directory_alone(small, artifact):
+    loaded = load(str(artifact / "Format-Serving"))
+    assert (type(loaded), loaded.config) == (LcrSer, small.model.config)
+    for found, right in zip(loaded.trainable_variables, small.model.trainable_variables, strict=True):
+        np.testing.assert_array_equal(found, right)
+
+
+def test_weights_of_another_shape_are_refused(small, tmp_path):
+    save_weights(small.model, str(tmp_path))
+    describe(str(tmp_path), dataclasses.replace(small.model.config, dim=8), VOCABULARY, "code")
+    with pytest.raises(ValueError, match="The weights in .* are not those of its assets.extra/ranker.json"):
+        load(str(tmp_path))
 
 
 def test_a_model_that_tf_serving_cannot_run_is_refused(small, directory, artifact, tmp_path, monkeypatch):
@@ -432,8 +442,6 @@ def test_the_executor_of_the_check_writes_the_verdict_of_its_inputs(small, artif
         {"verdict": [verdict]},
         {
             "settings": ServableCheckSettings(requests=2).to_json(),
-            "model_shape": json.dumps(SHAPE),
-            "vocabulary": json.dumps(VOCABULARY),
             "code_hash": "",
         },
     )

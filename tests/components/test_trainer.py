@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from components import trainer
+from model.registry import make_config
 from model.training.requests import Requests
 from model.training.timelines import Timelines
 
@@ -27,11 +28,12 @@ class Stage:
         monkeypatch.setattr(trainer.tft, "TFTransformOutput", lambda path: transform)
         monkeypatch.setattr(trainer, "read_timelines", lambda files: self.logs[0])
         monkeypatch.setattr(trainer, "read_requests", lambda files: self.logs[1])
-        monkeypatch.setattr(trainer, "LcrSer", lambda shape: None)
-        monkeypatch.setattr(trainer, "restore", lambda model, path: self.model)
+        monkeypatch.setattr(trainer, "load", lambda path: self.model)
         monkeypatch.setattr(trainer, "start_from", lambda path, *args: self.model)
         monkeypatch.setattr(trainer, "save_weights", lambda *args: None)
-        monkeypatch.setattr(trainer, "_export", lambda *args: None)
+        monkeypatch.setattr(trainer, "Servable", lambda *args: types.SimpleNamespace(signatures=dict))
+        monkeypatch.setattr(trainer, "save", lambda *args: None)
+        monkeypatch.setattr(trainer, "describe", lambda *args: None)
         monkeypatch.setattr(trainer.supervised, "train", self.train)
         monkeypatch.setattr(trainer.reinforcement, "train", self.train)
 
@@ -40,9 +42,12 @@ class Stage:
         self.folders.append(Path(checkpoint_dir))
         Path(log_dir).mkdir(parents=True)
         Path(log_dir, "log.csv").write_text("step\n")
+        return self.model
 
     def run(self, run_fn, uri="a", code="c", dim=16, base_model=None, **stage):
         """Gives the folder that the training got."""
+        shape = {"num_users": 2, "num_items": 2, "num_words": 2, "dim": dim}
+        self.model.config = make_config(shape)
         run_fn(
             types.SimpleNamespace(
                 transform_output=uri,
@@ -52,7 +57,7 @@ class Stage:
                 serving_model_dir=uri,
                 model_run_dir=str(self.tmp_path / "run" / uri),
                 custom_config={
-                    "model": {"num_users": 2, "num_items": 2, "num_words": 2, "dim": dim},
+                    "model": shape,
                     "code": code,
                     "vocabulary": dict.fromkeys(("items", "users", "words"), "vocabulary"),
                     "checkpoints": str(self.tmp_path / "checkpoints"),

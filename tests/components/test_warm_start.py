@@ -1,6 +1,7 @@
 """Warm start: every row goes with its string, and what is new is fresh."""
 
 import types
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -9,12 +10,13 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.servable import save_weights
+from components.servable import describe, save_weights
 from components.vocabularies import NAMES
 from components.warm_start import earlier_rows, start_from
 from model.carry_over import FRESH
-from model.config import ModelConfig
+from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
+from model.registry import make_config
 
 
 def strings(*values):
@@ -56,7 +58,7 @@ VOCABULARIES = {
 
 def config(which, **changes):
     sizes = {f"num_{name}": len(VOCABULARIES[name][which]) + 2 for name in NAMES}
-    return ModelConfig(**{**sizes, "dim": 4, "mlp_units": (3,), "reasoning_steps": 1, **changes})
+    return LcrSerConfig(**{**sizes, "dim": 4, "mlp_units": (3,), "reasoning_steps": 1, **changes})
 
 
 @pytest.fixture
@@ -66,6 +68,7 @@ def pushed(tmp_path):
     for variable in model.trainable_variables:
         variable.assign(np.random.default_rng(1).normal(size=variable.shape))
     save_weights(model, str(tmp_path / "pushed"))
+    describe(str(tmp_path / "pushed"), model.config, {}, "code")
     write(tmp_path / "pushed" / "assets", 0)
     return model, str(tmp_path / "pushed")
 
@@ -125,3 +128,15 @@ def test_a_model_of_the_same_strings_scores_as_the_pushed_one(pushed, transform)
 def test_a_model_of_another_shape_is_refused(pushed, transform, changes):
     with pytest.raises(ValueError, match="`warm_start` should find a pushed model with the settings of `model`"):
         start_from(pushed[1], config(1, **changes), transform)
+
+
+def test_a_pushed_model_that_does_not_say_what_it_is_is_refused(pushed, transform):
+    (Path(pushed[1]) / "assets.extra" / "ranker.json").unlink()
+    with pytest.raises(ValueError, match="`saved_model_dir` should hold assets.extra/ranker.json"):
+        start_from(pushed[1], config(1), transform)
+
+
+def test_a_model_of_another_kind_is_refused(pushed, transform):
+    other = make_config({**{f"num_{name}": 4 for name in NAMES}, "kind": "sasrec", "dim": 4})
+    with pytest.raises(ValueError, match="`warm_start` should find a pushed model with the settings of `model`"):
+        start_from(pushed[1], other, transform)

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from model.config import ModelConfig
+from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
 from model.training.columns import offsets
 from model.training.requests import Requests
@@ -29,7 +29,7 @@ def small_config(**changes):
         mlp_units=(12, 6),
         dropout=0.0,
     )
-    return ModelConfig(**{**values, **changes})
+    return LcrSerConfig(**{**values, **changes})
 
 
 def random_logs(seed=0, users=60, candidates=20):

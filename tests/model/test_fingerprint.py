@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_logs import random_logs, small_config
 
-from model.config import GrpoConfig, ModelConfig, SupervisedConfig
+from model.config import GrpoConfig, LcrSerConfig, SupervisedConfig
 from model.training.fingerprint import training_fingerprint
 from model.training.requests import Requests
 from model.training.timelines import Timelines
@@ -28,7 +28,7 @@ def with_one_change(array, index):
 
 def test_equal_inputs_give_the_same_name():
     logs, weights = copy.deepcopy(LOGS), [weight.T.copy().T for weight in WEIGHTS]
-    again = (ModelConfig(**dataclasses.asdict(SETTINGS[0])), GrpoConfig())
+    again = (LcrSerConfig(**dataclasses.asdict(SETTINGS[0])), GrpoConfig())
     assert training_fingerprint(*logs, again, "code", weights) == BEFORE
     assert len(BEFORE) == 32
 

@@ -15,7 +15,6 @@ from model.inputs import CANDIDATES, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS
 from model.lcr_ser import LcrSer
 from model.losses import l2_penalty
 from model.reasoning import Sides
-from model.training.supervised import ranking_losses
 
 HISTORY = (REC_ITEMS, SEARCH_WORDS, SEARCH_ITEMS)
 STEP = 1e-6
@@ -99,7 +98,7 @@ def test_gradient_of_the_supervised_loss(seed, distance, changes):
     def loss():
         embedded = model.embed(tensors(batch))
         kernels = [variable.value for variable in model.dense_variables if len(variable.shape) > 1]
-        value = ranking_losses(model, config, embedded, tf.ones([4, 3], tf.float64))["loss"]
+        value = model.losses(embedded, tf.ones([4, 3], tf.float64), config)["loss"]
         return value + config.l2_weight * l2_penalty([*kernels, *embedded.rows])
 
     def loss_of_weights(weights):

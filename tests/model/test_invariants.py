@@ -116,7 +116,7 @@ def test_call_equals_encode_and_score(batch):
         name: (tf.float32, 5)
         for name in ("user", *(f"{side}_{kind}" for side in ("search", "rec") for kind in ("states", "mask", "steps")))
     }
-    compare(model.score(encoded, candidates), model(tensors(batch)))
+    compare(model.score(encoded, model.prepare(candidates)), model(tensors(batch)))
 
 
 def test_without_steps_the_model_is_its_encoders(batch):

@@ -53,7 +53,7 @@ def test_encode_and_score_take_and_give_float32(changes):
     batch = tensors(random_batch(model.config))
     encoded = model.encode(batch)
     assert {value.dtype for value in encoded.values()} == {tf.float32}
-    np.testing.assert_allclose(model.score(encoded, batch["candidates"]), model(batch), atol=1e-2)
+    np.testing.assert_allclose(model.score(encoded, model.prepare(batch["candidates"])), model(batch), atol=1e-2)
 
 
 def test_training_keeps_weights_and_optimizer_in_float32():
@@ -77,7 +77,7 @@ def test_group_objective_is_close_to_that_in_float32():
     mixed, reference = randomise(LcrSer(small_config()), seed=1), randomise(LcrSer(small_config()), seed=2)
     full = [randomise(LcrSer(small_config(), dtype="float32"), seed) for seed in (1, 2)]
     batch = tensors(random_batch(mixed.config))
-    noise = reinforcement.sample_noise(config, 5, 8, tf.constant(0, tf.int64))
+    noise = reinforcement.sample_noise(mixed, config, 5, tf.constant(0, tf.int64))
     divergences = []
     for policy, anchor in ((mixed, reference), full):
         logs, _ = reinforcement.group_objective(

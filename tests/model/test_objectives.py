@@ -16,7 +16,6 @@ from model.losses import l2_penalty
 from model.metrics import pessimistic_rank, ranking_reward
 from model.reasoning import Sides
 from model.training.reinforcement import group_objective
-from model.training.supervised import ranking_losses
 
 
 def assert_close(ours, expected):
@@ -32,7 +31,7 @@ def test_supervised_losses(distance, aggregation):
     batch = random_batch(model.config, size=10, candidates=5)
     valid = np.random.default_rng(8).random((10, 5)) < 0.7
     valid[:, 0] = True
-    logs = ranking_losses(model, config, model.embed(tensors(batch)), tf.constant(valid, tf.float32))
+    logs = model.losses(model.embed(tensors(batch)), tf.constant(valid, tf.float32), config)
     norm = l2_penalty([variable.value for variable in model.trainable_variables])
 
     weights, settings = weights_of(model), settings_of(model.config)

@@ -73,7 +73,8 @@ def test_models_of_any_batch_hold_no_unsafe_product(aggregation):
     state = {name: tf.TensorSpec([None, *value.shape[1:]], value.dtype) for name, value in model.encode(batch).items()}
     with products() as found:
         tf.function(model.encode, autograph=False).get_concrete_function(open_batch)
-        tf.function(model.score, autograph=False).get_concrete_function(state, tf.TensorSpec([None, None], tf.int32))
+        score = tf.function(lambda state, items: model.score(state, model.prepare(items)), autograph=False)
+        score.get_concrete_function(state, tf.TensorSpec([None, None], tf.int32))
         Evaluator(model, random_logs()[1], batch_size=8).ranks()
         model({**batch, "candidates": candidates}, training=True)
     assert found

@@ -71,7 +71,7 @@ def test_update_raises_the_objective_of_its_rollout():
     optimizer = reinforcement.make_optimizer(model, CONFIG)
     batch = {name: tf.constant(value) for name, value in random_batch(MODEL, size=40, candidates=10).items()}
     embedded = model.embed(batch)
-    noise = reinforcement.sample_noise(CONFIG, 40, MODEL.dim, tf.constant(0, tf.int64))
+    noise = reinforcement.sample_noise(model, CONFIG, 40, tf.constant(0, tf.int64))
     with tf.GradientTape() as tape:
         before, _ = reinforcement.group_objective(
             model, reference, CONFIG, embedded, anchor=embedded, valid=tf.ones([40, 10], tf.bool), noise=noise

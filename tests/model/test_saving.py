@@ -25,7 +25,11 @@ class Exported(tf.Module):
             for name, value in model.encode(batch).items()
         }
         self.encode = tf.function(model.encode, input_signature=[specs], autograph=False)
-        self.score = tf.function(model.score, input_signature=[encoded, candidates], autograph=False)
+        self.score = tf.function(
+            lambda state, items: model.score(state, model.prepare(items)),
+            input_signature=[encoded, candidates],
+            autograph=False,
+        )
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ def test_logits_of_unknown_candidates_are_equal_to_the_bit(count):
     ids = np.random.default_rng(0).integers(UNKNOWN_ID, config.num_items, (batch["user"].shape[0], count))
     ids[:, -2:] = ids[:, 0] = UNKNOWN_ID
     batch[CANDIDATES] = tf.constant(ids, tf.int32)
-    for logits in (model(batch), model.score(model.encode(batch), batch[CANDIDATES])):
+    for logits in (model(batch), model.score(model.encode(batch), model.prepare(batch[CANDIDATES]))):
         for row, unknown in zip(logits.numpy(), ids == UNKNOWN_ID, strict=True):
             assert len(set(row[unknown])) == 1
 

@@ -10,7 +10,6 @@ from model.config import GrpoConfig, SupervisedConfig
 from model.embeddings import take_mean
 from model.inputs import CANDIDATES, REC_ITEMS, SEARCH_ITEMS
 from model.training import reinforcement
-from model.training.supervised import ranking_losses
 
 
 @pytest.mark.parametrize("steps", [0, 2])
@@ -69,7 +68,7 @@ def test_every_weight_learns_in_the_supervised_stage(changes):
     batch = tensors(random_batch(model.config, size=10))
 
     def loss():
-        return ranking_losses(model, SupervisedConfig(), model.embed(batch), tf.ones([10, 7]))["loss"]
+        return model.losses(model.embed(batch), tf.ones([10, 7]), SupervisedConfig())["loss"]
 
     variables = {variable.path: variable for variable in model.trainable_variables}
     assert weights_without_gradient(loss, variables) == set()
@@ -87,7 +86,7 @@ def test_every_dense_weight_learns_in_the_reinforcement_stage(policy):
     }
     assert set(variables) == set(variables_of(model)) - {"users", "items", "words"}
     embedded = model.embed(tensors(random_batch(model.config, size=40)))
-    noise = reinforcement.sample_noise(config, 40, model.config.dim, tf.constant(0, tf.int64))
+    noise = reinforcement.sample_noise(model, config, 40, tf.constant(0, tf.int64))
 
     def loss():
         logs, _ = reinforcement.group_objective(

@@ -72,7 +72,7 @@ def test_where_the_contrastive_gradient_goes(stop):
 
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(candidates)
-        loss = supervised.ranking_losses(model, config, embedded, tf.ones(candidates.shape[:2]))["tcl_loss"]
+        loss = model.losses(embedded, tf.ones(candidates.shape[:2]), config)["tcl_loss"]
         expected_by_kernel = distance(cross=True) - (0.0 if stop in ("plain", "both") else distance(cross=False))
         expected_by_target = distance(cross=True) - distance(cross=False)
     np.testing.assert_allclose(

@@ -185,7 +185,7 @@ def test_all_that_is_missing_is_named_at_once(settings_file):
             "\n    push: {keep_version: 3}",
             ["Settings of Push should be fields of it. Received: keep_version.", "line 4."],
         ),
-        ("\n    model: {1: 2}", ["Settings of ModelConfig should be fields of it. Received: 1. Set in {}, line 4."]),
+        ("\n    model: {1: 2}", ["Settings of LcrSerConfig should be fields of it. Received: 1. Set in {}, line 4."]),
         (
             "\n    model: {dim: 31}",
             ["`num_heads` should divide `dim`. Received: 2 and 31. Set in {}, line 1 and {}, line 4."],

@@ -5,10 +5,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from components.evaluation.names import BASELINE, CANDIDATE, POPULARITY
 from components.report.plots.picture import BLACK, BLUE, GREY, VERMILLION, Picture, draw
 from components.report.slice_rows import MAIN, SliceRow
 
-_OTHERS = {"baseline": ("D", VERMILLION), "popularity": ("x", GREY)}
+_OTHERS = {BASELINE: ("D", VERMILLION), POPULARITY: ("x", GREY)}
 
 
 def slices_pictures(rows: list[SliceRow], titles: dict[str, str], other: str, finding: str) -> list[Picture]:
@@ -37,14 +38,14 @@ def slices_pictures(rows: list[SliceRow], titles: dict[str, str], other: str, fi
                     markerfacecolor="none",
                     label=titles[role],
                 )
-        _intervals(axis, rows, "main", BLUE, titles["candidate"])
+        _intervals(axis, rows, "main", BLUE, titles[CANDIDATE])
         axis.set_xlim(left=0)
         axis.figure.legend(loc="outside lower center", ncols=3)
 
     def differences(figure: Figure) -> None:
         axis = _axis(figure, rows, f"{MAIN}: difference to {titles[other]}")
         axis.axvline(0, color=BLACK, linewidth=0.8, zorder=1)
-        _intervals(axis, rows, "difference", BLUE, f"{titles['candidate']} less {titles[other]}")
+        _intervals(axis, rows, "difference", BLUE, f"{titles[CANDIDATE]} less {titles[other]}")
         axis.figure.legend(loc="outside lower center")
 
     height = 0.9 + 0.19 * (len(rows) + len({row.group for row in rows}))

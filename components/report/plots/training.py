@@ -5,8 +5,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from components.report.plots.picture import BLUE, VERMILLION, Picture, draw
+from model.config import MAIN_METRIC
 
-EVALUATED = "eval/NDCG@5"
+EVALUATED = f"eval/{MAIN_METRIC}"
 
 
 def training_pictures(stage: str, rows: list[dict[str, float]], finding: str) -> list[Picture]:

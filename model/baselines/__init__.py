@@ -1,0 +1,1 @@
+"""Models to compare with, each a Ranker of a kind in `model.registry`."""

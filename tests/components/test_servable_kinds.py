@@ -1,0 +1,97 @@
+"""Every kind of model is served by the same servable, whose signatures take what the model reads and nothing else."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from checkable_servable import example
+from small_servable import RECORDS, SHAPE, TRAIN, VOCABULARY
+from synthetic_logs import random_logs, randomise
+
+from benchmarks.transform_graph import write_transform_graph
+from components.servable import Servable, describe, load, save, save_weights
+from components.servable_check.golden import golden_scores
+from components.servable_check.requests import rank_inputs
+from components.servable_check.session import SessionModel
+from components.vocabularies import ranker_config
+from model.baselines.sasrec import SasRec
+from model.inputs import CANDIDATES
+from model.normalization import Normalization
+from model.registry import KINDS, make_config, make_ranker
+from serving.warmup import write_warm_up
+
+OTHERS = [kind for kind in KINDS if kind != "lcr_ser"]  # which test_servable.py is about
+LENGTHS = {name: value for name, value in SHAPE.items() if name != "mlp_units"}
+
+
+@pytest.fixture(scope="module", params=OTHERS)
+def served(request, tmp_path_factory):
+    """Kind, directory, Transform's output and the model as TF Serving loads it."""
+    folder = tmp_path_factory.mktemp(request.param)
+    transform = write_transform_graph(str(folder / "graph"), VOCABULARY, TRAIN)
+    model = randomise(make_ranker(ranker_config(transform, VOCABULARY, {**LENGTHS, "kind": request.param})))
+    timelines, _ = random_logs()
+    timelines.rec_items[:] %= model.config.num_items
+    model.fit_counts(timelines)
+    servable, directory = Servable(model, transform), str(folder / "model")
+    save(servable, directory, servable.signatures())
+    describe(directory, model.config, VOCABULARY, "code")
+    write_warm_up(directory)
+    with SessionModel(directory) as session:
+        yield model, directory, transform, session
+
+
+def test_signatures_take_what_the_model_reads(served):
+    model, _, _, session = served
+    assert session.inputs["rank"] == {*model.inputs, CANDIDATES}
+    assert session.inputs["encode"] == set(model.inputs)
+    assert session.inputs["serving_default"] == {"examples"}
+
+
+def test_every_signature_gives_the_scores_of_the_model(served):
+    model, directory, transform, session = served
+    plain = rank_inputs(RECORDS)
+    history = {name: plain[name] for name in model.inputs}
+    by_examples = session.signatures["serving_default"](examples=np.array(RECORDS, object))["scores"]
+    by_tensors = session.signatures["rank"](candidates=plain[CANDIDATES], **history)
+    state = session.signatures["encode"](**history)
+    in_two = session.signatures["score"](candidates=plain[CANDIDATES], **state)
+    for row, right in enumerate(golden_scores(directory, transform, RECORDS)):
+        for found in (by_examples, by_tensors["scores"], in_two["scores"]):
+            np.testing.assert_allclose(found[row, : len(right)], right, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(by_tensors["ranks"], in_two["ranks"])
+
+
+def test_the_weights_come_back_from_the_directory_alone(served):
+    model, directory, _, _ = served
+    loaded = load(directory)
+    assert (type(loaded), loaded.config) == (type(model), model.config)
+    for found, right in zip(loaded.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(found, right)
+
+
+def test_what_the_model_does_not_read_may_be_missing_or_wrong(served):
+    model, _, _, session = served
+    bare, full = tf.train.Example(), tf.train.Example.FromString(example("u1", ["a"], [(["red"], ["b"])], ["a", "c"]))
+    for name in ("user", "rec_items", CANDIDATES):
+        bare.features.feature[name].CopyFrom(full.features.feature[name])
+    full.features.feature["search_word_counts"].int64_list.value[:] = [-3]
+    found = session.signatures["serving_default"](
+        examples=np.array([bare.SerializeToString(), full.SerializeToString()], object)
+    )["scores"]
+    assert np.isfinite(found).all()
+    np.testing.assert_array_equal(*found)
+
+
+class InAList(SasRec):
+    """Keeps a layer in a list, which Keras sees and TensorFlow does not."""
+
+    def build(self, input_shape=None):
+        self.further = [Normalization(1e-5)]
+        self.further[0].build((None, 4))
+        super().build()
+
+
+def test_a_weight_that_would_not_be_saved_is_refused(tmp_path):
+    config = make_config({"kind": "sasrec", "num_users": 4, "num_items": 4, "num_words": 4, **LENGTHS})
+    with pytest.raises(ValueError, match="Every weight should lie below an attribute of `model`"):
+        save_weights(InAList(config), str(tmp_path))

@@ -1,0 +1,237 @@
+"""What every kind of model must be, and the properties of each small one."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from synthetic_logs import random_batch, random_logs, randomise, small_config
+
+from model.baselines.popularity import Popularity
+from model.baselines.sasrec import EPSILON
+from model.config import GrpoConfig, SupervisedConfig
+from model.inputs import CANDIDATES, INPUTS, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, UNKNOWN_ID, USER
+from model.optimizers import SplitAdam
+from model.registry import KINDS, config_class, make_config, make_ranker, source_module
+from model.training import reinforcement, supervised
+from model.training.evaluation import Evaluator, evaluate
+from model.training.full_catalogue import FullCatalogue
+
+OF_ALL = ("num_users", "num_items", "num_words", "dim", "rec_length", "search_length", "words_per_search",
+          "items_per_search")  # fmt: skip
+TRAINED = [kind for kind in KINDS if kind != "popularity"]
+
+
+def config_of(kind, **changes):
+    shared = {name: getattr(small_config(), name) for name in OF_ALL}
+    rates = {"dropout": 0.0} if "dropout" in (field.name for field in dataclasses.fields(config_class(kind))) else {}
+    return make_config({**shared, **rates, "kind": kind, **changes})
+
+
+def ranker_of(kind, **changes):
+    ranker = randomise(make_ranker(config_of(kind, **changes)))
+    ranker.fit_counts(random_logs()[0])
+    return ranker
+
+
+def batch_of(ranker, **sizes):
+    return {name: tf.constant(values) for name, values in random_batch(ranker.config, **sizes).items()}
+
+
+def scores(ranker, batch):
+    return ranker.score(ranker.encode(batch), ranker.prepare(batch[CANDIDATES])).numpy()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+class TestEveryKind:
+    def test_its_config_survives_as_plain_values(self, kind):
+        config = config_of(kind)
+        assert make_config(dataclasses.asdict(config)) == config
+        assert type(make_ranker(config)).__module__ == source_module(kind)
+
+    def test_a_batch_scores_as_its_rows(self, kind):
+        ranker = ranker_of(kind)
+        batch = batch_of(ranker)
+        rows = [scores(ranker, {name: values[row : row + 1] for name, values in batch.items()}) for row in range(5)]
+        np.testing.assert_allclose(scores(ranker, batch), np.concatenate(rows), atol=1e-5)
+
+    def test_candidates_that_all_requests_share_are_prepared_once(self, kind):
+        ranker = ranker_of(kind)
+        batch = batch_of(ranker)
+        shared = batch[CANDIDATES][:1]
+        once = ranker.score(ranker.encode(batch), ranker.prepare(shared))
+        np.testing.assert_allclose(once, scores(ranker, {**batch, CANDIDATES: tf.repeat(shared, 5, 0)}), atol=1e-5)
+
+    def test_it_reads_its_inputs_alone(self, kind):
+        ranker = ranker_of(kind)
+        batch = batch_of(ranker)
+        assert set(ranker.inputs) <= set(INPUTS)
+        read = {name: batch[name] for name in (*ranker.inputs, CANDIDATES)}
+        np.testing.assert_array_equal(scores(ranker, read), scores(ranker, batch))
+
+    def test_more_padding_changes_nothing(self, kind):
+        ranker = ranker_of(kind)
+        batch = random_batch(ranker.config)
+        shorter = {**batch, REC_ITEMS: batch[REC_ITEMS] * 0}
+        shorter[REC_ITEMS][:, -2:] = batch[REC_ITEMS][:, -2:]
+        cut = {**shorter, REC_ITEMS: shorter[REC_ITEMS][:, -2:]}
+        for one in (shorter, cut):
+            one[SEARCH_WORDS], one[SEARCH_ITEMS] = (batch[name] for name in (SEARCH_WORDS, SEARCH_ITEMS))
+        found = [scores(ranker, {name: tf.constant(values) for name, values in one.items()}) for one in (shorter, cut)]
+        np.testing.assert_allclose(*found, atol=1e-5)
+
+    def test_nothing_to_look_back_on_gives_finite_scores(self, kind):
+        ranker = ranker_of(kind)
+        batch = {name: values * (name in (USER, CANDIDATES)) for name, values in batch_of(ranker).items()}
+        assert np.isfinite(scores(ranker, batch)).all()
+
+    def test_unknown_candidates_tie_to_the_bit(self, kind):
+        ranker = ranker_of(kind)
+        batch = batch_of(ranker, candidates=33)
+        unknown = np.arange(33) % 3 == 0
+        batch[CANDIDATES] = tf.where(unknown, UNKNOWN_ID, batch[CANDIDATES])
+        of_unknown = scores(ranker, batch)[:, unknown]
+        assert (of_unknown == of_unknown[:, :1]).all()
+
+    def test_every_way_of_ranking_gives_the_same_ranks(self, kind):
+        # The evaluator prepares items once a block, the full catalogue once for all requests.
+        timelines, requests = random_logs()
+        ranker = ranker_of(kind)
+        catalogue = np.unique(timelines.rec_items)
+        among_all = dataclasses.replace(
+            requests,
+            candidates=np.tile(catalogue, (len(requests), 1)).astype(np.int32),
+            label=np.searchsorted(catalogue, requests.candidates[np.arange(len(requests)), requests.label]).astype(
+                np.int32
+            ),
+        )
+        full = FullCatalogue(ranker, requests, timelines, avoid="none", block_size=8)
+        np.testing.assert_array_equal(full.ranks(), Evaluator(ranker, among_all, 16).ranks())
+
+    def test_it_goes_through_both_stages(self, kind, tmp_path):
+        logs = random_logs()
+        folders = {"checkpoint_dir": str(tmp_path / "c"), "log_dir": str(tmp_path / "l")}
+        settings = SupervisedConfig(batch_size=64, max_epochs=12, learning_rate=0.02, patience=12)
+        trained = supervised.train(config_of(kind), settings, *logs, **folders)
+        before = evaluate(trained, logs[1], 32)
+        folders["checkpoint_dir"] = str(tmp_path / "d")
+        grpo = GrpoConfig(num_trajectories=2, num_negatives=5, batch_size=32, max_steps=1, eval_every=1)
+        after = evaluate(reinforcement.train(trained, grpo, *logs, **folders), logs[1], 32)
+        assert after["NDCG@5"] >= before["NDCG@5"]
+        if kind in TRAINED:
+            assert before["HR@5"] > 0.6  # 0.25 by chance: the user's cluster is to be found
+        else:
+            assert after == before
+
+
+@pytest.mark.parametrize("kind", TRAINED)
+def test_it_overfits_a_few_rows(kind):
+    ranker = make_ranker(config_of(kind))
+    batch = batch_of(ranker, size=32, candidates=5)
+    # Rows with equal histories cannot have different answers.
+    batch[REC_ITEMS] = tf.concat([batch[REC_ITEMS][:, :-1], 2 + tf.range(32)[:, None]], 1)
+    optimizer = SplitAdam([layer.table for layer in ranker.tables], ranker.dense_variables, 0.02)
+    settings = SupervisedConfig(tcl_weight=0.0)
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            loss = ranker.losses(ranker.embed(batch), tf.ones([32, 5]), settings)["loss"]
+        optimizer.apply(tape.gradient(loss, optimizer.sources))
+        return loss
+
+    first = float(step())
+    for _ in range(150):
+        last = float(step())
+    assert last < 0.05 < first
+
+
+@pytest.mark.parametrize("kind", TRAINED)
+def test_losses_are_split_over_replicas(kind):
+    """Parts of a batch, each with its share, add up to the whole; L2 is the loop's."""
+    ranker = ranker_of(kind)
+    batch, weights = batch_of(ranker, size=4), tf.constant(np.random.default_rng(1).integers(0, 2, (4, 7)), tf.float32)
+    weights = tf.tensor_scatter_nd_update(weights, [[row, 0] for row in range(4)], tf.ones(4))
+    whole = ranker.losses(ranker.embed(batch), weights, SupervisedConfig())
+    parts = []
+    for rows in (slice(0, 2), slice(2, 4)):
+        of_part = {name: values[rows] for name, values in batch.items()}
+        share = (
+            type(ranker)
+            .losses.__defaults__[0]
+            ._replace(pairs=tf.reduce_sum(weights[rows]) / tf.reduce_sum(weights), rows=0.5)
+        )
+        parts.append(ranker.losses(ranker.embed(of_part), weights[rows], SupervisedConfig(), share))
+    for name, value in whole.items():
+        np.testing.assert_allclose(sum(part[name] for part in parts), value, rtol=1e-5)
+
+
+def test_a_kind_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="`kind` should be one of lcr_ser, popularity, sasrec. Received: 'bert'."):
+        make_config({"kind": "bert"})
+
+
+def test_popularity_counts_the_clicks_of_known_items():
+    timelines, _ = random_logs()
+    timelines.rec_items[:3] = UNKNOWN_ID
+    ranker = Popularity(config_of("popularity"))
+    ranker.fit_counts(timelines)
+    items = tf.constant([[PADDING_ID, UNKNOWN_ID, 2, 7, 30]])
+    clicks = timelines.rec_items.tolist()
+    expected = [0, 0, clicks.count(2), clicks.count(7), clicks.count(30)]
+    assert ranker.score(ranker.encode({USER: tf.constant([5])}), ranker.prepare(items)).numpy().tolist() == [expected]
+    assert ranker.trainable_variables == []
+
+
+def layer_norm(x, layer):
+    normal = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + EPSILON)
+    return normal * np.asarray(layer.gamma, np.float64) + np.asarray(layer.beta, np.float64)
+
+
+def plain_sasrec(ranker, clicks):
+    """The last state by the equations of the paper, float64: one user's clicks without padding."""
+
+    def kernel(layer):
+        return np.asarray(layer.kernel, np.float64), np.asarray(layer.bias, np.float64)
+
+    dim, heads = ranker.config.dim, ranker.config.num_heads
+    positions = np.asarray(ranker.positions.positions, np.float64)[-len(clicks) :]
+    states = np.asarray(ranker.items.table, np.float64)[clicks] * np.sqrt(dim) + positions
+    for block in ranker.blocks:
+        query = layer_norm(states, block.query_norm)
+        to_query, query_bias = kernel(block.attention.query)
+        to_key_value, key_value_bias = kernel(block.attention.key_value)
+        q = query @ to_query + query_bias
+        k, v = np.split(states @ to_key_value + key_value_bias, 2, -1)
+        mixed = np.zeros_like(q)
+        for head in range(heads):
+            at = slice(head * dim // heads, (head + 1) * dim // heads)
+            for place in range(len(clicks)):
+                logits = k[: place + 1, at] @ q[place, at] / np.sqrt(dim // heads)
+                weights = np.exp(logits - logits.max())
+                mixed[place, at] = weights @ v[: place + 1, at] / weights.sum()
+        to_out, out_bias = kernel(block.attention.out)
+        normal = layer_norm(query + mixed @ to_out + out_bias, block.norm)
+        (first, first_bias), (second, second_bias) = kernel(block.hidden), kernel(block.out)
+        states = normal + np.maximum(normal @ first + first_bias, 0) @ second + second_bias
+    return layer_norm(states[-1], ranker.norm)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_sasrec_is_what_its_paper_says(heads):
+    ranker = ranker_of("sasrec", num_heads=heads)
+    items = np.asarray(ranker.items.table, np.float64)
+    for clicks in ([7], [3, 30, 3, 12], [5, 6, 7, 8, 9, 10]):
+        padded = np.pad(clicks, (ranker.config.rec_length - len(clicks), 0))
+        batch = {REC_ITEMS: tf.constant(padded[None], tf.int32), CANDIDATES: tf.constant([[2, 9, 41]])}
+        expected = items[[2, 9, 41]] @ plain_sasrec(ranker, clicks)
+        np.testing.assert_allclose(scores(ranker, batch)[0], expected, rtol=1e-4)
+
+
+def test_a_user_without_clicks_has_a_state_that_is_learned():
+    ranker = make_ranker(config_of("sasrec"))
+    batch = batch_of(ranker, size=2)
+    batch[REC_ITEMS] *= [[0], [1]]
+    with tf.GradientTape() as tape:
+        loss = ranker.losses(ranker.embed(batch), tf.ones([2, 7]), SupervisedConfig())["loss"]
+    assert np.abs(tape.gradient(loss, ranker.newcomer.value)).max() > 0
