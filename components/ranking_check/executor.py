@@ -15,13 +15,12 @@ from tfx.utils import path_utils
 from components.evaluation.intervals import compare
 from components.evaluation.popularity import popularity_ranks
 from components.evaluation.ranks import rank_requests
-from components.evaluation.request_ranks import RequestRanks
+from components.evaluation.request_ranks import RANKS_FILE, RequestRanks
 from components.evaluation.slices import slice_masks
 from components.evaluation.thresholds import judge
 from components.gates import write_verdict
 from components.ranking_check.figures import RESAMPLES, SEED, catalogue_figures, evaluation_figures
 from components.ranking_check.settings import RankingCheckSettings
-from components.report.files import RANKS_FILE
 from components.servable import restore
 from components.split_files import split_files
 from components.vocabularies import model_config
