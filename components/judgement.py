@@ -14,7 +14,9 @@ MAIN_K = 5
 """NDCG at this k carries the thresholds."""
 
 
-def eval_config(min_ndcg_5: float, max_ndcg_5_drop: float, ks: Sequence[int] = (1, 5, 10)) -> config_pb2.EvalConfig:
+def eval_config(
+    min_ndcg_5: float, max_ndcg_5_drop: float, ks: Sequence[int] = (1, 5, 10), code_hash: str = ""
+) -> config_pb2.EvalConfig:
     """HR@k, NDCG@k and MRR of the `rank_eval` signature, and the two thresholds of a blessing.
 
     Args:
@@ -22,6 +24,7 @@ def eval_config(min_ndcg_5: float, max_ndcg_5_drop: float, ks: Sequence[int] = (
         min_ndcg_5: NDCG@5 that a model must reach.
         max_ndcg_5_drop: how much lower than the baseline's its NDCG@5 may be; without a baseline, only the
             first threshold counts.
+        code_hash: changes when the code of the evaluation does; only part of the cache key.
 
     Raises:
         ValueError: if `ks` lacks 5, on whose NDCG both thresholds lie, or holds one below 1 or twice.
@@ -34,7 +37,11 @@ def eval_config(min_ndcg_5: float, max_ndcg_5_drop: float, ks: Sequence[int] = (
             direction=config_pb2.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -max_ndcg_5_drop}
         ),
     )
-    metrics = [config_pb2.MetricConfig(class_name="RankCount", module="components.ranking_metrics")]
+    metrics = [
+        config_pb2.MetricConfig(
+            class_name="RankCount", module="components.ranking_metrics", config=json.dumps({"code_hash": code_hash})
+        )
+    ]
     for name in metric_names(ks):
         kind, _, k = name.partition("@")
         metrics.append(

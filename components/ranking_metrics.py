@@ -128,8 +128,12 @@ class RankMRR(metric_types.Metric):
 
 
 class RankCount(metric_types.Metric):
-    """The number of requests: `ExampleCount` would count extracts, which may hold many."""
+    """The number of requests: `ExampleCount` would count extracts, which may hold many.
 
-    def __init__(self, name: str = "requests") -> None:
+    `code_hash` changes nothing: the Evaluator is TFX's own, and what it is configured with is all that its cache sees.
+    """
+
+    def __init__(self, name: str = "requests", code_hash: str = "") -> None:
+        del code_hash
         make = functools.partial(_computations, _reciprocal, name, _Number)
         super().__init__(metric_util.merge_per_key_computations(make), name=name)

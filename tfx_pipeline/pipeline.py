@@ -26,13 +26,17 @@ from components.pusher.component import Pusher
 from components.ranking_check.component import RankingCheck
 from components.report.component import RunReport
 from components.servable_check.component import ServableCheck
-from components.source_hash import source_hash
+from components.source_hash import code_hash
 from components.statistics_keeper.component import StatisticsKeeper
+from model.registry import source_module
 from tfx_pipeline.infra_validation import infra_validator
 from tfx_pipeline.metadata_file import ARTIFACTS
 from tfx_pipeline.settings import Settings
 
 SCHEMA_FILE = Path(components.__file__).with_name("schema") / "schema.pbtxt"
+PREPROCESSING = "components.preprocessing.preprocessing_fn"
+SUPERVISED_RUN, GRPO_RUN = "components.trainer.supervised_run_fn", "tfx_pipeline.export.grpo_run_fn"
+EXTRACTORS, JUDGEMENT = "components.rank_extractors", "components.judgement"
 
 
 def create_pipeline(
@@ -73,14 +77,15 @@ def _require_files(settings: Settings) -> None:
 
 
 def _components(settings: Settings) -> list[BaseComponent]:
+    ranker = source_module(settings.model_shape().kind)
     example_gen = LogExampleGen(
         settings=settings.log_settings(),
         input_fingerprint=fingerprint(settings.log_settings()),
-        code_hash=source_hash("components.example_gen", "model.inputs"),
+        code_hash=code_hash(LogExampleGen),
     )
     examples = example_gen.outputs["examples"]
     statistics = StatisticsGen(examples=examples)
-    schema = CuratedSchema(text=SCHEMA_FILE.read_text())
+    schema = CuratedSchema(text=SCHEMA_FILE.read_text(), code_hash=code_hash(CuratedSchema))
     validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
     data_check = DataCheck(
         log_report=example_gen.outputs["log_report"],
@@ -90,51 +95,59 @@ def _components(settings: Settings) -> list[BaseComponent]:
         settings=settings.data_check_settings(),
         serving_dir=str(settings.serving_dir),
         statistics_dir=str(settings.statistics_dir),
-        code_hash=source_hash("components.data_check", "components.example_gen.log_report"),
+        code_hash=code_hash(DataCheck),
     )
     transform = Transform(
         examples=examples,
         schema=schema.outputs["schema"],
-        preprocessing_fn="components.preprocessing.preprocessing_fn",
+        preprocessing_fn=PREPROCESSING,
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train", "eval", "test"]),
         disable_statistics=True,
         disable_analyzer_cache=True,  # it is for spans of growing logs, and costs a pass of its own
         custom_config={
             **settings.vocabulary.model_dump(),
             "items_per_search": settings.model_shape().items_per_search,
-            "code": source_hash("components.preprocessing", "components.vocabularies", "model.inputs"),
+            "code": code_hash(PREPROCESSING),
         },
     )
     finders = []
     if settings.warm_start:
         finders.append(
-            WarmStartFinder(examples=transform.outputs["transformed_examples"], serving_dir=str(settings.serving_dir))
+            WarmStartFinder(
+                examples=transform.outputs["transformed_examples"],
+                serving_dir=str(settings.serving_dir),
+                code_hash=code_hash(WarmStartFinder),
+            )
         )
     start = finders[0].outputs["baseline"] if finders else None
     supervised = _trainer(
         settings,
         transform,
-        "components.trainer.supervised_run_fn",
+        SUPERVISED_RUN,
         base_model=start,
         supervised=dataclasses.asdict(settings.supervised_config()),
     ).with_id("SupervisedTrainer")
     grpo = _trainer(
         settings,
         transform,
-        "tfx_pipeline.export.grpo_run_fn",
+        GRPO_RUN,
         base_model=supervised.outputs["model"],
         grpo=dataclasses.asdict(settings.grpo_config()),
-        export=source_hash("tfx_pipeline.export", "serving.warmup"),
     ).with_id("GrpoTrainer")
-    baseline = BaselineFinder(candidate=grpo.outputs["model"], serving_dir=str(settings.serving_dir))
+    baseline = BaselineFinder(
+        candidate=grpo.outputs["model"], serving_dir=str(settings.serving_dir), code_hash=code_hash(BaselineFinder)
+    )
     evaluator = Evaluator(
         examples=examples,
         model=grpo.outputs["model"],
         baseline_model=baseline.outputs["baseline"],
         example_splits=["test"],
-        module_path="components.rank_extractors",
+        module_path=EXTRACTORS,
         eval_config=eval_config(
-            settings.evaluation.min_ndcg_5, settings.evaluation.max_ndcg_5_drop, settings.evaluation.ks
+            settings.evaluation.min_ndcg_5,
+            settings.evaluation.max_ndcg_5_drop,
+            settings.evaluation.ks,
+            code_hash(EXTRACTORS, JUDGEMENT),
         ),
     )
     ranking_check = RankingCheck(
@@ -144,14 +157,14 @@ def _components(settings: Settings) -> list[BaseComponent]:
         transformed_examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         settings=settings.ranking_check_settings(),
-        code_hash=source_hash("components.ranking_check", "components.evaluation", "components.vocabularies", "model"),
+        code_hash=code_hash(RankingCheck, ranker),
     )
     servable_check = ServableCheck(
         model=grpo.outputs["model"],
         examples=examples,
         transform_graph=transform.outputs["transform_graph"],
         settings=settings.servable_check_settings(),
-        code_hash=source_hash("components.servable_check", "components.servable", "components.vocabularies", "model"),
+        code_hash=code_hash(ServableCheck, ranker),
     )
     infra = []
     if settings.infra_validation:
@@ -162,6 +175,7 @@ def _components(settings: Settings) -> list[BaseComponent]:
         "servable_verdict": servable_check.outputs["verdict"],
         "infra_blessing": infra[0].outputs["blessing"] if infra else None,
     }
+    model_code = code_hash(LogExampleGen, PREPROCESSING, SUPERVISED_RUN, GRPO_RUN, ranker)
     pusher = Pusher(
         model=grpo.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
@@ -170,12 +184,14 @@ def _components(settings: Settings) -> list[BaseComponent]:
         examples=examples,
         serving_dir=str(settings.serving_dir),
         keep_versions=settings.push.keep_versions,
-        code_hash=source_hash("components", "model"),
+        model_code=model_code,
+        code_hash=code_hash(Pusher),
     )
     keeper = StatisticsKeeper(
         statistics=statistics.outputs["statistics"],
         pushed_model=pusher.outputs["pushed_model"],
         statistics_dir=str(settings.statistics_dir),
+        code_hash=code_hash(StatisticsKeeper),
     )
     report = RunReport(
         log_report=example_gen.outputs["log_report"],
@@ -192,8 +208,8 @@ def _components(settings: Settings) -> list[BaseComponent]:
         pushed_model=pusher.outputs["pushed_model"],
         run_name=settings.name,
         settings=settings.in_full(),
-        model_code=source_hash("components", "model"),
-        code_hash=source_hash("components.report", "components.gates", "components.evaluator_results"),
+        model_code=model_code,
+        code_hash=code_hash(RunReport, ranker),
     )
     return [
         example_gen,
@@ -219,13 +235,12 @@ def _components(settings: Settings) -> list[BaseComponent]:
 def _trainer(
     settings: Settings, transform: BaseComponent, run_fn: str, base_model: Any = None, **stage: Any
 ) -> BaseComponent:
+    shape = settings.model_shape()
     custom_config = {
-        "model": dataclasses.asdict(settings.model_shape()),
+        "model": dataclasses.asdict(shape),
         "vocabulary": settings.vocabulary.model_dump(),
         "checkpoints": str(settings.run_dir / "checkpoints"),
-        "code": source_hash(
-            "model", "components.trainer", "components.servable", "components.vocabularies", "components.warm_start"
-        ),
+        "code": code_hash(run_fn, source_module(shape.kind)),
         **stage,
     }
     return Trainer(

@@ -11,7 +11,7 @@ from components.baseline_finder.executor import Executor
 class BaselineFinderSpec(ComponentSpec):
     """Inputs, outputs and parameters of BaselineFinder."""
 
-    PARAMETERS = {"serving_dir": ExecutionParameter(type=str)}
+    PARAMETERS = {name: ExecutionParameter(type=str) for name in ("serving_dir", "code_hash")}
     INPUTS = {"candidate": ChannelParameter(type=standard_artifacts.Model)}
     OUTPUTS = {"baseline": ChannelParameter(type=standard_artifacts.Model)}
 
@@ -27,10 +27,13 @@ class BaselineFinder(base_component.BaseComponent):
     SPEC_CLASS = BaselineFinderSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, candidate: types.BaseChannel, serving_dir: str) -> None:
+    def __init__(self, candidate: types.BaseChannel, serving_dir: str, code_hash: str) -> None:
         super().__init__(
             BaselineFinderSpec(
-                candidate=candidate, serving_dir=serving_dir, baseline=types.Channel(type=standard_artifacts.Model)
+                candidate=candidate,
+                serving_dir=serving_dir,
+                code_hash=code_hash,
+                baseline=types.Channel(type=standard_artifacts.Model),
             )
         )
 
@@ -38,7 +41,7 @@ class BaselineFinder(base_component.BaseComponent):
 class WarmStartFinderSpec(ComponentSpec):
     """Inputs, outputs and parameters of WarmStartFinder."""
 
-    PARAMETERS = {"serving_dir": ExecutionParameter(type=str)}
+    PARAMETERS = {name: ExecutionParameter(type=str) for name in ("serving_dir", "code_hash")}
     INPUTS = {"examples": ChannelParameter(type=standard_artifacts.Examples)}
     OUTPUTS = {"baseline": ChannelParameter(type=standard_artifacts.Model)}
 
@@ -53,9 +56,12 @@ class WarmStartFinder(base_component.BaseComponent):
     SPEC_CLASS = WarmStartFinderSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, examples: types.BaseChannel, serving_dir: str) -> None:
+    def __init__(self, examples: types.BaseChannel, serving_dir: str, code_hash: str) -> None:
         super().__init__(
             WarmStartFinderSpec(
-                examples=examples, serving_dir=serving_dir, baseline=types.Channel(type=standard_artifacts.Model)
+                examples=examples,
+                serving_dir=serving_dir,
+                code_hash=code_hash,
+                baseline=types.Channel(type=standard_artifacts.Model),
             )
         )

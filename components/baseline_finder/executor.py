@@ -28,6 +28,7 @@ class Executor(base_executor.BaseExecutor):
         baseline: the model to compare with or to start from, or no artifact at all where nothing was pushed yet.
     exec_properties:
         serving_dir: directory of numeric version directories, as the Pusher writes them.
+        code_hash: only part of the cache key.
     """
 
     def Do(  # noqa: D102

@@ -12,7 +12,7 @@ from tfx.utils import io_utils
 
 
 class Executor(base_executor.BaseExecutor):
-    """Writes the `schema` artifact from the parameter `text`, a schema as pbtxt."""
+    """Writes the `schema` artifact from the parameter `text`, a schema as pbtxt; `code_hash` is for the cache alone."""
 
     def Do(  # noqa: D102
         self,
@@ -26,9 +26,9 @@ class Executor(base_executor.BaseExecutor):
 
 
 class CuratedSchemaSpec(ComponentSpec):
-    """Parameter and output of CuratedSchema."""
+    """Parameters and output of CuratedSchema."""
 
-    PARAMETERS = {"text": ExecutionParameter(type=str)}
+    PARAMETERS = {name: ExecutionParameter(type=str) for name in ("text", "code_hash")}
     INPUTS: dict[str, ChannelParameter] = {}
     OUTPUTS = {"schema": ChannelParameter(type=standard_artifacts.Schema)}
 
@@ -42,5 +42,7 @@ class CuratedSchema(base_component.BaseComponent):
     SPEC_CLASS = CuratedSchemaSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, text: str) -> None:
-        super().__init__(CuratedSchemaSpec(text=text, schema=types.Channel(type=standard_artifacts.Schema)))
+    def __init__(self, text: str, code_hash: str) -> None:
+        super().__init__(
+            CuratedSchemaSpec(text=text, code_hash=code_hash, schema=types.Channel(type=standard_artifacts.Schema))
+        )

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+RANKS_FILE = "ranks.parquet"
+"""The name of the file, in an artifact and in the folder of a run's report."""
 _REQUEST, _RANK, _SLICE = "request", "rank: ", "slice: "
 
 

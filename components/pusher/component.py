@@ -15,6 +15,7 @@ class PusherSpec(ComponentSpec):
     PARAMETERS = {
         "serving_dir": ExecutionParameter(type=str),
         "keep_versions": ExecutionParameter(type=int),
+        "model_code": ExecutionParameter(type=str),
         "code_hash": ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -50,6 +51,7 @@ class Pusher(base_component.BaseComponent):
         examples: types.BaseChannel,
         serving_dir: str,
         keep_versions: int,
+        model_code: str,
         code_hash: str,
         ranking_verdict: types.BaseChannel | None = None,
         servable_verdict: types.BaseChannel | None = None,
@@ -67,6 +69,7 @@ class Pusher(base_component.BaseComponent):
                 examples=examples,
                 serving_dir=serving_dir,
                 keep_versions=keep_versions,
+                model_code=model_code,
                 code_hash=code_hash,
                 pushed_model=types.Channel(type=standard_artifacts.PushedModel),
             )

@@ -41,7 +41,8 @@ class Executor(base_executor.BaseExecutor):
     exec_properties:
         serving_dir: directory of numeric version directories, a path or a URI that TFX's fileio reaches.
         keep_versions: how many of them stay.
-        code_hash: of the source that made the model.
+        model_code: hash of the source that made the model.
+        code_hash: only part of the cache key.
     """
 
     def Do(  # noqa: D102
@@ -83,7 +84,7 @@ def _push(inputs: dict[str, types.Artifact], parameters: dict[str, Any]) -> Push
     facts = Facts(
         metrics=model_metrics(inputs["evaluation"].uri)[CANDIDATE],
         data=inputs["examples"].get_string_custom_property("input_fingerprint"),
-        code=parameters["code_hash"],
+        code=parameters["model_code"],
     )
     serving_dir, keep = parameters["serving_dir"], parameters["keep_versions"]
     with _on_this_machine(path_utils.serving_model_path(inputs["model"].uri)) as model_dir:

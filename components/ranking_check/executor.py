@@ -14,13 +14,12 @@ from components.evaluation.intervals import compare
 from components.evaluation.names import BASELINE, CANDIDATE, POPULARITY
 from components.evaluation.popularity import popularity_ranks
 from components.evaluation.ranks import rank_requests
-from components.evaluation.request_ranks import RequestRanks
+from components.evaluation.request_ranks import RANKS_FILE, RequestRanks
 from components.evaluation.slices import slice_masks
 from components.evaluation.thresholds import judge
 from components.gates import write_verdict
 from components.ranking_check.figures import RESAMPLES, SEED, catalogue_figures, evaluation_figures
 from components.ranking_check.settings import RankingCheckSettings
-from components.report.files import RANKS_FILE
 from components.servable import load
 from components.split_files import split_files
 from model.training.timelines import read_timelines

@@ -9,8 +9,9 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
+from components.evaluation.request_ranks import RANKS_FILE
 from components.report.figures import run_figures
-from components.report.files import FIGURES_FILE, HTML_FILE, PAGE_FILE, RANKS_FILE, REQUEST_FILE
+from components.report.files import FIGURES_FILE, HTML_FILE, PAGE_FILE, REQUEST_FILE
 from components.report.page import render, render_html
 from components.report.sample_request import sample_request
 from components.split_files import split_files
@@ -35,7 +36,7 @@ class Executor(base_executor.BaseExecutor):
         run_name: title of the page.
         settings: JSON of all settings of the run.
         model_code: hash of the source that made the model.
-        code_hash: of this package; only part of the cache key.
+        code_hash: only part of the cache key.
     """
 
     def Do(  # noqa: D102

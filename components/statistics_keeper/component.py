@@ -26,6 +26,7 @@ class Executor(base_executor.BaseExecutor):
         kept: whether there was a push.
     exec_properties:
         statistics_dir: where to store them.
+        code_hash: only part of the cache key.
     """
 
     def Do(  # noqa: D102
@@ -43,9 +44,9 @@ class Executor(base_executor.BaseExecutor):
 
 
 class StatisticsKeeperSpec(ComponentSpec):
-    """Inputs, output and parameter of StatisticsKeeper."""
+    """Inputs, output and parameters of StatisticsKeeper."""
 
-    PARAMETERS = {"statistics_dir": ExecutionParameter(type=str)}
+    PARAMETERS = {name: ExecutionParameter(type=str) for name in ("statistics_dir", "code_hash")}
     INPUTS = {
         "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics),
         "pushed_model": ChannelParameter(type=standard_artifacts.PushedModel),
@@ -59,12 +60,15 @@ class StatisticsKeeper(base_component.BaseComponent):
     SPEC_CLASS = StatisticsKeeperSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, statistics: types.BaseChannel, pushed_model: types.BaseChannel, statistics_dir: str) -> None:
+    def __init__(
+        self, statistics: types.BaseChannel, pushed_model: types.BaseChannel, statistics_dir: str, code_hash: str
+    ) -> None:
         super().__init__(
             StatisticsKeeperSpec(
                 statistics=statistics,
                 pushed_model=pushed_model,
                 statistics_dir=statistics_dir,
+                code_hash=code_hash,
                 kept=types.Channel(type=KeptStatistics),
             )
         )

@@ -104,7 +104,7 @@ class Runs:
                 "model_blessing": [self.artifact(standard_artifacts.ModelBlessing, "model_blessing", blessed=1)],
             },
             {"pushed_model": [pushed]},
-            {**directories, "keep_versions": 5, "code_hash": ""},
+            {**directories, "keep_versions": 5, "model_code": ""},
         )
         StatisticsKeeper().Do(
             {"statistics": inputs["statistics"], "pushed_model": [pushed]},

@@ -94,7 +94,7 @@ def run(tmp_path, monkeypatch):
         pusher.Executor().Do(
             {key: [value] for key, value in inputs.items()},
             {"pushed_model": [output]},
-            {"serving_dir": serving_dir or str(tmp_path / "serving"), "keep_versions": 2, "code_hash": "of the code"},
+            {"serving_dir": serving_dir or str(tmp_path / "serving"), "keep_versions": 2, "model_code": "of the code"},
         )
         texts = ("pushed_version", "pushed_destination", "reason")
         return output.get_int_custom_property("pushed"), *map(output.get_string_custom_property, texts)

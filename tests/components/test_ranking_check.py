@@ -145,7 +145,7 @@ def check(folder, tmp_path):
                 "examples": examples,
             },
             {"pushed_model": pushed},
-            {"serving_dir": str(tmp_path / "serving"), "keep_versions": 2, "code_hash": ""},
+            {"serving_dir": str(tmp_path / "serving"), "keep_versions": 2, "model_code": ""},
         )
         return (
             read_verdict(verdict[0]),

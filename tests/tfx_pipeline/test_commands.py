@@ -10,9 +10,10 @@ import pytest
 from click.testing import CliRunner
 from run_figures import run_figures
 
+from components.evaluation.request_ranks import RANKS_FILE
 from components.pusher import local
 from components.pusher.manifest import MANIFEST_FILE, Facts
-from components.report.files import FIGURES_FILE, RANKS_FILE
+from components.report.files import FIGURES_FILE
 from serving.answer import RankedCandidate, RankedCandidates
 from tfx_pipeline.cli import home_variables
 from tfx_pipeline.commands import plain_console

@@ -122,7 +122,7 @@ def test_a_model_that_it_does_not_bless_is_not_pushed(tmp_path, monkeypatch):
         "examples": [artifact(standard_artifacts.Examples, "x")],
     }
     pushed = artifact(standard_artifacts.PushedModel, "pushed")
-    where = {"serving_dir": str(tmp_path / "serving"), "keep_versions": 1, "code_hash": ""}
+    where = {"serving_dir": str(tmp_path / "serving"), "keep_versions": 1, "model_code": ""}
     pusher.Executor().Do(inputs, {"pushed_model": [pushed]}, where)
     assert pushed.get_string_custom_property("reason").startswith("InfraValidator: TF Serving did not load the model")
     infra.set_int_custom_property("blessed", 1)
