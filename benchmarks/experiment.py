@@ -62,9 +62,9 @@ def read_experiment() -> Experiment:
 
     return Experiment(
         settings=settings,
-        shape=dataclasses.replace(settings.model_shape(), **sizes),
-        supervised=settings.supervised_config(),
-        grpo=settings.grpo_config(),
+        shape=dataclasses.replace(settings.model, **sizes),
+        supervised=settings.supervised,
+        grpo=settings.grpo,
         timelines=read_timelines(files("train")),
         eval_requests=read_requests(files("eval")),
         test_requests=read_requests(files("test")),

@@ -68,8 +68,8 @@ def create_pipeline(
 def _require_files(settings: Settings) -> None:
     """Look for the files that settings name beside the log, before that is read."""
     named = {
-        "logs.candidates_file": settings.log_settings().candidates_file,
-        "data_check.serving_requests": settings.data_check_settings().serving_requests,
+        "logs.candidates_file": settings.logs.candidates_file,
+        "data_check.serving_requests": settings.data_check.serving_requests,
     }
     for name, pattern in named.items():
         if pattern and not FileSystems.match([pattern])[0].metadata_list:
@@ -77,10 +77,10 @@ def _require_files(settings: Settings) -> None:
 
 
 def _components(settings: Settings) -> list[BaseComponent]:
-    ranker = source_module(settings.model_shape().kind)
+    ranker = source_module(settings.model.kind)
     example_gen = LogExampleGen(
-        settings=settings.log_settings(),
-        input_fingerprint=fingerprint(settings.log_settings()),
+        settings=settings.logs,
+        input_fingerprint=fingerprint(settings.logs),
         code_hash=code_hash(LogExampleGen),
     )
     examples = example_gen.outputs["examples"]
@@ -92,7 +92,7 @@ def _components(settings: Settings) -> list[BaseComponent]:
         statistics=statistics.outputs["statistics"],
         schema=schema.outputs["schema"],
         anomalies=validator.outputs["anomalies"],
-        settings=settings.data_check_settings(),
+        settings=settings.data_check,
         serving_dir=str(settings.serving_dir),
         statistics_dir=str(settings.statistics_dir),
         code_hash=code_hash(DataCheck),
@@ -106,7 +106,7 @@ def _components(settings: Settings) -> list[BaseComponent]:
         disable_analyzer_cache=True,  # it is for spans of growing logs, and costs a pass of its own
         custom_config={
             **settings.vocabulary.model_dump(),
-            "items_per_search": settings.model_shape().items_per_search,
+            "items_per_search": settings.model.items_per_search,
             "code": code_hash(PREPROCESSING),
         },
     )
@@ -125,14 +125,14 @@ def _components(settings: Settings) -> list[BaseComponent]:
         transform,
         SUPERVISED_RUN,
         base_model=start,
-        supervised=dataclasses.asdict(settings.supervised_config()),
+        supervised=dataclasses.asdict(settings.supervised),
     ).with_id("SupervisedTrainer")
     grpo = _trainer(
         settings,
         transform,
         GRPO_RUN,
         base_model=supervised.outputs["model"],
-        grpo=dataclasses.asdict(settings.grpo_config()),
+        grpo=dataclasses.asdict(settings.grpo),
     ).with_id("GrpoTrainer")
     baseline = BaselineFinder(
         candidate=grpo.outputs["model"], serving_dir=str(settings.serving_dir), code_hash=code_hash(BaselineFinder)
@@ -156,14 +156,14 @@ def _components(settings: Settings) -> list[BaseComponent]:
         examples=examples,
         transformed_examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
-        settings=settings.ranking_check_settings(),
+        settings=settings.evaluation.ranking_check,
         code_hash=code_hash(RankingCheck, ranker),
     )
     servable_check = ServableCheck(
         model=grpo.outputs["model"],
         examples=examples,
         transform_graph=transform.outputs["transform_graph"],
-        settings=settings.servable_check_settings(),
+        settings=settings.servable_check,
         code_hash=code_hash(ServableCheck, ranker),
     )
     infra = []
@@ -235,7 +235,7 @@ def _components(settings: Settings) -> list[BaseComponent]:
 def _trainer(
     settings: Settings, transform: BaseComponent, run_fn: str, base_model: Any = None, **stage: Any
 ) -> BaseComponent:
-    shape = settings.model_shape()
+    shape = settings.model
     custom_config = {
         "model": dataclasses.asdict(shape),
         "vocabulary": settings.vocabulary.model_dump(),

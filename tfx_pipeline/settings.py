@@ -1,13 +1,23 @@
 """The settings of the pipeline: one YAML file, a profile of it, and overrides from the environment."""
 
 import dataclasses
+import functools
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    TypeAdapter,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from components.data_check.settings import DataCheckSettings
 from components.evaluation.names import metric_names
@@ -16,17 +26,20 @@ from components.ranking_check.settings import RankingCheckSettings, thresholds_o
 from components.servable_check.settings import ServableCheckSettings
 from model.config import GrpoConfig, RankerConfig, SupervisedConfig
 from model.registry import DEFAULT, config_class
-from tfx_pipeline.sources import FILE_VARIABLE, Kinds, Names, read
+from tfx_pipeline.sources import FILE_VARIABLE, Kinds, Names, Sources, read
 
 IdKind = Literal["vocabulary", "hash"]
-_Config = TypeVar(
-    "_Config", LogSettings, DataCheckSettings, ServableCheckSettings, RankerConfig, SupervisedConfig, GrpoConfig
-)
 
 _TABLES = {name: 2 for name in ("num_users", "num_items", "num_words")}
 """Sizes of `RankerConfig` that the vocabularies decide, the least that it takes."""
 _LENGTHS = ("rec_length", "search_length", "words_per_search", "items_per_search")
 """Fields of `RankerConfig` that are fields of `LogSettings` too."""
+FOLLOWING: Mapping[Names, str] = {
+    ("logs", "log_dir"): "log_dir",
+    **{("logs", name): f"model.{name}" for name in _LENGTHS},
+    **{("model", name): f"vocabulary.{name.replace('num', 'max')}" for name in _TABLES},
+}
+"""Fields of a section's class that another setting decides, and which."""
 _PATTERN = re.compile(r"[*?\[\\]")
 """What TensorFlow and Beam take as a pattern in a path."""
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -40,7 +53,7 @@ class Vocabulary(BaseModel):
     the number of hash buckets.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
     items: IdKind = "vocabulary"
     users: IdKind = "vocabulary"
     words: IdKind = "vocabulary"
@@ -62,7 +75,7 @@ class Evaluation(BaseModel):
     `ks`, `min_ndcg_5` and `max_ndcg_5_drop` are the Evaluator's, the rest are fields of `RankingCheckSettings`.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
     ks: tuple[PositiveInt, ...] = (1, 5, 10)
     min_ndcg_5: float = Field(ge=0, le=1)
     max_ndcg_5_drop: float = Field(ge=0, le=1)
@@ -79,6 +92,21 @@ class Evaluation(BaseModel):
             )
         return self
 
+    @functools.cached_property
+    def ranking_check(self) -> RankingCheckSettings:
+        """The settings of RankingCheck among them."""
+        return RankingCheckSettings(
+            metrics=tuple(metric_names(self.ks)),
+            thresholds=thresholds_of(self.thresholds),
+            min_slice_requests=self.min_slice_requests,
+            full_catalogue_requests=self.full_catalogue_requests,
+        )
+
+    @model_validator(mode="after")
+    def _thresholds_lie_on_what_is_measured(self) -> "Evaluation":
+        _ = self.ranking_check
+        return self
+
 
 class InfraValidation(BaseModel):
     """Settings of the stock InfraValidator, for where Docker or Kubernetes is at hand.
@@ -93,7 +121,7 @@ class InfraValidation(BaseModel):
         service_account: of the pod, on Kubernetes.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
     platform: Literal["docker", "kubernetes"]
     image: str = Field(default="tensorflow/serving", min_length=1)
     tags: tuple[str, ...] = Field(default=("2.16.1",), min_length=1)
@@ -106,32 +134,30 @@ class InfraValidation(BaseModel):
 class Push(BaseModel):
     """How a model is pushed."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
     keep_versions: PositiveInt
 
 
 class Settings(BaseModel):
-    """Everything that a run depends on.
+    """Everything that a run depends on, each part as the component or the training stage takes it.
 
-    `logs`, `data_check`, `servable_check`, `supervised` and `grpo` hold fields of `LogSettings`, `DataCheckSettings`,
-    `ServableCheckSettings`, `SupervisedConfig` and `GrpoConfig`, `model` those of the config of its `kind`; what is not
-    named there keeps its default. Sizes of tables and limits of histories are filled in later, from the vocabularies
-    and from `model`.
+    A section holds fields of its class; what is not named there keeps its default. The sizes of the model's tables are
+    the least that it takes until the vocabularies are known, and the log is kept as long as the model looks back.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     output_dir: Path = Field(default=REPOSITORY / "build", validate_default=True)
     log_dir: str | None
     vocabulary: Vocabulary
-    logs: dict[str, Any]
-    data_check: dict[str, Any]
-    servable_check: dict[str, Any] = {}
-    model: dict[str, Any]
-    supervised: dict[str, Any]
+    model: RankerConfig
+    logs: LogSettings
+    data_check: DataCheckSettings
+    servable_check: ServableCheckSettings = ServableCheckSettings()
+    supervised: SupervisedConfig
     warm_start: bool
-    grpo: dict[str, Any]
+    grpo: GrpoConfig
     evaluation: Evaluation
     infra_validation: InfraValidation | None = None
     push: Push
@@ -174,6 +200,39 @@ class Settings(BaseModel):
             )
         return path
 
+    @field_validator("model", mode="plain")
+    @classmethod
+    def _is_of_its_kind(cls, given: Any) -> RankerConfig:
+        if isinstance(given, dict):
+            _refuse_following("model", given)
+            given = {**_TABLES, **given}
+        return TypeAdapter(_config_class(given)).validate_python(given)
+
+    @field_validator("logs", mode="before")
+    @classmethod
+    def _follows_the_model(cls, given: Any, info: ValidationInfo) -> Any:
+        if not isinstance(given, dict):
+            return given
+        _refuse_following("logs", given)
+        if not {"name", "output_dir", "log_dir", "model"} <= info.data.keys():
+            return {"log_dir": "-", **given}  # one of them is wrong, which ends the run: this judges the rest
+        followed = {name: getattr(info.data["model"], name) for name in _LENGTHS}
+        paths = {
+            "log_dir": _log_path(info.data["log_dir"], info.data["output_dir"]),
+            "read_cache": str(_run_dir(info.data["name"], info.data["output_dir"]) / "read_spans"),
+        }
+        return {**paths, **followed, **given}
+
+    @field_validator("logs")
+    @classmethod
+    def _names_columns_of_events_alone(cls, logs: LogSettings) -> LogSettings:
+        if logs.columns and logs.source != "events":
+            raise ValueError(
+                "`columns` should be empty where `source` is not events: other forms have names of their "
+                f"own. Received: {logs.columns}, {logs.source}."
+            )
+        return logs
+
     @model_validator(mode="after")
     def _log_and_run_lie_apart(self) -> "Settings":
         if self.log_path == str(self.run_dir):
@@ -191,13 +250,12 @@ class Settings(BaseModel):
     @property
     def log_path(self) -> str:
         """Directory of the log: an absolute path, or a URI."""
-        given = str(self.log_dir or self.output_dir / "demo_log")
-        return given if "://" in given else str(Path(given).resolve())
+        return _log_path(self.log_dir, self.output_dir)
 
     @property
     def run_dir(self) -> Path:
         """Directory of all that the pipeline writes."""
-        return (self.output_dir / self.name).resolve()
+        return _run_dir(self.name, self.output_dir)
 
     @property
     def serving_dir(self) -> Path:
@@ -209,64 +267,15 @@ class Settings(BaseModel):
         """Directory of the statistics of pushed versions' data."""
         return self.run_dir / "statistics"
 
-    def log_settings(self) -> LogSettings:
-        """Settings of ExampleGen; it keeps as much of histories and searches as the model looks at."""
-        shape = self.model_shape()
-        _refuse_others("logs", self.logs, {"log_dir": "log_dir", **{name: f"model.{name}" for name in _LENGTHS}})
-        kept = {name: getattr(shape, name) for name in _LENGTHS}
-        found = _checked(
-            LogSettings, {"log_dir": self.log_path, **kept, "read_cache": str(self.run_dir / "read_spans"), **self.logs}
-        )
-        if found.columns and found.source != "events":
-            raise ValueError(
-                "`columns` should be empty where `source` is not events: other forms have names of their "
-                f"own. Received: {found.columns}, {found.source}."
-            )
-        return found
-
-    def data_check_settings(self) -> DataCheckSettings:
-        """Settings of DataCheck."""
-        return _checked(DataCheckSettings, self.data_check)
-
-    def servable_check_settings(self) -> ServableCheckSettings:
-        """Settings of ServableCheck."""
-        return _checked(ServableCheckSettings, self.servable_check)
-
-    def ranking_check_settings(self) -> RankingCheckSettings:
-        """Settings of RankingCheck."""
-        given = self.evaluation
-        return RankingCheckSettings(
-            metrics=tuple(metric_names(given.ks)),
-            thresholds=thresholds_of(given.thresholds),
-            min_slice_requests=given.min_slice_requests,
-            full_catalogue_requests=given.full_catalogue_requests,
-        )
-
-    def model_shape(self) -> RankerConfig:
-        """The model's settings, with tables of the least size until the vocabularies are known."""
-        _refuse_others("model", self.model, {name: f"vocabulary.{name.replace('num', 'max')}" for name in _TABLES})
-        return _checked(config_class(self.model.get("kind", DEFAULT)), {**_TABLES, **self.model})
-
-    def supervised_config(self) -> SupervisedConfig:
-        """Settings of the supervised stage."""
-        return _checked(SupervisedConfig, self.supervised)
-
-    def grpo_config(self) -> GrpoConfig:
-        """Settings of the reinforcement stage."""
-        return _checked(GrpoConfig, self.grpo)
-
     def in_full(self) -> dict[str, Any]:
         """Every setting of the run by section, defaults included, as plain values."""
-        shape = dataclasses.asdict(self.model_shape())
-        sections = {
-            "logs": dataclasses.asdict(self.log_settings()),
-            "data_check": dataclasses.asdict(self.data_check_settings()),
-            "servable_check": dataclasses.asdict(self.servable_check_settings()),
-            "model": {name: value for name, value in shape.items() if name not in _TABLES},
-            "supervised": dataclasses.asdict(self.supervised_config()),
-            "grpo": dataclasses.asdict(self.grpo_config()),
+        parts = {
+            name: dataclasses.asdict(getattr(self, name))
+            for name in ("logs", "data_check", "servable_check", "model", "supervised", "grpo")
         }
-        return {**self.model_dump(mode="json", exclude={"output_dir", "log_dir", *sections}), **sections}
+        for name in _TABLES:
+            del parts["model"][name]
+        return {**self.model_dump(mode="json", exclude={"output_dir", "log_dir", *parts}), **parts}
 
 
 def load(profile: str | None = None) -> Settings:
@@ -280,36 +289,24 @@ def load(profile: str | None = None) -> Settings:
         SettingsError: for a file that cannot be read, an unknown profile or name, or a value out of range or of another
             type; all that needs no log is checked here.
     """
+    return load_with_sources(profile)[0]
+
+
+def load_with_sources(profile: str | None = None) -> tuple[Settings, Sources]:
+    """Read the settings, and where each comes from; as `load` does."""
     sources = read(os.environ.get(FILE_VARIABLE, str(DEFAULT_FILE)), profile, os.environ, _KINDS)
     try:
-        of_model = config_class(sources.values["model"].get("kind", DEFAULT))
+        of_model = _config_class(sources.values.get("model"))
     except ValueError as error:
         raise sources.error(error, ("model",)) from error
     sources = dataclasses.replace(sources, kinds={**_KINDS, ("model",): of_model})
     sources.require_known()
     try:
         settings = Settings.model_validate(sources.values)
-    except ValueError as error:
-        raise sources.error(error) from error
-    checks: dict[str, Callable[[], object]] = {
-        "model": settings.model_shape,
-        "logs": settings.log_settings,
-        "data_check": settings.data_check_settings,
-        "servable_check": settings.servable_check_settings,
-        "supervised": settings.supervised_config,
-        "grpo": settings.grpo_config,
-        "evaluation": settings.ranking_check_settings,
-    }
-    for section, check in checks.items():
-        try:
-            check()
-        except ValueError as error:
-            raise sources.error(error, (section,)) from error
-    try:
         _refuse_truth_values(sources.values, settings.in_full())
     except ValueError as error:
         raise sources.error(error) from error
-    return settings
+    return settings, sources
 
 
 _KINDS: Kinds = {
@@ -327,12 +324,25 @@ _KINDS: Kinds = {
 }
 
 
-def _refuse_others(section: str, given: Mapping[str, Any], others: Mapping[str, str]) -> None:
-    """Fields of a section's class that another setting decides."""
+def _config_class(model: Any) -> type[RankerConfig]:
+    """The class of the section `model`, which may be anything yet."""
+    return config_class(model.get("kind", DEFAULT)) if isinstance(model, dict) else RankerConfig
+
+
+def _log_path(log_dir: str | None, output_dir: Path) -> str:
+    given = str(log_dir or output_dir / "demo_log")
+    return given if "://" in given else str(Path(given).resolve())
+
+
+def _run_dir(name: str, output_dir: Path) -> Path:
+    return (output_dir / name).resolve()
+
+
+def _refuse_following(section: str, given: Mapping[str, Any]) -> None:
     for name in given:
-        if name in others:
+        if decides := FOLLOWING.get((section, name)):
             raise ValueError(
-                f"`{section}.{name}` should not be set, it follows `{others[name]}`. Received: {given[name]!r}."
+                f"`{section}.{name}` should not be set, it follows `{decides}`. Received: {given[name]!r}."
             )
 
 
@@ -343,7 +353,3 @@ def _refuse_truth_values(given: Any, taken: Any, path: Names = ()) -> None:
             _refuse_truth_values(given[name], taken[name], (*path, str(name)))
     elif isinstance(given, bool) and not isinstance(taken, bool):
         raise ValueError(f"`{'.'.join(path)}` should be no truth value. Received: {given}.")
-
-
-def _checked(kind: type[_Config], values: Mapping[str, Any]) -> _Config:
-    return TypeAdapter(kind).validate_python(dict(values))

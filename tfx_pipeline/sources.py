@@ -129,6 +129,8 @@ def said(problem: Mapping[str, Any], section: Names = ()) -> str:
     message = str(problem["msg"])
     rule = message.partition("should ")[2] or f"be right: {message}"
     rule = rule.replace("valid dictionary", "mapping").replace("valid tuple", "list")
+    if problem["type"] in ("model_type", "dataclass_type"):
+        rule = "be a mapping"  # and not an object of a class that only the code knows
     if problem["type"] == "string_type":
         rule += ", in quotes"
     return f"`{name}` should {rule}. Received: {reprlib.repr(problem['input'])}."

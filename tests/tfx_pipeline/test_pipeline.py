@@ -9,6 +9,7 @@ import pytest
 
 from components import source_hash
 from components.demo_log import DemoLogSettings, write_demo_log
+from model.baselines.sasrec import SasRecConfig
 from tfx_pipeline.pipeline import create_pipeline
 from tfx_pipeline.settings import load
 
@@ -168,7 +169,7 @@ def test_files_that_only_a_few_components_need(files_of):
 def test_an_edit_of_a_model_re_runs_what_trains_and_loads_that_kind(settings, re_run):
     sasrec = {source_hash.ROOT / "model" / "baselines" / "sasrec.py"}
     assert re_run(sasrec) == set()
-    of_sasrec = settings.model_copy(update={"model": {"kind": "sasrec"}})
+    of_sasrec = settings.model_copy(update={"model": SasRecConfig(num_users=2, num_items=2, num_words=2)})
     before, after = _parameters(of_sasrec), {}
     with pytest.MonkeyPatch.context() as patch:
         content_hash = source_hash._content_hash

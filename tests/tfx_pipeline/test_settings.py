@@ -18,26 +18,26 @@ def no_overrides(monkeypatch):
 @pytest.mark.parametrize("profile", ["demo", "own", "kuaisar", "qilin"])
 def test_every_profile_is_valid(profile):
     settings = load(profile)
-    assert settings.log_settings().num_negatives == 99
-    assert settings.supervised_config().num_negatives == 4
+    assert settings.logs.num_negatives == 99
+    assert settings.supervised.num_negatives == 4
 
 
 def test_a_profile_lies_over_the_defaults():
-    demo, own = load("demo").model_shape(), load("own").model_shape()
+    demo, own = load("demo").model, load("own").model
     assert (demo.dim, own.dim) == (32, 64)
     assert demo.num_heads == own.num_heads == 2
 
 
 def test_the_environment_lies_over_the_profile(monkeypatch):
-    before = load("demo").model_shape()
+    before = load("demo").model
     monkeypatch.setenv("LCR_SER_MODEL__DIM", "16")
     monkeypatch.setenv("LCR_SER_LOGS__SPLIT", "time")
     monkeypatch.setenv("LCR_SER_EVALUATION__MIN_NDCG_5", "0.5")
     monkeypatch.setenv("LCR_SER_VOCABULARY__MAX_ITEMS", "null")
     settings = load("demo")
     assert settings.vocabulary.max_items is None
-    assert settings.model_shape() == dataclasses.replace(before, dim=16)
-    assert settings.log_settings().split == "time"
+    assert settings.model == dataclasses.replace(before, dim=16)
+    assert settings.logs.split == "time"
     assert settings.evaluation.min_ndcg_5 == 0.5
 
 
@@ -52,12 +52,12 @@ def test_a_log_directory_of_ones_own_leaves_the_demo(monkeypatch, tmp_path):
 
 def test_a_uri_stays_one(monkeypatch):
     monkeypatch.setenv("LCR_SER_LOG_DIR", "gs://bucket/log")
-    assert load().log_settings().log_dir == "gs://bucket/log"
+    assert load().logs.log_dir == "gs://bucket/log"
 
 
 def test_requests_are_stored_as_long_as_the_model_looks_back(monkeypatch):
     monkeypatch.setenv("LCR_SER_MODEL__REC_LENGTH", "7")
-    assert load("demo").log_settings().rec_length == 7
+    assert load("demo").logs.rec_length == 7
 
 
 @pytest.mark.parametrize(
@@ -150,13 +150,13 @@ def test_lists_and_mappings_from_the_environment(monkeypatch):
     monkeypatch.setenv("LCR_SER_GRPO__REWARD", '{"NDCG@5": 1, "HR@1": 0.5}')
     monkeypatch.setenv("LCR_SER_MODEL__MLP_UNITS", "[16, 8]")
     settings = load()
-    assert settings.grpo_config().reward == {"NDCG@5": 1.0, "HR@1": 0.5}
-    assert settings.model_shape().mlp_units == (16, 8)
+    assert settings.grpo.reward == {"NDCG@5": 1.0, "HR@1": 0.5}
+    assert settings.model.mlp_units == (16, 8)
 
 
 def test_thresholds_from_the_environment_are_laid_over_those_of_the_file(monkeypatch):
     monkeypatch.setenv("LCR_SER_EVALUATION__THRESHOLDS", '{"target: new": {"HR@10": {"min": 0.05}}}')
-    thresholds = load().ranking_check_settings().thresholds
+    thresholds = load().evaluation.ranking_check.thresholds
     assert thresholds["target: new"]["HR@10"].min == 0.05
     assert thresholds["all"]["NDCG@5"].significance == 0.01
 
@@ -170,13 +170,13 @@ def test_hashing_needs_a_number_of_buckets():
 
 
 def test_a_drift_can_be_accepted_from_the_environment(monkeypatch):
-    assert load("demo").data_check_settings().drift["search_words"] == {"infinity_norm": 0.1, "jensen_shannon": 0.3}
+    assert load("demo").data_check.drift["search_words"] == {"infinity_norm": 0.1, "jensen_shannon": 0.3}
     monkeypatch.setenv("LCR_SER_DATA_CHECK__DRIFT", "{}")
-    settings = load("demo").data_check_settings()
+    settings = load("demo").data_check
     assert settings.drift == {}
     assert settings.skew
 
 
 def test_a_reward_may_hold_a_metric_that_never_differs_beside_one_that_does(monkeypatch):
     monkeypatch.setenv("LCR_SER_GRPO__REWARD", "{HR@100: 1, HR@99: 1}")
-    assert load().grpo_config().reward == {"HR@100": 1.0, "HR@99": 1.0}
+    assert load().grpo.reward == {"HR@100": 1.0, "HR@99": 1.0}

@@ -117,7 +117,7 @@ def test_a_json_file_is_yaml_too(settings_file):
 
 def test_times_need_no_quotes(settings_file):
     settings_file(_with_profile(" {logs: {split: time_points, eval_from: 2024-05-01, test_from: 2024-05-02 10:00:00}}"))
-    chosen = load().log_settings()
+    chosen = load().logs
     assert (chosen.eval_from, chosen.test_from) == ("2024-05-01", "2024-05-02 10:00:00")
 
 
@@ -145,7 +145,7 @@ def test_a_profile_that_is_not_in_the_file_is_named(settings_file, monkeypatch):
 def test_all_that_is_missing_is_named_at_once(settings_file):
     path = settings_file("defaults: {name: x, log_dir: null}\nprofiles: {demo: {}}\n")
     message = _error()
-    assert message.startswith("`vocabulary`, `logs`, `data_check`, `model`, ")
+    assert message.startswith("`vocabulary`, `model`, `logs`, `data_check`, ")
     assert f"should be given, in {path} or by variables such as LCR_SER_VOCABULARY." in message
 
 
@@ -187,8 +187,8 @@ def test_all_that_is_missing_is_named_at_once(settings_file):
         ),
         ("\n    model: {1: 2}", ["Settings of LcrSerConfig should be fields of it. Received: 1. Set in {}, line 4."]),
         (
-            "\n    model: {dim: 31}",
-            ["`num_heads` should divide `dim`. Received: 2 and 31. Set in {}, line 1 and {}, line 4."],
+            "\n    model:\n      num_heads: 2\n      dim: 31",
+            ["`num_heads` should divide `dim`. Received: 2 and 31. Set in {}, line 5 and {}, line 6."],
         ),
     ],
 )
@@ -251,19 +251,19 @@ def test_a_wrong_variable_is_named(monkeypatch, name, value, message):
 @pytest.mark.parametrize(
     ("name", "value", "section", "field", "expected"),
     [
-        ("LOGS__COLUMNS", "{user_id: uid}", "log_settings", "columns", {"user_id": "uid"}),
-        ("LOGS__COLUMNS", '{"user_id":\t"uid"}', "log_settings", "columns", {"user_id": "uid"}),
-        ("LOGS__COLUMNS__USER_ID", "uid", "log_settings", "columns", {"user_id": "uid"}),
-        ("EVALUATION__KS", "[1, 5, 20]", None, "ks", (1, 5, 20)),
-        ("GRPO__REWARD", "{NDCG@5: 1e-1}", "grpo_config", "reward", {"NDCG@5": 0.1}),
-        ("GRPO", '{"reward": {"HR@1": 2}, "policy": "sigmoid"}', "grpo_config", "policy", "sigmoid"),
+        ("LOGS__COLUMNS", "{user_id: uid}", "logs", "columns", {"user_id": "uid"}),
+        ("LOGS__COLUMNS", '{"user_id":\t"uid"}', "logs", "columns", {"user_id": "uid"}),
+        ("LOGS__COLUMNS__USER_ID", "uid", "logs", "columns", {"user_id": "uid"}),
+        ("EVALUATION__KS", "[1, 5, 20]", "evaluation", "ks", (1, 5, 20)),
+        ("GRPO__REWARD", "{NDCG@5: 1e-1}", "grpo", "reward", {"NDCG@5": 0.1}),
+        ("GRPO", '{"reward": {"HR@1": 2}, "policy": "sigmoid"}', "grpo", "policy", "sigmoid"),
     ],
 )
 def test_json_is_read_where_yaml_is_and_yaml_where_json_is(monkeypatch, name, value, section, field, expected):
     monkeypatch.setenv("LCR_SER_LOGS__SOURCE", "events")
     monkeypatch.setenv(f"LCR_SER_{name}", value)
     settings = load()
-    assert getattr(getattr(settings, section)() if section else settings.evaluation, field) == expected
+    assert getattr(getattr(settings, section), field) == expected
 
 
 def test_a_path_may_begin_like_a_list(monkeypatch):
@@ -271,7 +271,7 @@ def test_a_path_may_begin_like_a_list(monkeypatch):
     monkeypatch.setenv("LCR_SER_LOGS__CANDIDATES_FILE", "[a].parquet")
     settings = load()
     assert settings.log_path == "/data/[v2] log"
-    assert settings.log_settings().candidates_file == "[a].parquet"
+    assert settings.logs.candidates_file == "[a].parquet"
 
 
 def test_a_relative_output_folder_is_that_of_where_the_command_was_given(monkeypatch, tmp_path):
