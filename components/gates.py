@@ -1,12 +1,18 @@
-"""Verdicts of gates: each stage that may stop a push says so in one artifact, with its reasons."""
+"""Verdicts of gates: each stage that may stop a push says so in one artifact, with its reasons.
+
+`GATES` is the table of them: a new gate is an entry there, and its component in `tfx_pipeline.stages.judging`.
+"""
 
 import dataclasses
 import json
 import os
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 from tfx import types
 from tfx.components.util import model_utils
+from tfx.types import standard_artifacts
+from tfx.types.component_spec import ChannelParameter
 from tfx.utils import io_utils
 
 FILE_NAME = "verdict.json"
@@ -62,3 +68,42 @@ def read_verdict(artifact: types.Artifact) -> Verdict:
     """The verdict in a `GateVerdict` artifact."""
     content = json.loads(io_utils.read_string_file(os.path.join(artifact.uri, FILE_NAME)))
     return Verdict(**{**content, "reasons": tuple(content["reasons"]), "notes": tuple(content["notes"])})
+
+
+class Gate(NamedTuple):
+    """How a gate reaches the Pusher and the run page.
+
+    Attributes:
+        artifact: what its component puts out.
+        read: the verdict in it.
+        optional: whether a pipeline may do without.
+    """
+
+    artifact: type[types.Artifact] = GateVerdict
+    read: Callable[[types.Artifact], Verdict] = read_verdict
+    optional: bool = False
+
+
+RANKING_VERDICT: Final = "ranking_verdict"
+"""Its detail is the evaluation that the run page shows."""
+GATES: Final[Mapping[str, Gate]] = {
+    "verdict": Gate(),
+    RANKING_VERDICT: Gate(),
+    "servable_verdict": Gate(),
+    "infra_blessing": Gate(standard_artifacts.InfraBlessing, infra_verdict, optional=True),
+}
+"""By the name of the input of Pusher and RunReport, in the order in which reasons are told.
+
+The Evaluator's blessing is none of them: it is told with the metrics that it is about, see
+`components.evaluator_results`.
+"""
+
+
+def gate_inputs() -> dict[str, ChannelParameter]:
+    """The gates among the inputs of a component."""
+    return {name: ChannelParameter(type=gate.artifact, optional=gate.optional) for name, gate in GATES.items()}
+
+
+def read_verdicts(inputs: Mapping[str, types.Artifact]) -> dict[str, Verdict]:
+    """The verdicts among the inputs of a component, by name."""
+    return {name: gate.read(inputs[name]) for name, gate in GATES.items() if name in inputs}

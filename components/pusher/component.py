@@ -1,11 +1,13 @@
 """The Pusher component."""
 
+from collections.abc import Mapping
+
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.gates import GateVerdict
+from components.gates import gate_inputs
 from components.pusher.executor import Executor
 
 
@@ -21,10 +23,7 @@ class PusherSpec(ComponentSpec):
     INPUTS = {
         "model": ChannelParameter(type=standard_artifacts.Model),
         "model_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
-        "verdict": ChannelParameter(type=GateVerdict),
-        "ranking_verdict": ChannelParameter(type=GateVerdict, optional=True),
-        "servable_verdict": ChannelParameter(type=GateVerdict, optional=True),
-        "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing, optional=True),
+        **gate_inputs(),
         "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
     }
@@ -36,6 +35,16 @@ class Pusher(base_component.BaseComponent):
 
     It stands in for the stock Pusher, which numbers versions by the second, copies them before the eyes of the servers,
     takes one blessing beside the Evaluator's, and knows nothing of an unchanged model.
+
+    Args:
+        model: to be pushed.
+        model_blessing, evaluation: of the Evaluator.
+        gates: verdicts by the names of `components.gates.GATES`.
+        examples: that the model was made from.
+        serving_dir: directory of versions.
+        keep_versions: how many of them stay.
+        model_code: hash of the source that made the model.
+        code_hash: changes when the code of the Pusher does.
     """
 
     SPEC_CLASS = PusherSpec
@@ -46,25 +55,19 @@ class Pusher(base_component.BaseComponent):
         *,
         model: types.BaseChannel,
         model_blessing: types.BaseChannel,
-        verdict: types.BaseChannel,
+        gates: Mapping[str, types.BaseChannel],
         evaluation: types.BaseChannel,
         examples: types.BaseChannel,
         serving_dir: str,
         keep_versions: int,
         model_code: str,
         code_hash: str,
-        ranking_verdict: types.BaseChannel | None = None,
-        servable_verdict: types.BaseChannel | None = None,
-        infra_blessing: types.BaseChannel | None = None,
     ) -> None:
         super().__init__(
             PusherSpec(
                 model=model,
                 model_blessing=model_blessing,
-                verdict=verdict,
-                ranking_verdict=ranking_verdict,
-                servable_verdict=servable_verdict,
-                infra_blessing=infra_blessing,
+                **gates,
                 evaluation=evaluation,
                 examples=examples,
                 serving_dir=serving_dir,

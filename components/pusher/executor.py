@@ -16,12 +16,11 @@ from tfx.utils import io_utils, path_utils
 
 from components.evaluation.names import CANDIDATE
 from components.evaluator_results import evaluator_verdict, model_metrics
-from components.gates import infra_verdict, read_verdict
+from components.gates import read_verdicts
 from components.pusher import local
 from components.pusher.local import Pushed
 from components.pusher.manifest import Facts
 
-GATES = ("verdict", "ranking_verdict", "servable_verdict")
 _MODEL_NAME = "model"
 
 
@@ -31,8 +30,7 @@ class Executor(base_executor.BaseExecutor):
     input_dict:
         model: of the trainer.
         model_blessing: of the Evaluator.
-        verdict, ranking_verdict, servable_verdict: of the other gates; the last two are optional.
-        infra_blessing: of an InfraValidator, where there is one.
+        verdict, ...: of the other gates, `components.gates.GATES`.
         evaluation: of the Evaluator; the candidate's metrics go into the manifest.
         examples: whose fingerprint goes there too.
     output_dict:
@@ -73,10 +71,7 @@ def reasons_against(inputs: dict[str, types.Artifact]) -> list[str]:
         inputs: `model_blessing`, `evaluation` and verdicts, by the names of the Pusher's inputs.
     """
     blessed = model_utils.is_model_blessed(inputs["model_blessing"])
-    verdicts = [evaluator_verdict(inputs["evaluation"].uri, blessed)]
-    verdicts += [read_verdict(inputs[gate]) for gate in GATES if gate in inputs]
-    if "infra_blessing" in inputs:
-        verdicts.append(infra_verdict(inputs["infra_blessing"]))
+    verdicts = [evaluator_verdict(inputs["evaluation"].uri, blessed), *read_verdicts(inputs).values()]
     return [f"{verdict.gate}: {reason}" for verdict in verdicts for reason in verdict.reasons]
 
 

@@ -1,6 +1,7 @@
 """The RunReport component."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from tfx import types
@@ -10,7 +11,7 @@ from tfx.types.artifact import Artifact
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from components.example_gen.artifacts import LogReport
-from components.gates import GateVerdict
+from components.gates import gate_inputs
 from components.ranking_check.component import Ranks
 from components.report.executor import Executor
 
@@ -27,10 +28,7 @@ class RunReportSpec(ComponentSpec):
     PARAMETERS = {name: ExecutionParameter(type=str) for name in ("run_name", "settings", "model_code", "code_hash")}
     INPUTS = {
         "log_report": ChannelParameter(type=LogReport),
-        "verdict": ChannelParameter(type=GateVerdict),
-        "ranking_verdict": ChannelParameter(type=GateVerdict),
-        "servable_verdict": ChannelParameter(type=GateVerdict),
-        "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing, optional=True),
+        **gate_inputs(),
         "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
         "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "ranks": ChannelParameter(type=Ranks),
@@ -53,7 +51,8 @@ class RunReport(base_component.BaseComponent):
         settings: of the whole run, as plain values.
         model_code: hash of the source that made the model.
         code_hash: changes when the code of the report does.
-        **inputs: channels by the names of `RunReportSpec`; `infra_blessing` may be None.
+        gates: verdicts by the names of `components.gates.GATES`.
+        **inputs: the other channels, by the names of `RunReportSpec`.
     """
 
     SPEC_CLASS = RunReportSpec
@@ -66,10 +65,12 @@ class RunReport(base_component.BaseComponent):
         settings: dict[str, Any],
         model_code: str,
         code_hash: str,
-        **inputs: types.BaseChannel | None,
+        gates: Mapping[str, types.BaseChannel],
+        **inputs: types.BaseChannel,
     ) -> None:
         super().__init__(
             RunReportSpec(
+                **gates,
                 **inputs,
                 run_name=run_name,
                 settings=json.dumps(settings, sort_keys=True),

@@ -22,8 +22,7 @@ class Executor(base_executor.BaseExecutor):
 
     input_dict:
         log_report: counts of the log, with the rows set aside.
-        verdict, ranking_verdict, servable_verdict: of the gates; the second one's detail holds the evaluation.
-        infra_blessing: of an InfraValidator, where there is one.
+        verdict, ...: of the gates, `components.gates.GATES`; the detail of RankingCheck's holds the evaluation.
         evaluation, blessing: of the Evaluator.
         ranks: of RankingCheck; copied, for `lcr-ser compare`.
         examples: raw, for a request to try the model with and for the searches that a person can read.

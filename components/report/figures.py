@@ -12,7 +12,7 @@ from tfx.utils import io_utils, path_utils
 from components.evaluation.names import ALL, POPULARITY
 from components.evaluator_results import evaluator_verdict, model_metrics
 from components.example_gen.log_report import FILE_NAME as LOG_REPORT
-from components.gates import Verdict, infra_verdict, read_verdict
+from components.gates import RANKING_VERDICT, Verdict, read_verdicts
 from components.report.cost import model_cost, training_rate
 from components.report.environment import environment
 from components.report.states import reasoning_states
@@ -34,8 +34,9 @@ def run_figures(one: dict[str, types.Artifact], parameters: dict[str, Any]) -> d
     """
     settings = json.loads(parameters["settings"])
     log = json.loads(io_utils.read_string_file(os.path.join(one["log_report"].uri, LOG_REPORT)))
-    ranking = read_verdict(one["ranking_verdict"])
-    evaluation = ranking.detail
+    verdicts = read_verdicts(one)
+    evaluation = verdicts[RANKING_VERDICT].detail
+    blessed = bool(one["blessing"].get_int_custom_property("blessed"))
     metrics = model_metrics(one["evaluation"].uri)
     metrics[POPULARITY] = {name: estimate["value"] for name, estimate in evaluation["models"][POPULARITY][ALL].items()}
     pushed = one["pushed_model"].get_string_custom_property
@@ -47,8 +48,8 @@ def run_figures(one: dict[str, types.Artifact], parameters: dict[str, Any]) -> d
         "log": log,
         "metrics": metrics,
         "evaluation": evaluation,
-        "gates": [dataclasses.asdict(verdict) for verdict in _verdicts(one, ranking)],
-        "blessed": bool(one["blessing"].get_int_custom_property("blessed")),
+        "gates": _gates(verdicts, evaluator_verdict(one["evaluation"].uri, blessed)),
+        "blessed": blessed,
         "pushed": pushed("pushed_destination") or None,
         "version": pushed("pushed_version") or None,
         "push_reason": pushed("reason") or None,
@@ -57,15 +58,11 @@ def run_figures(one: dict[str, types.Artifact], parameters: dict[str, Any]) -> d
     }
 
 
-def _verdicts(one: dict[str, types.Artifact], ranking: Verdict) -> list[Verdict]:
-    blessed = bool(one["blessing"].get_int_custom_property("blessed"))
-    verdicts = [
-        read_verdict(one["verdict"]),
-        evaluator_verdict(one["evaluation"].uri, blessed),
-        dataclasses.replace(ranking, detail={}),
-        read_verdict(one["servable_verdict"]),
-    ]
-    return verdicts + ([infra_verdict(one["infra_blessing"])] if "infra_blessing" in one else [])
+def _gates(verdicts: dict[str, Verdict], evaluator: Verdict) -> list[dict[str, Any]]:
+    """All verdicts in the order of the pipeline, where the Evaluator comes after DataCheck."""
+    # The evaluation has a part of its own in the figures.
+    first, *others = {**verdicts, RANKING_VERDICT: dataclasses.replace(verdicts[RANKING_VERDICT], detail={})}.values()
+    return [dataclasses.asdict(verdict) for verdict in (first, evaluator, *others)]
 
 
 def _of_model(

@@ -9,6 +9,7 @@ from tfx.dsl.io import filesystem_registry
 from tfx.dsl.io.plugins.local import LocalFilesystem
 from tfx.types import standard_artifacts
 
+from components import gates
 from components.baseline_finder.executor import newest_version
 from components.gates import GateVerdict, Verdict, write_verdict
 from components.pusher import executor as pusher
@@ -137,6 +138,12 @@ def test_each_gate_stops_the_push_with_its_reason(run, tmp_path, blessed, verdic
     assert run(blessed=blessed, verdicts=verdicts) == (0, "", "", reason)
     assert not (tmp_path / "serving").exists()
     assert run(verdicts={"verdict": (), "servable_verdict": ()})[0] == 1
+
+
+def test_a_new_gate_is_an_entry_of_the_table(run, monkeypatch):
+    monkeypatch.setitem(gates.GATES, "fairness_verdict", gates.Gate())
+    assert gates.gate_inputs()["fairness_verdict"].type is GateVerdict
+    assert run(verdicts={"verdict": (), "fairness_verdict": ("unfair",)})[3] == "fairness_verdict: unfair"
 
 
 def test_without_renames_the_graph_is_written_last(run, bucket, monkeypatch):
