@@ -24,6 +24,7 @@ _LIGHT = {
     "rollback": "tfx_pipeline.models",
     "compare": "tfx_pipeline.compare",
     "report": "tfx_pipeline.report",
+    "settings": "tfx_pipeline.show_settings",
 }
 """Commands that are run by themselves: loading TFX takes many seconds and 700 MB, and they need none of it."""
 

@@ -37,6 +37,8 @@ class Sources:
     Attributes:
         values: by section and name; the profile lies over the defaults, the environment over both.
         file: that they were read from.
+        profile: of the file.
+        origins: where each of the values comes from: `defaults, line 9`, `profile demo, line 99` or a variable.
         lines: of the file, by setting.
         variables: of the environment, by setting.
         kinds: of the sections.
@@ -44,6 +46,8 @@ class Sources:
 
     values: dict[str, Any]
     file: str
+    profile: str
+    origins: Mapping[Names, str]
     lines: Mapping[Names, int]
     variables: Mapping[Names, str]
     kinds: Kinds
@@ -165,13 +169,19 @@ def read(file: str, profile: str | None, environment: Mapping[str, str], kinds: 
             f"`{chosen}: {{}}` where it leaves the defaults as they are. "
             f"Set in {file}, line {lines['profiles', chosen]}."
         )
+    of_defaults, of_profile = _below(lines, ("defaults",)), _below(lines, ("profiles", chosen))
     values = overlaid(content["defaults"], profiles[chosen])
-    for path, _, value in variables:
+    origins = {path: f"defaults, line {line}" for path, line in of_defaults.items()}
+    origins |= {path: f"profile {chosen}, line {line}" for path, line in of_profile.items()}
+    for path, name, value in variables:
         values = _with(values, path, value)
+        origins |= dict.fromkeys([path, *_paths(value, path)], name)
     return Sources(
         values,
         file,
-        {**_below(lines, ("defaults",)), **_below(lines, ("profiles", chosen))},
+        chosen,
+        {path: origins[path] for path in _paths(values) if path in origins},
+        {**of_defaults, **of_profile},
         {path: name for path, name, _ in variables},
         kinds,
     )
@@ -184,6 +194,14 @@ def overlaid(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
         nested = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = overlaid(merged[key], value) if nested else value
     return merged
+
+
+def _paths(values: Any, path: Names = ()) -> Iterator[Names]:
+    """The keys that lead to each value of a mapping of mappings."""
+    if isinstance(values, dict):
+        for name, value in values.items():
+            yield (*path, str(name))
+            yield from _paths(value, (*path, str(name)))
 
 
 def _fields(kind: Any) -> Collection[str]:

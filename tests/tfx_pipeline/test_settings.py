@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from pydantic import ValidationError
 
 from tfx_pipeline.settings import load
 
@@ -39,6 +40,33 @@ def test_the_environment_lies_over_the_profile(monkeypatch):
     assert settings.model == dataclasses.replace(before, dim=16)
     assert settings.logs.split == "time"
     assert settings.evaluation.min_ndcg_5 == 0.5
+
+
+def test_what_is_loaded_stays_as_it_is():
+    settings = load("demo")
+    for part, name in [
+        (settings, "name"),
+        (settings.vocabulary, "items"),
+        (settings.evaluation, "ks"),
+        (settings.push, "keep_versions"),
+    ]:
+        with pytest.raises(ValidationError, match="Instance is frozen"):
+            setattr(part, name, None)
+    for part in (settings.logs, settings.model, settings.supervised, settings.grpo, settings.evaluation.ranking_check):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            part.seed = 1
+
+
+def test_all_that_is_wrong_is_told_at_once_and_what_follows_from_it_is_not(monkeypatch):
+    for name in ("MODEL__REC_LENGTH", "PUSH__KEEP_VERSIONS", "LOGS__NUM_NEGATIVES"):
+        monkeypatch.setenv(f"LCR_SER_{name}", "0")
+    with pytest.raises(ValueError) as raised:
+        load()
+    assert str(raised.value) == (
+        "`rec_length` should be at least 1. Received: 0. Set in LCR_SER_MODEL__REC_LENGTH. "
+        "`num_negatives` should be at least 1. Received: num_negatives = 0. Set in LCR_SER_LOGS__NUM_NEGATIVES. "
+        "`push.keep_versions` should be greater than 0. Received: '0'. Set in LCR_SER_PUSH__KEEP_VERSIONS."
+    )
 
 
 def test_a_log_directory_of_ones_own_leaves_the_demo(monkeypatch, tmp_path):

@@ -230,6 +230,8 @@ def test_the_place_is_that_of_the_value_that_counts(settings_file, monkeypatch):
         ("MODEL__DIM", "", "`model.dim` should be a valid integer"),
         ("MODEL__DIM__X", "1", "Received: {'x': '1'}. Set in LCR_SER_MODEL__DIM__X."),
         ("MODEL", "3", "`model` should be a mapping. Received: '3'. Set in LCR_SER_MODEL."),
+        ("PUSH", "3", "`push` should be a mapping. Received: '3'. Set in LCR_SER_PUSH."),
+        ("LOGS", "[1]", "`logs` should be a mapping. Received: [1]. Set in LCR_SER_LOGS."),
         ("MODEL__DIMM", "3", "Received: dimm. Did you mean dim? Set in LCR_SER_MODEL__DIMM."),
         ("EVALUATION__MIN_NDGC_5", "0", "Received: min_ndgc_5. Did you mean min_ndcg_5? Set in"),
         ("MODL__DIM", "3", "Received: LCR_SER_MODL__DIM. Did you mean model?"),
