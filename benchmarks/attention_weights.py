@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from model.attention import Absorbed, Context, ResidualAttention
+from model.attention import Context, FoldedWeights, ResidualAttention
 from model.softmax_attention import MASKED_LOGIT
 
 
@@ -17,15 +17,15 @@ def watch(layer: ResidualAttention) -> Iterator[list[np.ndarray]]:
     call = layer.call
 
     def noting(
-        inputs: tf.Tensor, context: Context, own: tf.Tensor, absorbed: Absorbed, training: bool = False
+        inputs: tf.Tensor, context: Context, own: tf.Tensor, folded: FoldedWeights, training: bool = False
     ) -> tf.Tensor:
-        queries = tf.matmul(inputs, absorbed.query) + absorbed.query_bias
+        queries = tf.matmul(inputs, folded.query) + folded.query_bias
         queries = tf.reshape(queries, [*inputs.shape[:2], layer.num_heads, layer.dim])
         on_history = tf.einsum("bthd,bld->bthl", queries, context.events)
         on_history = tf.where(context.mask[:, :, None], on_history, MASKED_LOGIT)
         on_own = tf.einsum("bthd,btkd->bthk", queries, own)
         seen.append(tf.nn.softmax(tf.concat([on_history, on_own], 3)).numpy())
-        return call(inputs, context, own, absorbed, training=training)
+        return call(inputs, context, own, folded, training=training)
 
     layer.call = noting
     try:

@@ -15,7 +15,7 @@ from benchmarks.attention_weights import watch
 from benchmarks.experiment import Experiment, append, in_scratch, quiet, read_experiment, without_searches
 from components.report.state_distances import state_distances
 from model.lcr_ser import LcrSer
-from model.reasoning import Sides
+from model.reasoning import EncodedHistories, Sides
 from model.training import supervised
 from model.training.windows import RequestWindows
 
@@ -83,7 +83,9 @@ def look_at(model: LcrSer, experiment: Experiment) -> dict[str, Any]:
     return figures
 
 
-def _cross_figures(histories: Sides, crossed_weights: dict[str, list[np.ndarray]]) -> Iterator[tuple[str, list[float]]]:
+def _cross_figures(
+    histories: EncodedHistories, crossed_weights: dict[str, list[np.ndarray]]
+) -> Iterator[tuple[str, list[float]]]:
     for side, other in (("search", histories.rec), ("rec", histories.search)):
         events = other.mask.numpy().sum(1)
         several = events > 1

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from model.shapes import sizes
 from model.softmax_attention import MASKED_LOGIT
 from model.weighted_states import WeightedStates
 
@@ -38,6 +39,15 @@ class TargetAttention(keras.layers.Layer):
         The softmax over the history is taken once for all trajectories. What a trajectory adds is how its steps share
         the whole with the history, which is one more logit: the log of the history's sum of exponentials.
 
+        | real events | K | weights of events | weights of steps |
+        |---|---|---|---|
+        | some | 0 | softmax over the events | none |
+        | some | 1 or more | softmax over events and steps together | the same |
+        | none | 0 | all 0: w is 0 | none |
+        | none | 1 or more | all 0 | softmax over the steps |
+
+        W is applied to whichever are fewer, states or candidates; the products are the same.
+
         Args:
             candidates: embeddings e_v, `[B, C, d]`.
             states: H, `[B, L, d]`.
@@ -47,8 +57,7 @@ class TargetAttention(keras.layers.Layer):
         Returns:
             Weights `[B, N, C, L]` and `[B, N, C, K]`; zero where there is neither an event nor a step.
         """
-        batch = tf.shape(steps)[0]
-        trajectories, count = (steps.shape[axis] or tf.shape(steps)[axis] for axis in (1, 2))
+        batch, trajectories, count, _ = sizes(steps)
         columns = tf.reshape(steps, [batch, trajectories * count, self.dim])
         kernel = tf.cast(self.kernel, candidates.dtype) * self.dim**-0.5
         if _more(candidates, states):

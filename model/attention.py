@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from model.dropout import Dropout
 from model.normalization import Normalization
+from model.shapes import sizes
 from model.softmax_attention import attend
 
 
@@ -22,7 +23,7 @@ class Context(NamedTuple):
     mask: tf.Tensor
 
 
-class Absorbed(NamedTuple):
+class FoldedWeights(NamedTuple):
     """The weights of an attention whose keys and values are never computed; see `ResidualAttention`.
 
     Attributes:
@@ -40,7 +41,8 @@ class Absorbed(NamedTuple):
 class ResidualAttention(keras.layers.Layer):
     """MSA or MCA of Eq. (1) to (5), with the residual sum around it.
 
-    Keys and values are absorbed. For a head with projections Q, K, V and output O, an input x and events E:
+    Keys and values are folded into what is around them. For a head with projections Q, K, V and output O, an input x
+    and events E:
 
         (x Q + q) (E K + k)^T = (x Q K^T + q K^T) E^T + what is the same for all events, which softmax ignores,
         (weights (E V + v)) O = (weights E) V O + v O, as weights add up to 1.
@@ -68,7 +70,7 @@ class ResidualAttention(keras.layers.Layer):
         self.dropout = dropout
         self.post_norm = post_norm
         dtype = self.dtype_policy
-        # They hold the weights; `absorb` is what uses them.
+        # They hold the weights; `fold` is what uses them.
         self.query, self.key_value, self.out = (
             keras.layers.Dense(width, kernel_initializer="glorot_normal", dtype=dtype, name=name)
             for name, width in (("query", dim), ("key_value", 2 * dim), ("out", dim))
@@ -82,7 +84,7 @@ class ResidualAttention(keras.layers.Layer):
             if layer is not None:
                 layer.build((None, None, self.dim))
 
-    def absorb(self) -> Absorbed:
+    def fold(self) -> FoldedWeights:
         """The weights as `call` uses them; make them once for many calls."""
         heads = [self.num_heads, self.dim // self.num_heads]
         key, value = tf.split(self.key_value.kernel, 2, axis=1)
@@ -90,21 +92,21 @@ class ResidualAttention(keras.layers.Layer):
         out = tf.reshape(self.out.kernel, [*heads, self.dim])
         scale = heads[1] ** -0.5
         width = self.num_heads * self.dim
-        absorbed = Absorbed(
+        folded = FoldedWeights(
             tf.reshape(tf.einsum("ihk,jhk->ihj", query, key), [self.dim, width]) * scale,
             tf.reshape(tf.einsum("hk,jhk->hj", tf.reshape(self.query.bias, heads), key), [width]) * scale,
             # Transposed, its gradient is a product that TensorFlow does faster.
             tf.reshape(tf.einsum("jhk,hkd->dhj", value, out), [self.dim, width]),
             tf.linalg.matvec(self.out.kernel, self.key_value.bias[self.dim :], transpose_a=True) + self.out.bias,
         )
-        return Absorbed(*(tf.cast(weight, self.compute_dtype) for weight in absorbed))
+        return FoldedWeights(*(tf.cast(weight, self.compute_dtype) for weight in folded))
 
     def call(
         self,
         inputs: tf.Tensor,
         context: Context,
         own: tf.Tensor | None = None,
-        absorbed: Absorbed | None = None,
+        folded: FoldedWeights | None = None,
         training: bool = False,
     ) -> tf.Tensor:
         """Attends from every input to the history and to its own reasoning inputs.
@@ -113,14 +115,14 @@ class ResidualAttention(keras.layers.Layer):
             inputs: x, `[B, T, d]`; in reasoning T = N, one for each trajectory.
             context: the history, shared by the T inputs.
             own: the reasoning inputs e^(1) to e^(k) so far, `[B, T, k, d]`; input t sees its own row.
-            absorbed: what `absorb` gave.
+            folded: what `fold` gave.
             training: whether dropout applies.
 
         Returns:
             `[B, T, d]`. Where an input may look at nothing the values are finite but meaningless.
         """
-        weights = absorbed or self.absorb()
-        batch, count = (size or tf.shape(inputs)[axis] for axis, size in enumerate(inputs.shape[:2]))
+        weights = folded or self.fold()
+        batch, count, _ = sizes(inputs)
         queries = tf.nn.bias_add(tf.matmul(tf.reshape(inputs, [-1, self.dim]), weights.query), weights.query_bias)
         queries = tf.reshape(queries, [batch, count, self.num_heads, self.dim])
         mixed = tf.reshape(attend(queries, *context, own), [-1, self.num_heads * self.dim])

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from model.inputs import PADDING_ID
+from model.shapes import sizes
 
 
 class Lookup(NamedTuple):
@@ -100,7 +101,7 @@ def take_mean(rows: tf.Tensor, positions: tf.Tensor, ids: tf.Tensor) -> tf.Tenso
         num_segments=lists + 1,
     )
     width = rows.shape[-1]
-    return tf.reshape(tf.slice(means, [0, 0], [lists, width]), [shape[0], ids.shape[1] or shape[1], width])
+    return tf.reshape(tf.slice(means, [0, 0], [lists, width]), [*sizes(ids)[:2], width])
 
 
 @keras.saving.register_keras_serializable(package="lcr_ser")

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from model.shapes import sizes
+
 
 @keras.saving.register_keras_serializable(package="lcr_ser")
 class Linear(keras.layers.Dense):
@@ -20,5 +22,4 @@ class Linear(keras.layers.Dense):
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """`[..., in]` gives `[..., units]`."""
         outputs = super().call(tf.reshape(inputs, [-1, self.kernel.shape[0]]))
-        shape = [*(size or tf.shape(inputs)[axis] for axis, size in enumerate(inputs.shape[:-1])), self.units]
-        return tf.reshape(outputs, shape)
+        return tf.reshape(outputs, [*sizes(inputs)[:-1], self.units])

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from model.shapes import sizes
 from model.weighted_states import WeightedStates
 
 
@@ -39,9 +40,8 @@ class MeanPooling(keras.layers.Layer):
         weights = tf.cast(mask, states.dtype)
         count = tf.reduce_sum(weights, 1) + tf.cast(tf.shape(steps)[2], states.dtype)
         share = (1.0 / tf.maximum(count, 1.0))[:, None, None, None]
-        of_steps = tf.broadcast_to(
-            share, [tf.shape(steps)[0], steps.shape[1] or tf.shape(steps)[1], 1, steps.shape[2] or tf.shape(steps)[2]]
-        )
+        batch, trajectories, count_of_steps, _ = sizes(steps)
+        of_steps = tf.broadcast_to(share, [batch, trajectories, 1, count_of_steps])
         return WeightedStates(weights[:, None, None] * share, states, of_steps, steps)
 
     def get_config(self) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Latent cross reasoning over both histories, Eq. (1) to (6)."""
 
+import enum
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -25,11 +27,26 @@ class EncodedHistory(NamedTuple):
     context: Context
 
 
-class Sides(NamedTuple):
-    """A pair, for search and for recommendation."""
+class EncodedHistories(NamedTuple):
+    """The encoded history of each side."""
 
-    search: Any
-    rec: Any
+    search: EncodedHistory
+    rec: EncodedHistory
+
+
+class Sides(NamedTuple):
+    """A tensor of each side."""
+
+    search: tf.Tensor
+    rec: tf.Tensor
+
+
+class Crossed(enum.Enum):
+    """Which trajectories have cross attention."""
+
+    ALL = enum.auto()
+    FIRST = enum.auto()
+    NONE = enum.auto()
 
 
 @keras.saving.register_keras_serializable(package="lcr_ser")
@@ -90,7 +107,7 @@ class LatentCrossReasoning(keras.layers.Layer):
         rec: tf.Tensor,
         rec_mask: tf.Tensor,
         training: bool = False,
-    ) -> Sides:
+    ) -> EncodedHistories:
         """Encodes both histories, Eq. (1).
 
         Args:
@@ -99,7 +116,7 @@ class LatentCrossReasoning(keras.layers.Layer):
             training: whether dropout applies.
 
         Returns:
-            Two `EncodedHistory`. h^(0) of a history without any event is a learned vector.
+            Both, encoded. h^(0) of a history without any event is a learned vector.
         """
         search_states, search_context = self.search_encoder(search, search_mask, training=training)
         rec_states, rec_context = self.rec_encoder(rec, rec_mask, training=training)
@@ -107,12 +124,14 @@ class LatentCrossReasoning(keras.layers.Layer):
         if self.num_steps:
             search_start = _start(search_states, search_mask, self.search_empty)
             rec_start = _start(rec_states, rec_mask, self.rec_empty)
-        return Sides(
+        return EncodedHistories(
             EncodedHistory(search_states, search_mask, search_start, search_context),
             EncodedHistory(rec_states, rec_mask, rec_start, rec_context),
         )
 
-    def call(self, histories: Sides, noise: Sides | None = None, cross: bool = True, training: bool = False) -> Sides:
+    def call(
+        self, histories: EncodedHistories, noise: Sides | None = None, cross: bool = True, training: bool = False
+    ) -> Sides:
         """Reasons K steps over encoded histories, Eq. (2) to (6).
 
         Args:
@@ -124,20 +143,20 @@ class LatentCrossReasoning(keras.layers.Layer):
         Returns:
             h^(1) to h^(K) of each side, `[B, N, K, d]`.
         """
-        return self._reason(histories, noise, crossed=None if cross else 0, training=training)
+        return self._reason(histories, noise, Crossed.ALL if cross else Crossed.NONE, training=training)
 
-    def contrast(self, histories: Sides, training: bool = False) -> tuple[Sides, Sides]:
+    def contrast(self, histories: EncodedHistories, training: bool = False) -> tuple[Sides, Sides]:
         """Both branches of Eq. (9) in one go: the states with cross attention and those without, `[B, 1, K, d]` each.
 
         Each branch has dropout of its own.
         """
         none = tf.zeros([1, 2, 1], self.compute_dtype)
-        both = self._reason(histories, Sides(none, none), crossed=1, training=training)
+        both = self._reason(histories, Sides(none, none), Crossed.FIRST, training=training)
         crossed, plain = zip(*(tf.split(states, 2, 1) for states in both), strict=True)
         return Sides(*crossed), Sides(*plain)
 
-    def _reason(self, histories: Sides, noise: Sides | None, crossed: int | None, training: bool) -> Sides:
-        """K steps of all trajectories at once; cross attention is for the first `crossed` of them, None is all."""
+    def _reason(self, histories: EncodedHistories, noise: Sides | None, crossed: Crossed, training: bool) -> Sides:
+        """K steps of all trajectories at once."""
         if not self.num_steps:
             trajectories = 1 if noise is None else tf.shape(noise.search)[1]
             none = tf.zeros([tf.shape(histories.rec.mask)[0], trajectories, 0, self.dim], self.compute_dtype)
@@ -158,26 +177,30 @@ class LatentCrossReasoning(keras.layers.Layer):
             steps.append(Sides(search, rec))
         return Sides(tf.stack([step.search for step in steps], 2), tf.stack([step.rec for step in steps], 2))
 
-    def _steppers(self, histories: Sides, crossed: int | None, training: bool) -> Sides:
+    def _steppers(
+        self, histories: EncodedHistories, crossed: Crossed, training: bool
+    ) -> tuple[Callable[..., tf.Tensor], Callable[..., tf.Tensor]]:
         """A function for each side: its inputs of a step, and the inputs up to it that MSA and MCA see, give h^(k)."""
         search, rec = (history.context for history in histories)
 
-        def stepper(encoder: HistoryEncoder, cross: ResidualAttention, own: Context, other: Context) -> Any:
-            of_own, of_other = encoder.attention.absorb(), cross.absorb()
+        def stepper(
+            encoder: HistoryEncoder, cross: ResidualAttention, own: Context, other: Context
+        ) -> Callable[..., tf.Tensor]:
+            of_own, of_other = encoder.attention.fold(), cross.fold()
 
             def step(inputs: tf.Tensor, own_inputs: tf.Tensor, other_inputs: tf.Tensor) -> tf.Tensor:
                 states = encoder.attention(inputs, own, own_inputs, of_own, training=training)
-                if crossed is None:
+                if crossed is Crossed.ALL:
                     states = cross(states, other, other_inputs, of_other, training=training)
-                elif crossed:
-                    states, plain = tf.split(states, [crossed, -1], 1)
-                    seen, _ = tf.split(other_inputs, [crossed, -1], 1)
+                elif crossed is Crossed.FIRST:
+                    states, plain = tf.split(states, [1, -1], 1)
+                    seen, _ = tf.split(other_inputs, [1, -1], 1)
                     states = tf.concat([cross(states, other, seen, of_other, training=training), plain], 1)
                 return encoder.feed_forward(states, training)
 
             return step
 
-        return Sides(
+        return (
             stepper(self.search_encoder, self.search_cross, search, rec),
             stepper(self.rec_encoder, self.rec_cross, search if self.literal_eq5 else rec, search),
         )

@@ -42,30 +42,30 @@ def _attend(
     shape, width = queries.shape, queries.shape[3]
     rows = shape[1] and shape[1] * shape[2]
 
-    def joined(tensor: tf.Tensor, last: Any) -> tf.Tensor:
+    def merge_heads(tensor: tf.Tensor, last: Any) -> tf.Tensor:
         """`[B, T, heads, last]` to `[B, T heads, last]`."""
         flat = tf.reshape(tensor, [tf.shape(events)[0], rows or -1, last])
         return tf.ensure_shape(flat, [None, rows, None])
 
-    def apart(tensor: tf.Tensor) -> tf.Tensor:
+    def split_heads(tensor: tf.Tensor) -> tf.Tensor:
         return tf.reshape(tensor, [*tf.unstack(tf.shape(queries)[:3]), -1])
 
-    length, flat = tf.shape(events)[1], joined(queries, width)
-    logits = apart(inner(flat, events)) + penalty
+    length, flat = tf.shape(events)[1], merge_heads(queries, width)
+    logits = split_heads(inner(flat, events)) + penalty
     if own:
         both = softmax(tf.concat([logits, _own_inner(queries, own[0])], 3))
         weights, own_weights = tf.split(both, [length, own[0].shape[2]], 3)
     else:
         weights = softmax(logits)
-    output = apart(mix(joined(weights, length), events))
+    output = split_heads(mix(merge_heads(weights, length), events))
     if own:
         output += _own_mix(own_weights, own[0])
 
     def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
-        of_output = joined(upstream, width)
+        of_output = merge_heads(upstream, width)
         inside = tf.reduce_sum(upstream * output, 3, keepdims=True)
-        of_logits = joined(weights * (apart(inner(of_output, events)) - inside), length)
-        of_queries, flat_weights = apart(mix(of_logits, events)), joined(weights, length)
+        of_logits = merge_heads(weights * (split_heads(inner(of_output, events)) - inside), length)
+        of_queries, flat_weights = split_heads(mix(of_logits, events)), merge_heads(weights, length)
         if not own:
             of_events = tf.matmul(of_logits, flat, transpose_a=True)
             return [of_queries, of_events + tf.matmul(flat_weights, of_output, transpose_a=True)]

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from model.shapes import sizes
+
 
 class WeightedStates(NamedTuple):
     """w of one side, as weights and states. A size of 1 in the weights stands for all trajectories or candidates.
@@ -29,8 +31,13 @@ class WeightedStates(NamedTuple):
 def project(sides: Sequence[WeightedStates], kernels: Sequence[tf.Tensor], constant: tf.Tensor) -> tf.Tensor:
     """The sum over both sides of w times the side's kernel, `[d, m]`, and a constant `[B, m]`: `[B, N, C, m]`.
 
-    For many candidates it is cheaper to project the states first and to weigh the projections; both sides are then
-    summed in one product, in which the constant is one more state, of weight 1.
+    There are two orders of the same products, and the cheaper one is taken:
+
+    - few candidates: w of each side is summed up, `[B, N, C, d]`, and then projected;
+    - many, or an open number of them: the states are projected, `[B, L, m]`, and then weighed, both sides in one
+      product, in which the constant is one more state, of weight 1. The reasoning states are
+        - further states of that product, where there is one trajectory;
+        - a second product, where there are several, as each has its own.
     """
     candidates, (dim, width) = sides[0].weights.shape[2], kernels[0].shape
     length = sides[0].states.shape[1] or 1
@@ -59,6 +66,4 @@ def _product(weights: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     """`[B, N, C, L]` and `[B, L, m]` give `[B, N, C, m]`, as one product for each row."""
     shape = tf.shape(weights)
     flat = tf.matmul(tf.reshape(weights, [shape[0], shape[1] * shape[2], shape[3]]), values)
-    width = values.shape[2] or tf.shape(values)[2]
-    sizes = [size or shape[axis] for axis, size in enumerate(weights.shape[:3])]
-    return tf.reshape(flat, [*sizes, width])
+    return tf.reshape(flat, [*sizes(weights)[:3], sizes(values)[2]])

@@ -1,10 +1,10 @@
 """How far the reasoning states of requests are from the items that were clicked."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import tensorflow as tf
 
-from model.reasoning import Sides
+from model.reasoning import EncodedHistories, Sides
 
 
 class StateDistances(NamedTuple):
@@ -22,7 +22,16 @@ class StateDistances(NamedTuple):
     closer: tf.Tensor
 
 
-def state_distances(histories: Sides, steps: Sides, candidates: tf.Tensor, label: tf.Tensor) -> Sides:
+class SideDistances(NamedTuple):
+    """The distances of both sides."""
+
+    search: StateDistances
+    rec: StateDistances
+
+
+def state_distances(
+    histories: EncodedHistories, steps: Sides, candidates: tf.Tensor, label: tf.Tensor
+) -> SideDistances:
     """Distances that Fig. 4 and 5 of the paper show, by cosine, which is the distance of our Eq. (9).
 
     Args:
@@ -30,13 +39,10 @@ def state_distances(histories: Sides, steps: Sides, candidates: tf.Tensor, label
         steps: what `LcrSer.reason` gave for them, of one trajectory.
         candidates: embeddings, `[B, C, d]`, C > 1.
         label: column of the target, `[B]`.
-
-    Returns:
-        Two `StateDistances`.
     """
-    return Sides(
+    return SideDistances(
         *(
-            _distances(tf.concat([history.start[:, None], of_side[:, 0]], 1), candidates, label)
+            _distances(tf.concat([cast(tf.Tensor, history.start)[:, None], of_side[:, 0]], 1), candidates, label)
             for history, of_side in zip(histories, steps, strict=True)
         )
     )
