@@ -12,9 +12,12 @@ import tensorflow as tf
 
 from model.config import RankerConfig, SupervisedConfig
 from model.embeddings import EmbeddingTable
+from model.memory import keep_memory
 
 if TYPE_CHECKING:
     from model.training.timelines import Timelines
+
+keep_memory()  # before the first tensor of any model
 
 Batch: TypeAlias = dict[str, tf.Tensor]
 """A model batch of `model.inputs`."""
