@@ -104,11 +104,11 @@ def _is_plain(example: tf.train.Example) -> bool:
 def _hard(record: bytes) -> Iterator[bytes]:
     """A request of unknown ids with the same shape, and one of the same candidates without any history."""
     unknown, newcomer = tf.train.Example.FromString(record), tf.train.Example.FromString(record)
-    for name in contract.REQUEST_FEATURES:
+    for name in (*contract.REQUEST_FEATURES, *contract.TIME_FEATURES):
         if name not in (contract.USER, contract.CANDIDATES):
             newcomer.features.feature[name].Clear()
         strings = texts(unknown, name)
-        if strings:  # counts have none, and would become a list of strings
+        if strings:  # counts and times have none, and would become a list of strings
             unknown.features.feature[name].bytes_list.value[:] = [_UNKNOWN] * len(strings)
     yield unknown.SerializeToString(deterministic=True)
     yield newcomer.SerializeToString(deterministic=True)

@@ -51,7 +51,7 @@ def requests(number=200):
         order = np.argsort([score(item) for item in candidates])
         label = int(order[0] if at % 3 == 0 else order[-1])
         searches = [(["red"], [])] if at % 2 else []
-        made.append(example("u2", ITEMS[: at % 4], searches, candidates, label))
+        made.append(example("u2", ITEMS[: at % 4], searches, candidates, label, stored=True))
     return made
 
 
@@ -89,10 +89,15 @@ def timeline_of_ids(ids):
         rec_searches_before=[0] * 12,
         rec_clicks_before=list(range(12)),
         rec_is_target=[1] * 12,
+        rec_times=list(range(12)),
         search_words=[2],
         search_word_counts=[1],
         search_items=[2],
         search_item_counts=[1],
+        search_times=[0],
+        search_clicks_before=[0],
+        search_searches_before=[0],
+        search_is_target=[1],
     )
 
 
