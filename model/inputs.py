@@ -26,11 +26,12 @@ Examples (raw: ids and words as strings; transformed: the same names with int64 
 | `candidates` | - | C ids: the positive and its stored negatives |
 | `label` | - | the column of the positive in `candidates` (absent when serving) |
 
-Times are the log's: unix milliseconds, or ordinal numbers where it has no dates. They are int64 all the way: float32
-cannot tell the events of an hour apart, and int32 does not reach them.
+Times are the log's: unix milliseconds, or ordinal numbers where it has no dates. They are int64 all the way: in
+float32 two minutes are one time, and int32 does not reach them.
 
 A search is a training target if an item was clicked in it and there is something to predict it from, words or an event
-strictly earlier. A timeline holds nothing at or behind the user's first eval target or the cut, and so no such search.
+strictly earlier. A timeline ends before the user's eval target or the cut, its searches strictly earlier, so that no
+search behind them is a target.
 
 A model batch holds dense int32 tensors, padded on the LEFT with 0 so that the newest event is the last
 column: `user [B]`, `rec_items [B, Lr]`, `search_words [B, Ls, W]`, `search_items [B, Ls, M]`,
