@@ -13,15 +13,19 @@ def random_timelines(config: LcrSerConfig, users: int, targets_per_user: int, se
     """A training log whose targets have Lr clicks and Ls searches before them.
 
     A search has 1 to W words and 0 to M clicked items; ids are uniform, which repeats them least and is the worst case
-    of the lookups.
+    of the lookups. All searches come before all clicks.
     """
     clicks = np.full(users, config.rec_length + targets_per_user)
     is_target = np.tile(np.arange(clicks[0]) >= config.rec_length, users)
+    histories = _histories(config, clicks, seed)
     return Timelines(
-        **_histories(config, clicks, seed),
+        **histories,
         rec_clicks_before=np.tile(np.arange(clicks[0], dtype=np.int32), users),
         rec_searches_before=np.full(clicks.sum(), config.search_length, np.int32),
         rec_is_target=is_target.astype(np.int32),
+        search_clicks_before=np.zeros(users * config.search_length, np.int32),
+        search_searches_before=np.tile(np.arange(config.search_length, dtype=np.int32), users),
+        search_is_target=(np.diff(histories["item_offsets"]) > 0).astype(np.int32),
     )
 
 
@@ -49,7 +53,13 @@ def _histories(config: LcrSerConfig, clicks: np.ndarray, seed: int) -> dict[str,
         "word_offsets": offsets(words),
         "search_items": _ids(rng, config.num_items, int(items.sum())),
         "item_offsets": offsets(items),
+        "rec_times": config.search_length + _places(clicks),
+        "search_times": _places(np.full(rows, config.search_length)),
     }
+
+
+def _places(counts: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.arange(count, dtype=np.int64) for count in counts])
 
 
 def _ids(rng: np.random.Generator, rows: int, count: int) -> np.ndarray:

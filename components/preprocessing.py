@@ -10,14 +10,15 @@ from components.vocabularies import HASH
 from model import inputs as contract
 
 _ITEM_FEATURES = (contract.REC_ITEMS, contract.SEARCH_ITEMS, contract.CANDIDATES)
-_COUNT_FEATURES = (
-    contract.REC_CLICKS_BEFORE,
-    contract.REC_SEARCHES_BEFORE,
-    contract.REC_IS_TARGET,
+_INTEGER_FEATURES = (
+    *contract.TIME_FEATURES,
+    *contract.CLICK_TARGET_FEATURES,
+    *contract.SEARCH_TARGET_FEATURES,
     contract.SEARCH_WORD_COUNTS,
     contract.SEARCH_ITEM_COUNTS,
     contract.LABEL,
 )
+"""Passed on as they are. Of a graph that is called without some, as the servable calls it, only these are missing."""
 
 
 # Transform traces this function several times; converting it and all of tft that it calls by AutoGraph took most of
@@ -56,7 +57,7 @@ def preprocessing_fn(inputs: dict[str, tf.RaggedTensor], custom_config: dict[str
     outputs = {
         feature: inputs[feature].with_values(ids(strings[feature])).to_sparse() for feature, ids in makers.items()
     }
-    outputs.update({feature: inputs[feature].to_sparse() for feature in _COUNT_FEATURES})
+    outputs.update({feature: inputs[feature].to_sparse() for feature in _INTEGER_FEATURES})
     return outputs
 
 

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -32,7 +32,14 @@ _NO_RANK = tf.float32.min
 DESCRIPTION_FILE = os.path.join("assets.extra", "ranker.json")
 """What a SavedModel says of itself: see `describe`."""
 
-_TENSOR_RANKS = {contract.USER: 1, contract.REC_ITEMS: 2, contract.SEARCH_WORDS: 3, contract.SEARCH_ITEMS: 3}
+_TENSOR_RANKS = {
+    contract.USER: 1,
+    contract.REC_ITEMS: 2,
+    contract.SEARCH_WORDS: 3,
+    contract.SEARCH_ITEMS: 3,
+    contract.REC_TIMES: 2,
+    contract.SEARCH_TIMES: 2,
+}
 """Rank of each history tensor of the signatures that take plain tensors."""
 
 Raw = dict[str, tf.RaggedTensor]
@@ -40,11 +47,16 @@ Raw = dict[str, tf.RaggedTensor]
 
 def _dtype(feature: str) -> tf.DType:
     """Of a raw feature."""
-    return tf.int64 if feature.endswith("_counts") or feature == contract.LABEL else tf.string
+    return tf.int64 if feature.endswith(("_counts", "_times")) or feature == contract.LABEL else tf.string
 
 
-def _specs(features: Iterable[str], dtype: tf.DType | None = None) -> dict[str, tf.RaggedTensorSpec]:
-    return {name: tf.RaggedTensorSpec([None, None], dtype or _dtype(name), ragged_rank=1) for name in features}
+def _id_dtype(feature: str) -> tf.DType:
+    """Of a feature as the model reads it; a time in milliseconds does not fit into 32 bits."""
+    return tf.int64 if feature in contract.TIME_FEATURES else tf.int32
+
+
+def _specs(features: Iterable[str], dtype: Callable[[str], tf.DType]) -> dict[str, tf.RaggedTensorSpec]:
+    return {name: tf.RaggedTensorSpec([None, None], dtype(name), ragged_rank=1) for name in features}
 
 
 def _no_values(rows: tf.Tensor, dtype: tf.DType) -> tf.RaggedTensor:
@@ -71,13 +83,13 @@ class Servable(tf.Module):
         self._transform = SavedModelLoader(transform.transform_savedmodel_dir)
         self.transform_resources = self._transform._imported
         self._features = (*(feature for name in model.inputs for feature in contract.INPUTS[name]), contract.CANDIDATES)
-        self._ids = tf.function(self._ids_of_strings, [_specs(self._features)], autograph=False)
-        self._states = tf.function(self._states_of_ids, [_specs(self._features, tf.int32)], autograph=False)
+        self._ids = tf.function(self._ids_of_strings, [_specs(self._features, _dtype)], autograph=False)
+        self._states = tf.function(self._states_of_ids, [_specs(self._features, _id_dtype)], autograph=False)
 
     def signatures(self) -> dict[str, Any]:
         """Concrete functions by signature name, for `tf.saved_model.save`."""
         history = {
-            name: tf.TensorSpec([None] * _TENSOR_RANKS[name], tf.string, name=name) for name in self.model.inputs
+            name: tf.TensorSpec([None] * _TENSOR_RANKS[name], _dtype(name), name=name) for name in self.model.inputs
         }
         candidates = tf.TensorSpec([None, None], tf.string, name=contract.CANDIDATES)
         encode = self._encode.get_concrete_function(**history)
@@ -141,15 +153,17 @@ class Servable(tf.Module):
         return tf.where(readable[:, None], self._scores(candidates, self._states(ids)), float("nan"))
 
     def _ids_of_strings(self, raw: Raw) -> Raw:
-        """Strings to ids, int32, by Transform's own graph."""
-        transformed = self._transform.apply_transform_model(raw)
-        return {name: tf.cast(tf.RaggedTensor.from_sparse(transformed[name]), tf.int32) for name in raw}
+        """Strings to ids, int32, by Transform's own graph, which times pass by."""
+        times: Raw = {name: raw[name] for name in contract.TIME_FEATURES if name in raw}
+        transformed = self._transform.apply_transform_model({name: raw[name] for name in raw if name not in times})
+        ids = {name: tf.RaggedTensor.from_sparse(transformed[name]) for name in raw if name not in times}
+        return {**{name: tf.cast(values, tf.int32) for name, values in ids.items()}, **times}
 
     def _states_of_ids(self, ids: Raw) -> State:
         """Encoded histories, cut from the requests as training cuts them from timelines."""
         histories = _histories(ids)
         rows = tf.range(tf.size(histories.users))
-        windows = Windows(histories, self.model.config)
+        windows = Windows(histories, self.model.config, self.model.inputs)
         return self.model.encode(windows.gather(rows, histories.rec_offsets[1:], histories.search_offsets[1:]))
 
     @tf.function(autograph=False, reduce_retracing=True)
@@ -302,6 +316,8 @@ def _agree(raw: Raw) -> tf.Tensor:
         good &= lengths[contract.USER] == 1
     if contract.REC_ITEMS in raw:
         good &= lengths[contract.REC_ITEMS] <= contract.MAX_EVENTS
+    if contract.REC_TIMES in raw:
+        good &= lengths[contract.REC_TIMES] == lengths[contract.REC_ITEMS]
     searches = [contract.INPUTS[name] for name in (contract.SEARCH_WORDS, contract.SEARCH_ITEMS) if name in raw]
     for counted, name in searches:
         counts = raw[name]
@@ -310,6 +326,8 @@ def _agree(raw: Raw) -> tf.Tensor:
         # With every count in its range their sum cannot wrap around.
         in_range = (counts.values >= 0) & (counts.values <= contract.MAX_EVENTS)
         good &= tf.reduce_all(counts.with_values(in_range), 1) & (tf.reduce_sum(counts, 1) == lengths[counted])
+    if contract.SEARCH_TIMES in raw:
+        good &= lengths[contract.SEARCH_TIMES] == lengths[searches[0][1]]
     if contract.LABEL in raw:
         label = raw[contract.LABEL].to_tensor(default_value=-1, shape=[None, 1])[:, 0]
         good &= (lengths[contract.LABEL] == 1) & (label >= 0) & (label < lengths[contract.CANDIDATES])
@@ -330,7 +348,7 @@ def _right_rows(name: str, tensor: tf.Tensor) -> tf.Operation:
 
 def _equal(name: str, other: str, tensor: tf.Tensor, of_other: tf.Tensor, axis: int = 0) -> tf.Operation:
     size, wanted = tf.shape(tensor)[axis], tf.shape(of_other)[axis]
-    what = ("rows", "searches")[axis]
+    what = ("rows", "clicks" if name == contract.REC_TIMES else "searches")[axis]
     return tf.debugging.Assert(
         size == wanted, [f"`{name}` should hold as many {what} as `{other}`. Received:", size, "and", wanted]
     )
@@ -342,6 +360,9 @@ def _checks_of_history(history: dict[str, tf.Tensor]) -> list[tf.Operation]:
     if {contract.SEARCH_WORDS, contract.SEARCH_ITEMS} <= history.keys():
         words, items = history[contract.SEARCH_WORDS], history[contract.SEARCH_ITEMS]
         checks.append(_equal(contract.SEARCH_ITEMS, contract.SEARCH_WORDS, items, words, axis=1))
+    for times, of in ((contract.REC_TIMES, contract.REC_ITEMS), (contract.SEARCH_TIMES, contract.SEARCH_ITEMS)):
+        if times in history:
+            checks.append(_equal(times, of, history[times], history[of], axis=1))
     checks += [_equal(name, first, history[name], history[first]) for name in others]
     for name, tensor in history.items():
         if name != contract.USER:
@@ -390,9 +411,13 @@ def _history_of_tensors(history: dict[str, tf.Tensor]) -> Raw:
     if contract.REC_ITEMS in history:
         clicks = history[contract.REC_ITEMS]
         raw[contract.REC_ITEMS] = tf.ragged.boolean_mask(clicks, clicks != "")
+        if contract.REC_TIMES in history:
+            raw[contract.REC_TIMES] = tf.ragged.boolean_mask(history[contract.REC_TIMES], clicks != "")
     present = {name: history[name] != "" for name in (contract.SEARCH_WORDS, contract.SEARCH_ITEMS) if name in history}
     if present:
         is_search = functools.reduce(tf.logical_or, (tf.reduce_any(mask, 2) for mask in present.values()))
+        if contract.SEARCH_TIMES in history:
+            raw[contract.SEARCH_TIMES] = tf.ragged.boolean_mask(history[contract.SEARCH_TIMES], is_search)
     for name, mask in present.items():
         _, counts = contract.INPUTS[name]
         rows = tf.shape(mask)[0]
@@ -426,4 +451,5 @@ def _histories(ids: Raw) -> Histories:
         word_offsets=begins(counts[0]),
         search_items=integers(feature(contract.SEARCH_ITEMS).values),
         item_offsets=begins(counts[1]),
+        **{name: ids[name].values for name in contract.TIME_FEATURES if name in ids},
     )

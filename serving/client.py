@@ -88,11 +88,14 @@ class RankingClient:
         """Sends what the served model reads; where that has changed since it was looked up, once more."""
         while True:
             read = self._inputs or self._read_inputs()
+            if missing := sorted(read - inputs.keys()):
+                message = f"the served model reads {missing}: give the time of every click and of every search"
+                raise RankingError(grpc.StatusCode.FAILED_PRECONDITION, message)
             call = predict_pb2.PredictRequest()
             call.model_spec.name = self._model_name
             call.model_spec.signature_name = SIGNATURE_RANK
-            for name in read & inputs.keys():
-                call.inputs[name].CopyFrom(tf.make_tensor_proto(inputs[name], dtype=tf.string))
+            for name in read:
+                call.inputs[name].CopyFrom(tf.make_tensor_proto(inputs[name]))
             try:
                 return self._call(self._prediction.Predict, call)
             except RankingError as error:

@@ -12,7 +12,9 @@ from model.inputs import (
     MAX_REQUESTS,
     MAX_STRINGS,
     REC_ITEMS,
+    REC_TIMES,
     SEARCH_ITEMS,
+    SEARCH_TIMES,
     SEARCH_WORDS,
 )
 
@@ -22,6 +24,8 @@ MAX_MESSAGE_BYTES = 8 * 2**20
 _SEARCHES = (MAX_EVENTS, "searches a request")
 _AXES = {
     REC_ITEMS: ((MAX_EVENTS, "clicks a request"),),
+    REC_TIMES: ((MAX_EVENTS, "clicks a request"),),
+    SEARCH_TIMES: (_SEARCHES,),
     SEARCH_WORDS: (_SEARCHES, (MAX_EVENTS, "words a search")),
     SEARCH_ITEMS: (_SEARCHES, (MAX_EVENTS, "items a search")),
     CANDIDATES: ((MAX_CANDIDATES, "candidates a request"),),

@@ -84,4 +84,6 @@ def _example(strings: Callable[[int], list[bytes]]) -> bytes:
         example.features.feature[name].bytes_list.value.extend(strings(count))
     for name in (contract.SEARCH_WORD_COUNTS, contract.SEARCH_ITEM_COUNTS):
         example.features.feature[name].int64_list.value.extend([_STRINGS_A_SEARCH] * _EVENTS)
+    for name in contract.TIME_FEATURES:
+        example.features.feature[name].int64_list.value.extend(range(1, _EVENTS + 1))
     return example.SerializeToString(deterministic=True)

@@ -49,7 +49,7 @@ def used_searches(
     rows = _choose(examples, requests, users)
     if not rows:
         return []
-    batch, label = RequestWindows(requests, model.config)(tf.constant(rows, tf.int32))
+    batch, label = RequestWindows(requests, model.config, model.inputs)(tf.constant(rows, tf.int32))
     weights = model.search_weights(batch, label).numpy()
     scores = model.score(model.encode(batch), model.prepare(batch[contract.CANDIDATES]))
     ranks = pessimistic_rank(scores, label).numpy()

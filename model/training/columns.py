@@ -1,16 +1,18 @@
 """Ragged integer columns of tf.Examples, read from TFRecord files in batches."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+
+from model.inputs import TIME_FEATURES
 
 PARSE_BATCH = 4096
 
 
 class Column(NamedTuple):
-    """One feature over all Examples: flat `values` and the length of each Example's list, int32."""
+    """One feature over all Examples: flat `values`, int32 (int64 for times), and the length of each list, int32."""
 
     values: np.ndarray
     lengths: np.ndarray
@@ -28,18 +30,24 @@ def read_columns(files: Sequence[str], names: Sequence[str]) -> Columns:
 
     def parse(serialized: tf.Tensor) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
         parsed = tf.io.parse_example(serialized, spec)
-        return {
-            name: (tf.cast(ragged.flat_values, tf.int32), tf.cast(ragged.row_lengths(), tf.int32))
-            for name, ragged in parsed.items()
-        }
+        return {name: column_of(name, ragged) for name, ragged in parsed.items()}
 
     records = tf.data.TFRecordDataset(list(files), compression_type="GZIP")
     parts = list(records.batch(PARSE_BATCH).map(parse, tf.data.AUTOTUNE).as_numpy_iterator())
-    empty = np.zeros(0, np.int32)
-    return {
-        name: Column(*(np.concatenate([empty, *(part[name][field] for part in parts)]) for field in (0, 1)))
-        for name in names
-    }
+
+    def joined(name: str, field: int, dtype: Any) -> np.ndarray:
+        return np.concatenate([np.zeros(0, dtype), *(part[name][field] for part in parts)])
+
+    return {name: Column(joined(name, 0, _type(name)), joined(name, 1, np.int32)) for name in names}
+
+
+def column_of(name: str, feature: tf.RaggedTensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Values and lengths of an int64 feature of a batch, in the types of `Column`."""
+    return tf.cast(feature.flat_values, _type(name)), tf.cast(feature.row_lengths(), tf.int32)
+
+
+def _type(name: str) -> Any:
+    return np.int64 if name in TIME_FEATURES else np.int32
 
 
 def offsets(lengths: np.ndarray) -> np.ndarray:

@@ -36,7 +36,7 @@ class Evaluator:
         self._rows = np.linspace(0, len(requests) - 1, count).astype(np.int32)
         self._batch_size = min(batch_size, count)
         self._candidates = requests.candidates
-        windows = RequestWindows(requests, model.config)
+        windows = RequestWindows(requests, model.config, model.inputs)
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.int32)])
         def prepare(items: tf.Tensor) -> Items:

@@ -60,7 +60,7 @@ class FullCatalogue:
         self._batch_size = min(batch_size, number)
         self._block_size = min(block_size, len(self.catalogue))
         self.positives = requests.candidates[np.arange(len(requests)), requests.label]
-        windows = RequestWindows(requests, model.config)
+        windows = RequestWindows(requests, model.config, model.inputs)
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.int32)] * 2)
         def encode(rows: tf.Tensor, positives: tf.Tensor) -> tuple[State, tf.Tensor]:

@@ -108,7 +108,7 @@ def make_step(
         trajectories of each target, updates the model and gives what `group_objective` gives and `grad_norm`, as
         means over the updates.
     """
-    windows = TargetWindows(timelines, model.config)
+    windows = TargetWindows(timelines, model.config, model.inputs)
     sample = NegativeSampler(
         timelines, config.negative_sampling, config.negatives_avoid, config.num_negatives, config.seed
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.inputs import CANDIDATES, LABEL, REQUEST_FEATURES
+from model.inputs import CANDIDATES, LABEL, REQUEST_FEATURES, TIME_FEATURES
 from model.training.columns import Columns, read_columns
 from model.training.timelines import Histories, history_arrays
 
@@ -32,11 +32,11 @@ def read_requests(files: Sequence[str]) -> Requests:
     Raises:
         ValueError: if requests differ in their number of candidates, or lists that belong together in length.
     """
-    return requests_of_columns(read_columns(files, (*REQUEST_FEATURES, LABEL)))
+    return requests_of_columns(read_columns(files, (*REQUEST_FEATURES, *TIME_FEATURES, LABEL)))
 
 
 def requests_of_columns(columns: Columns) -> Requests:
-    """Requests from the columns of `REQUEST_FEATURES` and `LABEL`; raises as `read_requests` does."""
+    """Requests from the columns of `REQUEST_FEATURES`, `TIME_FEATURES` and `LABEL`; raises as `read_requests` does."""
     candidates = columns[CANDIDATES]
     counts = np.unique(candidates.lengths)
     if len(counts) != 1:

@@ -93,7 +93,7 @@ def make_step(
         model and optimizer were made, every replica works on its part of the batch, to the same result; only the L2
         of a looked up row counts as much as the share of replicas that looked it up.
     """
-    windows = TargetWindows(timelines, model.config)
+    windows = TargetWindows(timelines, model.config, model.inputs)
     sample = NegativeSampler(
         timelines, config.negative_sampling, config.negatives_avoid, config.num_negatives, config.seed
     )

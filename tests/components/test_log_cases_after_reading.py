@@ -328,9 +328,10 @@ def batch_of(examples, config):
 
     def column(name):
         values = [[number(value) for value in example[name]] for example in examples]
-        return Column(np.concatenate(values).astype(np.int32), np.array([len(row) for row in values], np.int32))
+        dtype = np.int64 if name in inputs.TIME_FEATURES else np.int32
+        return Column(np.concatenate(values).astype(dtype), np.array([len(row) for row in values], np.int32))
 
-    arrays = history_arrays({name: column(name) for name in inputs.HISTORY_FEATURES})
+    arrays = history_arrays({name: column(name) for name in (*inputs.HISTORY_FEATURES, *inputs.TIME_FEATURES)})
     rows = tf.range(len(examples))
     windows = Windows(Histories(**arrays), config)
     return {

@@ -145,6 +145,26 @@ def test_ids_of_training_and_of_serving_are_those_computed_apart(transformed, se
         assert of_serving[feature].flat_values.numpy().tolist() == ids, feature
 
 
+def test_integers_are_passed_on_as_they_are(transformed):
+    """Times a millisecond apart stay apart, and what is missing does not disturb the rest."""
+    _, graph = transformed
+    integers = {
+        "rec_times": [1_714_543_200_001, 1_714_543_200_002],
+        "search_times": [1_714_543_200_003, 0],
+        "search_clicks_before": [1, 2],
+        "search_searches_before": [0, 1],
+        "search_is_target": [0, 1],
+    }
+    spec = {name: tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64) for name in integers}
+    raw = _parse(tf.constant([example(**REQUEST)]), contract.REQUEST_FEATURES)[0]
+    raw |= tf.io.parse_example(tf.constant([example(**integers)]), spec)
+    ids = graph.transform_raw_features(raw, drop_unused_features=True)
+    assert set(ids) == {*contract.REQUEST_FEATURES, *integers}
+    for name, values in integers.items():
+        assert ids[name].dtype == tf.int64
+        assert ids[name].values.numpy().tolist() == values, name
+
+
 def test_items_beyond_those_that_the_model_looks_at_are_not_counted(tmp_path):
     """They stand in timelines, so that training leaves them out of its negatives."""
     train = [

@@ -15,7 +15,10 @@ from model.training.timelines import Timelines
 
 
 def logs(first=0):
-    return [kind(*(np.arange(first, 4) for _ in dataclasses.fields(kind))) for kind in (Timelines, Requests)]
+    return [
+        kind(**{field.name: np.arange(first, 4) for field in dataclasses.fields(kind)})
+        for kind in (Timelines, Requests)
+    ]
 
 
 class Stage:

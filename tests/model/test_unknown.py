@@ -33,6 +33,14 @@ def test_known_ids_are_replaced_at_the_rate_and_padding_stays():
         assert lost.mean() == pytest.approx(0.2, abs=5 * 0.4 / known.sum() ** 0.5), name
 
 
+def test_times_stay():
+    ids, times = np.full((40, 3), 7, np.int32), np.full((40, 3), 1_714_543_200_000)
+    changed = replaced({"rec_items": ids, "rec_times": times}, 0.9)
+    assert (changed["rec_items"] == UNKNOWN_ID).any()
+    assert changed["rec_times"].dtype == np.int64
+    np.testing.assert_array_equal(changed["rec_times"], times)
+
+
 def test_ids_are_replaced_independently_of_each_other_of_the_feature_and_of_the_step():
     batch = {name: np.full((4000, 2), 7, np.int32) for name in ("rec_items", "candidates")}
     lost = [ids == UNKNOWN_ID for step in (0, 1) for ids in replaced(batch, 0.5, step).values()]
