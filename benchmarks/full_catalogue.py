@@ -15,7 +15,7 @@ from benchmarks.result import report
 from components.evaluation.names import metric_names
 from components.servable import restore
 from model.config import MAIN_METRIC
-from model.inputs import FIRST_KNOWN_ID
+from model.contract import FIRST_KNOWN_ID
 from model.lcr_ser import LcrSer
 from model.training.evaluation import Evaluator, ranking_metrics
 from model.training.full_catalogue import FullCatalogue

@@ -11,7 +11,7 @@ from benchmarks.sizes import BATCH, SHAPE, SUPERVISED, USERS
 from benchmarks.synthetic import random_timelines
 from benchmarks.timing import time_in_turns
 from benchmarks.training import ours
-from model.inputs import CANDIDATES
+from model.contract import CANDIDATES
 from model.training.negatives import NegativeSampler
 from model.training.targets import TargetOrder
 from model.training.unknown import with_unknown

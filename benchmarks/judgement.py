@@ -31,7 +31,7 @@ from components.evaluation.raw_requests import requests_of_parts, transform_func
 from components.evaluation.slices import slice_masks
 from components.judgement import eval_config
 from components.servable import restore
-from model.inputs import SIGNATURE_RANK_EVAL
+from model.contract import SIGNATURE_RANK_EVAL
 from model.lcr_ser import LcrSer
 from model.training.evaluation import Evaluator
 from tfx_pipeline.local_runner import BEAM_ARGS

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from model.config import LcrSerConfig
-from model.inputs import CANDIDATES, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
+from model.contract import CANDIDATES, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
 
 
 class PlainResidual(keras.layers.Layer):

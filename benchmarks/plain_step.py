@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from benchmarks.plain import PlainLcrSer
 from model.config import SupervisedConfig
-from model.inputs import CANDIDATES, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
+from model.contract import CANDIDATES, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
 from model.training.negatives import NegativeSampler
 from model.training.timelines import Timelines
 from model.training.unknown import with_unknown

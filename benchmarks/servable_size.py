@@ -26,7 +26,7 @@ import tensorflow as tf
 from benchmarks.machine import describe
 from benchmarks.result import report
 from benchmarks.transform_graph import example, write_transform_graph
-from model import inputs as contract
+from model import contract
 
 MEGABYTE = 1e6
 EXAMPLES = [

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from model.inputs import FIRST_KNOWN_ID
+from model.contract import FIRST_KNOWN_ID
 from model.training.columns import offsets
 from model.training.requests import Requests
 from model.training.timelines import Timelines

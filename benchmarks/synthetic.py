@@ -3,7 +3,7 @@
 import numpy as np
 
 from model.config import LcrSerConfig
-from model.inputs import FIRST_KNOWN_ID
+from model.contract import FIRST_KNOWN_ID
 from model.training.columns import offsets
 from model.training.requests import Requests
 from model.training.timelines import Timelines

@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.vocabularies import HASH
-from model import inputs as contract
+from model import contract
 
 _ITEM_FEATURES = (contract.REC_ITEMS, contract.SEARCH_ITEMS, contract.CANDIDATES)
 _INTEGER_FEATURES = (
@@ -27,13 +27,13 @@ _INTEGER_FEATURES = (
 def preprocessing_fn(inputs: dict[str, tf.RaggedTensor], custom_config: dict[str, Any]) -> dict[str, tf.SparseTensor]:
     """Map strings to ids: 0 is kept for padding, 1 is unknown, entry i of a vocabulary (or bucket i) is i + 2.
 
-    Ids and words are read without the `model.inputs.BLANKS` around them. An item has one id, in whatever role it
+    Ids and words are read without the `model.contract.BLANKS` around them. An item has one id, in whatever role it
     occurs: recommended, clicked in a search, or candidate. The candidates themselves are not counted, for they exist
     only in the eval and test splits. Of a search, the items are counted that the model looks at: a row of its own that
     nothing trains would be worse than being unknown.
 
     Args:
-        inputs: raw features of `model.inputs`, ragged strings and integers `[B, (n)]`.
+        inputs: raw features of `model.contract`, ragged strings and integers `[B, (n)]`.
         custom_config: `items`, `users` and `words`: how ids are made, a value of
             `components.vocabularies.ID_KINDS`; `max_items`, `max_users`, `max_words`: entries kept of a vocabulary,
             most frequent first (None: all), or the number of hash buckets; `items_per_search`: M of the model.

@@ -1,8 +1,8 @@
-"""The SavedModel: Transform's graph and the model behind the signatures of `model.inputs`.
+"""The SavedModel: Transform's graph and the model behind the signatures of `model.contract`.
 
 Rows of a call are independent, whatever is in them. A call whose tensors do not fit together, or that asks for more
-than the limits of `model.inputs`, is refused as a whole: its client sent no request. A row that cannot be read, or does
-not agree with itself, gets scores of NaN and the last rank, and its neighbours never notice: TF Serving merges the
+than the limits of `model.contract`, is refused as a whole: its client sent no request. A row that cannot be read, or
+does not agree with itself, gets scores of NaN and the last rank, and its neighbours never notice: TF Serving merges the
 calls of many clients, so that an error for one row's sake would be everybody's (docs/servable.md).
 """
 
@@ -19,7 +19,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
-from model import inputs as contract
+from model import contract
 from model.config import RankerConfig
 from model.metrics import pessimistic_rank, pessimistic_ranks
 from model.ranker import Ranker, State

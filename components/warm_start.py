@@ -12,7 +12,7 @@ from absl import logging
 
 from components.servable import load
 from components.vocabularies import NAMES
-from model import inputs as contract
+from model import contract
 from model.carry_over import FRESH, carry_over
 from model.config import RankerConfig
 from model.ranker import Ranker

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from model.inputs import PADDING_ID
+from model.contract import PADDING_ID
 from model.shapes import sizes
 
 

@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from model.aggregation import TargetAttention
 from model.config import LcrSerConfig, SupervisedConfig
+from model.contract import CANDIDATES, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
 from model.embeddings import EmbeddingTable, PositionEmbedding, take, take_mean
 from model.grpo import exploration_noise
-from model.inputs import CANDIDATES, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
 from model.losses import contrastive_loss, recommendation_loss
 from model.pooling import MeanPooling
 from model.ranker import WHOLE, Batch, Logs, Ranker, Share, State
@@ -140,7 +140,7 @@ class LcrSer(Ranker):
         """Looks up a model batch, section 3.2.1 and E_s, E_r of 3.2.2.
 
         Args:
-            batch: the model batch of `model.inputs`; `candidates` may be absent.
+            batch: the model batch of `model.contract`; `candidates` may be absent.
         """
         rec_items, clicks, words = batch[REC_ITEMS], batch[SEARCH_ITEMS], batch[SEARCH_WORDS]
         candidates = batch.get(CANDIDATES, batch[USER][:, None][:, :0])
@@ -261,7 +261,7 @@ class LcrSer(Ranker):
         """The half of a request that does not depend on its candidates.
 
         Args:
-            batch: the model batch of `model.inputs` without `candidates`.
+            batch: the model batch of `model.contract` without `candidates`.
 
         Returns:
             In the dtype of the weights: `user [B, d]`, `search_states [B, Ls, d]`, `search_mask [B, Ls]`,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 keep_memory()  # before the first tensor of any model
 
 Batch: TypeAlias = dict[str, tf.Tensor]
-"""A model batch of `model.inputs`."""
+"""A model batch of `model.contract`."""
 State: TypeAlias = dict[str, tf.Tensor]
 """Encoded requests: whatever a model needs of them to score candidates, `[B, ...]` each."""
 Items: TypeAlias = Any
@@ -56,7 +56,7 @@ class Ranker(keras.Model):
         tables: layers of the tables to share with another model of the same shape; None makes new ones.
 
     Attributes:
-        inputs: what it reads of a request, names of `model.inputs`. A servable's signatures have these and no others.
+        inputs: what it reads of a request, names of `model.contract`. A servable's signatures have these and no others.
 
     Example:
         logits = ranker.score(ranker.encode(batch), ranker.prepare(candidates))  # `[B, C]`
@@ -112,7 +112,7 @@ class Ranker(keras.Model):
         """The half of a request that does not depend on its candidates.
 
         Args:
-            batch: the model batch of `model.inputs`; of it, `inputs` are read.
+            batch: the model batch of `model.contract`; of it, `inputs` are read.
         """
         raise NotImplementedError
 

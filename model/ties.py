@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from model.inputs import UNKNOWN_ID
+from model.contract import UNKNOWN_ID
 
 
 def tie_unknown(logits: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:

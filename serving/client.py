@@ -15,7 +15,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from model.inputs import SIGNATURE_RANK
+from model.contract import SIGNATURE_RANK
 from serving.answer import RankedCandidates, ranked
 from serving.request import RankRequest, request_inputs
 from serving.status import VersionState
@@ -70,7 +70,7 @@ class RankingClient:
         A request that the model could not score, its neighbours could: `RankedCandidates.scored` tells them apart.
 
         Raises:
-            ValueError: the requests together are above the limits of `model.inputs`; nothing is sent.
+            ValueError: the requests together are above the limits of `model.contract`; nothing is sent.
             RankingError: the server refused or did not answer.
         """
         if not requests:

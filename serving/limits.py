@@ -1,10 +1,10 @@
-"""The limits of `model.inputs` on the shapes of a call: the client checks them before it sends, the server before it
+"""The limits of `model.contract` on the shapes of a call: the client checks them before it sends, the server before it
 decodes."""
 
 import math
 from collections.abc import Mapping, Sequence
 
-from model.inputs import (
+from model.contract import (
     CANDIDATES,
     MAX_CANDIDATES,
     MAX_EVENTS,

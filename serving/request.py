@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from model.inputs import BLANKS, CANDIDATES, REC_ITEMS, REC_TIMES, SEARCH_ITEMS, SEARCH_TIMES, SEARCH_WORDS, USER
+from model.contract import BLANKS, CANDIDATES, REC_ITEMS, REC_TIMES, SEARCH_ITEMS, SEARCH_TIMES, SEARCH_WORDS, USER
 from serving.limits import excess
 
 _PADDING = ""
@@ -42,7 +42,7 @@ class RankRequest:
 
     Raises:
         ValueError: an id or a word is not a string, empty, of blanks alone or not to be written in UTF-8; there is no
-            candidate; or a list is longer than the limits of `model.inputs` allow.
+            candidate; or a list is longer than the limits of `model.contract` allow.
     """
 
     user: str
@@ -84,7 +84,7 @@ def request_inputs(requests: Sequence[RankRequest]) -> dict[str, np.ndarray]:
         int64, 0 is padding.
 
     Raises:
-        ValueError: the requests together, with their padding, are above the limits of `model.inputs`.
+        ValueError: the requests together, with their padding, are above the limits of `model.contract`.
     """
     shapes = _shapes(requests)
     rec, candidates = shapes[REC_ITEMS][1], shapes[CANDIDATES][1]

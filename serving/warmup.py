@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from model import inputs as contract
+from model import contract
 
 FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 SERVED = (contract.SIGNATURE_DEFAULT, contract.SIGNATURE_RANK, contract.SIGNATURE_ENCODE, contract.SIGNATURE_SCORE)

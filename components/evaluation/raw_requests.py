@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
-from model import inputs as contract
+from model import contract
 from model.training.columns import Column, column_of
 from model.training.requests import Requests, requests_of_columns
 

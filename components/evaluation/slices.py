@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.evaluation import names as names_of
-from model.inputs import FIRST_KNOWN_ID, UNKNOWN_ID
+from model.contract import FIRST_KNOWN_ID, UNKNOWN_ID
 from model.training.requests import Requests
 from model.training.timelines import Timelines
 

@@ -1,4 +1,4 @@
-"""Writes training timelines and requests as tf.Examples, in the form of `model.inputs`."""
+"""Writes training timelines and requests as tf.Examples, in the form of `model.contract`."""
 
 import numpy as np
 import polars as pl
@@ -9,7 +9,7 @@ from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 from components.example_gen.settings import LogSettings
 from components.example_gen.splits import Split
 from components.example_gen.timeline import Ints, Timelines
-from model import inputs
+from model import contract as inputs
 
 
 class HistoryColumns:

@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from model import inputs as contract
+from model import contract
 
 _LOOK_AT = 1000
 """Requests searched for one with a long history of both kinds."""

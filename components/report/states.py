@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from components.report.state_distances import SideDistances, StateDistances, state_distances
 from components.report.tsne import tsne
-from model.inputs import UNKNOWN_ID
+from model.contract import UNKNOWN_ID
 from model.ranker import CrossReasoner, Ranker
 from model.training.requests import Requests
 from model.training.windows import RequestWindows

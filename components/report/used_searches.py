@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from components.evaluation.raw_requests import raw_requests
 from components.report.sample_request import as_request, shorter_history
-from model import inputs as contract
+from model import contract
 from model.config import RankerConfig
 from model.metrics import pessimistic_rank
 from model.ranker import Explainer, Ranker

@@ -15,7 +15,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 from components.servable_check.operations import WARM_UP_FILE
 from components.servable_check.requests import rank_inputs, rank_times
 from components.servable_check.session import SessionModel, Signature
-from model import inputs as contract
+from model import contract
 
 REQUESTS_FILE = "requests.tfrecord"
 ANSWERS_FILE = "answers.npz"

@@ -8,7 +8,7 @@ import tensorflow_transform as tft
 
 from components.servable import load
 from components.servable_check.requests import rank_inputs, rank_times
-from model import inputs as contract
+from model import contract
 from model.config import RankerConfig
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from model import inputs as contract
+from model import contract
 
 _UNKNOWN = b"\xe2\x88\x85 of no vocabulary"
 

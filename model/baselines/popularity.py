@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from model.config import RankerConfig
+from model.contract import FIRST_KNOWN_ID, USER
 from model.embeddings import EmbeddingTable
-from model.inputs import FIRST_KNOWN_ID, USER
 from model.ranker import Batch, Ranker, State
 
 if TYPE_CHECKING:

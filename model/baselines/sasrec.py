@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from model.attention import Context, ResidualAttention
 from model.config import RankerConfig, SupervisedConfig, check_dropout, check_heads
+from model.contract import CANDIDATES, PADDING_ID, REC_ITEMS
 from model.dropout import Dropout
 from model.embeddings import EmbeddingTable, PositionEmbedding, take
-from model.inputs import CANDIDATES, PADDING_ID, REC_ITEMS
 from model.linear import Linear
 from model.losses import recommendation_loss
 from model.normalization import Normalization

@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from model.inputs import FIRST_KNOWN_ID
+from model.contract import FIRST_KNOWN_ID
 from model.training.requests import Requests
 from model.training.timelines import Histories, Timelines
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from model.inputs import TIME_FEATURES
+from model.contract import TIME_FEATURES
 
 PARSE_BATCH = 4096
 

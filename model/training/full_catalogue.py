@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from model.inputs import FIRST_KNOWN_ID
+from model.contract import FIRST_KNOWN_ID
 from model.ranker import Items, Ranker, State
 from model.training.clicked import Avoid, clicked_pairs
 from model.training.requests import Requests

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from model.inputs import FIRST_KNOWN_ID, PADDING_ID
+from model.contract import FIRST_KNOWN_ID, PADDING_ID
 from model.training.timelines import Timelines
 
 

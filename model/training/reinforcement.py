@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from model import grpo
 from model.config import GrpoConfig
-from model.inputs import CANDIDATES
+from model.contract import CANDIDATES
 from model.metrics import pessimistic_rank, ranking_reward
 from model.optimizers import SplitAdam
 from model.ranker import Embedded, Logs, Ranker, Reasoner

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.inputs import CANDIDATES, LABEL, REQUEST_FEATURES, TIME_FEATURES
+from model.contract import CANDIDATES, LABEL, REQUEST_FEATURES, TIME_FEATURES
 from model.training.columns import Columns, read_columns
 from model.training.timelines import Histories, history_arrays
 

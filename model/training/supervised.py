@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from model.config import RankerConfig, SupervisedConfig
-from model.inputs import CANDIDATES
+from model.contract import CANDIDATES
 from model.losses import l2_penalty
 from model.optimizers import SplitAdam
 from model.ranker import Embedded, Logs, Ranker, Share

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.inputs import (
+from model.contract import (
     CLICK_TARGET_FEATURES,
     REC_ITEMS,
     REC_TIMES,

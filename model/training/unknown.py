@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from model.inputs import FIRST_KNOWN_ID, TIME_FEATURES, UNKNOWN_ID
+from model.contract import FIRST_KNOWN_ID, TIME_FEATURES, UNKNOWN_ID
 from model.training import replicas
 from model.training.windows import Batch
 

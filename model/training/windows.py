@@ -6,7 +6,7 @@ from typing import Final
 import tensorflow as tf
 
 from model.config import RankerConfig
-from model.inputs import CANDIDATES, REC_ITEMS, REC_TIMES, SEARCH_ITEMS, SEARCH_TIMES, SEARCH_WORDS, USER
+from model.contract import CANDIDATES, REC_ITEMS, REC_TIMES, SEARCH_ITEMS, SEARCH_TIMES, SEARCH_WORDS, USER
 from model.training.requests import Requests
 from model.training.timelines import Histories, Timelines
 
@@ -17,7 +17,7 @@ ID_INPUTS: Final = (USER, REC_ITEMS, SEARCH_WORDS, SEARCH_ITEMS)
 
 
 class Windows:
-    """The newest events of rows of `Histories`, as the model batch of `model.inputs`.
+    """The newest events of rows of `Histories`, as the model batch of `model.contract`.
 
     Args:
         histories: the log, copied to the device once; or one request batch, as tensors of a graph. Times count only

@@ -11,7 +11,7 @@ from benchmarks.plain_step import make_plain_step
 from benchmarks.plain_weights import copy_weights
 from benchmarks.sizes import SHAPE, SUPERVISED
 from benchmarks.synthetic import random_timelines
-from model.inputs import CANDIDATES
+from model.contract import CANDIDATES
 from model.lcr_ser import LcrSer
 from model.optimizers import SplitAdam
 from model.training import supervised

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from components.evaluation.slices import slice_masks
-from model.inputs import CLICK_TARGET_FEATURES, SEARCH_TARGET_FEATURES
+from model.contract import CLICK_TARGET_FEATURES, SEARCH_TARGET_FEATURES
 from model.training.columns import offsets
 from model.training.requests import Requests
 from model.training.timelines import Timelines

@@ -10,7 +10,7 @@ import pytest
 
 from components.example_gen.errors import LogError
 from components.example_gen.log_report import format_counts
-from model import inputs
+from model import contract as inputs
 
 CLICKS = [  # user, item, timestamp, click; not in order of time
     ("ann", "i5", 50, 1),

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from components.example_gen.errors import LogError
 from components.example_gen.log_report import format_counts
-from model import inputs
+from model import contract as inputs
 from model.config import LcrSerConfig
 from model.training.columns import Column
 from model.training.timelines import Histories, history_arrays

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from benchmarks.transform_graph import example, write_transform_graph
 from components.servable import Servable, _parse
 from components.vocabularies import table_sizes
-from model import inputs as contract
+from model import contract
 from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
 

@@ -11,7 +11,7 @@ from log_frames import click, frames, random_log, settings_of, shown
 from components.example_gen.examples import request_examples, timeline_examples
 from components.example_gen.splits import Cuts, split_timelines
 from components.example_gen.timeline import build_timelines
-from model import inputs
+from model import contract as inputs
 from model.config import LcrSerConfig
 from model.training.timelines import read_timelines
 from model.training.windows import ID_INPUTS, SearchTargetWindows

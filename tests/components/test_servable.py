@@ -26,7 +26,7 @@ from components.servable_check.golden import golden_scores
 from components.servable_check.requests import rank_inputs
 from components.servable_check.session import SessionModel
 from components.servable_check.settings import ServableCheckSettings
-from model import inputs as contract
+from model import contract
 from model.lcr_ser import LcrSer
 from serving.warmup import write_warm_up
 

@@ -17,7 +17,7 @@ from components.servable_check.compare import compare
 from components.servable_check.operations import forbidden_operations
 from components.servable_check.requests import golden_requests, numbers, rank_inputs
 from components.servable_check.settings import ServableCheckSettings
-from model.inputs import TIME_FEATURES
+from model.contract import TIME_FEATURES
 
 RECORDS = [
     example("u1", ["a", "b"], [(["red", "shoe"], ["c"])], ["a", "c", "d"], label=1, stored=True),

@@ -15,7 +15,7 @@ from components.servable_check.session import SessionModel
 from components.vocabularies import ranker_config
 from model.baselines.popularity import PopularityConfig
 from model.baselines.sasrec import SasRec
-from model.inputs import CANDIDATES, REC_ITEMS, REC_TIMES, SEARCH_ITEMS, SEARCH_TIMES
+from model.contract import CANDIDATES, REC_ITEMS, REC_TIMES, SEARCH_ITEMS, SEARCH_TIMES
 from model.normalization import Normalization
 from model.ranker import Ranker
 from model.registry import KINDS, make_config, make_ranker

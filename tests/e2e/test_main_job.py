@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from workspace import COMPONENTS, ROOT, lines_by_component
 
-from model import inputs as contract
+from model import contract
 
 
 def _glob(workspace, pattern):

@@ -11,7 +11,7 @@ from synthetic_logs import random_batch, randomise, small_config, tensors
 
 from model import grpo
 from model.config import SupervisedConfig
-from model.inputs import CANDIDATES, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS
+from model.contract import CANDIDATES, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS
 from model.lcr_ser import LcrSer
 from model.losses import l2_penalty
 from model.reasoning import Sides

@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.inputs import FIRST_KNOWN_ID, PADDING_ID, SEARCH_TARGET_FEATURES, UNKNOWN_ID
+from model.contract import FIRST_KNOWN_ID, PADDING_ID, SEARCH_TARGET_FEATURES, UNKNOWN_ID
 from model.training.columns import offsets
 from model.training.negatives import NegativeSampler
 from model.training.timelines import Timelines

@@ -10,7 +10,7 @@ from synthetic_logs import random_batch, random_logs, randomise, small_config
 from model.baselines.popularity import Popularity
 from model.baselines.sasrec import EPSILON
 from model.config import GrpoConfig, SupervisedConfig
-from model.inputs import CANDIDATES, INPUTS, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, UNKNOWN_ID, USER
+from model.contract import CANDIDATES, INPUTS, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, UNKNOWN_ID, USER
 from model.optimizers import SplitAdam
 from model.registry import KINDS, config_class, make_config, make_ranker, source_module
 from model.training import reinforcement, supervised

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_logs import random_batch, random_logs, randomise, small_config, tensors
 
-from model.inputs import CANDIDATES, UNKNOWN_ID
+from model.contract import CANDIDATES, UNKNOWN_ID
 from model.lcr_ser import LcrSer
 from model.ties import tie_unknown
 from model.training.evaluation import Evaluator

@@ -8,7 +8,7 @@ import tensorflow as tf
 from synthetic_logs import random_batch, random_logs, randomise, small_config, tensors
 
 from model.config import SupervisedConfig
-from model.inputs import FIRST_KNOWN_ID, UNKNOWN_ID
+from model.contract import FIRST_KNOWN_ID, UNKNOWN_ID
 from model.lcr_ser import LcrSer
 from model.optimizers import SplitAdam
 from model.training import supervised

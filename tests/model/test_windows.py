@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_logs import random_logs, small_config
 
-from model import inputs
+from model import contract as inputs
 from model.training.columns import offsets
 from model.training.requests import Requests, read_requests
 from model.training.targets import TargetOrder
