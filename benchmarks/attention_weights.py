@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from model.attention import Context, FoldedWeights, ResidualAttention
-from model.softmax_attention import MASKED_LOGIT
+from model.layers.attention import Context, FoldedWeights, ResidualAttention
+from model.ops.softmax_attention import MASKED_LOGIT
 
 
 @contextlib.contextmanager

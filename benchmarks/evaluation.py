@@ -14,7 +14,7 @@ from benchmarks.synthetic import random_requests
 from benchmarks.timing import time_in_turns
 from benchmarks.training import RATE_OF_TARGET
 from model.lcr_ser import LcrSer
-from model.metrics import pessimistic_rank
+from model.objectives.metrics import pessimistic_rank
 from model.training.evaluation import Evaluator
 from model.training.windows import RequestWindows
 

@@ -1,7 +1,7 @@
 """HR@k, NDCG@k and MRR for the TFX Evaluator, from the ranks that the `rank_eval` signature returns.
 
 An extract holds the ranks of a request or, as `components.rank_extractors` makes them, those of a whole batch. Ties
-are settled where the rank is made, by `model.metrics.pessimistic_rank`; here is nothing left to settle.
+are settled where the rank is made, by `model.objectives.metrics.pessimistic_rank`; here is nothing left to settle.
 """
 
 import functools

@@ -21,7 +21,7 @@ from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
 from model import contract
 from model.config import RankerConfig
-from model.metrics import pessimistic_rank, pessimistic_ranks
+from model.objectives.metrics import pessimistic_rank, pessimistic_ranks
 from model.ranker import Ranker, State
 from model.registry import make_config, make_ranker
 from model.training.timelines import Histories

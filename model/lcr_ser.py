@@ -6,18 +6,18 @@ from typing import Any, ClassVar, NamedTuple
 import keras
 import tensorflow as tf
 
-from model.aggregation import TargetAttention
 from model.config import LcrSerConfig, SupervisedConfig
 from model.contract import CANDIDATES, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
-from model.embeddings import EmbeddingTable, PositionEmbedding, take, take_mean
-from model.grpo import exploration_noise
-from model.losses import contrastive_loss, recommendation_loss
-from model.pooling import MeanPooling
+from model.layers.aggregation import TargetAttention
+from model.layers.embeddings import EmbeddingTable, PositionEmbedding, take, take_mean
+from model.layers.pooling import MeanPooling
+from model.layers.reasoning import EncodedHistories, LatentCrossReasoning, Sides
+from model.layers.scoring_head import ScoringHead
+from model.objectives.grpo import exploration_noise
+from model.objectives.losses import contrastive_loss, recommendation_loss
+from model.objectives.ties import tie_unknown
+from model.ops.weighted_states import project
 from model.ranker import WHOLE, Batch, Logs, Ranker, Share, State
-from model.reasoning import EncodedHistories, LatentCrossReasoning, Sides
-from model.scoring_head import ScoringHead
-from model.ties import tie_unknown
-from model.weighted_states import project
 
 
 class Embedded(NamedTuple):

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from model.config import RankerConfig, SupervisedConfig
-from model.embeddings import EmbeddingTable
+from model.layers.embeddings import EmbeddingTable
 from model.memory import keep_memory
 
 if TYPE_CHECKING:
@@ -123,7 +123,8 @@ class Ranker(keras.Model):
     def score(self, state: State, items: Items) -> tf.Tensor:
         """Logits `[B, C]` of items for encoded requests.
 
-        All unknown items of a request get the same one, to the bit (`model.ties`); id 0 gets one of no meaning.
+        All unknown items of a request get the same one, to the bit (`model.objectives.ties`); id 0 gets one of no
+        meaning.
 
         Args:
             state: what `encode` gave.

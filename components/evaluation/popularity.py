@@ -3,7 +3,7 @@
 import numpy as np
 
 from model import contract
-from model.metrics import pessimistic_rank
+from model.objectives.metrics import pessimistic_rank
 from model.training.requests import Requests
 from model.training.timelines import Timelines
 

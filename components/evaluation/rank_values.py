@@ -7,7 +7,7 @@ def rank_values(ranks: np.ndarray, metric: str) -> np.ndarray:
     """The metric `HR@k`, `NDCG@k` or `MRR` of each rank, float64.
 
     The run page, the TFX Evaluator and the comparison of runs use it; the last one answers before TensorFlow would be
-    loaded. `model.metrics` is the same in a graph.
+    loaded. `model.objectives.metrics` is the same in a graph.
 
     Args:
         ranks: of positives, from 1 on, `[R]`.

@@ -4,7 +4,7 @@ from typing import NamedTuple, cast
 
 import tensorflow as tf
 
-from model.reasoning import EncodedHistories, Sides
+from model.layers.reasoning import EncodedHistories, Sides
 
 
 class StateDistances(NamedTuple):

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from model.config import RankerConfig
 from model.contract import FIRST_KNOWN_ID, USER
-from model.embeddings import EmbeddingTable
+from model.layers.embeddings import EmbeddingTable
 from model.ranker import Batch, Ranker, State
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from model.metrics import metric_values, pessimistic_rank
+from model.objectives.metrics import metric_values, pessimistic_rank
 from model.ranker import Items, Ranker
 from model.training.requests import Requests
 from model.training.windows import RequestWindows

@@ -17,7 +17,8 @@ BATCHES_AT_ONCE = 8
 
 
 class FullCatalogue:
-    """Ranks positives among all items that were clicked in training, as `model.metrics.pessimistic_rank` would.
+    """Ranks positives among all items that were clicked in training, as `model.objectives.metrics.pessimistic_rank`
+    would.
 
     What is in memory at a time: encoded requests of `BATCHES_AT_ONCE` batches, one block of items, and the scores of
     one batch for one block, `[batch_size, block_size]`, with what the model needs for them. The catalogue's size only

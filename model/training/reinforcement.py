@@ -6,10 +6,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from model import grpo
 from model.config import GrpoConfig
 from model.contract import CANDIDATES
-from model.metrics import pessimistic_rank, ranking_reward
+from model.objectives import grpo
+from model.objectives.metrics import pessimistic_rank, ranking_reward
 from model.optimizers import SplitAdam
 from model.ranker import Embedded, Logs, Ranker, Reasoner
 from model.registry import make_ranker

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from model.config import RankerConfig, SupervisedConfig
 from model.contract import CANDIDATES
-from model.losses import l2_penalty
+from model.objectives.losses import l2_penalty
 from model.optimizers import SplitAdam
 from model.ranker import Embedded, Logs, Ranker, Share
 from model.registry import make_ranker

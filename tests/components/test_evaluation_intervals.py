@@ -8,7 +8,7 @@ from scipy import stats
 
 from components.evaluation.intervals import compare, compare_values, over_seeds
 from components.evaluation.rank_values import rank_values
-from model.metrics import metric_values
+from model.objectives.metrics import metric_values
 
 METRICS = ("HR@1", "HR@10", "NDCG@5", "MRR")
 

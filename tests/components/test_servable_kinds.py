@@ -16,7 +16,7 @@ from components.vocabularies import ranker_config
 from model.baselines.popularity import PopularityConfig
 from model.baselines.sasrec import SasRec
 from model.contract import CANDIDATES, REC_ITEMS, REC_TIMES, SEARCH_ITEMS, SEARCH_TIMES
-from model.normalization import Normalization
+from model.ops.normalization import Normalization
 from model.ranker import Ranker
 from model.registry import KINDS, make_config, make_ranker
 from serving.warmup import write_warm_up

@@ -9,7 +9,7 @@ from synthetic_logs import random_batch, random_logs, randomise, small_config, t
 
 from model.contract import CANDIDATES, UNKNOWN_ID
 from model.lcr_ser import LcrSer
-from model.ties import tie_unknown
+from model.objectives.ties import tie_unknown
 from model.training.evaluation import Evaluator
 
 # No subnormal numbers: TensorFlow's kernels take them for zero, on some threads and in some versions.

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from model.products import inner, mix
+from model.ops.products import inner, mix
 
 MASKED_LOGIT = -1e9
 

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from model.contract import PADDING_ID
-from model.shapes import sizes
+from model.ops.shapes import sizes
 
 
 class Lookup(NamedTuple):

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from model.dropout import Dropout
-from model.normalization import Normalization
-from model.shapes import sizes
-from model.softmax_attention import attend
+from model.ops.dropout import Dropout
+from model.ops.normalization import Normalization
+from model.ops.shapes import sizes
+from model.ops.softmax_attention import attend
 
 
 class Context(NamedTuple):

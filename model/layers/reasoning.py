@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from model.attention import Context, ResidualAttention
-from model.encoder import HistoryEncoder
+from model.layers.attention import Context, ResidualAttention
+from model.layers.encoder import HistoryEncoder
 
 
 class EncodedHistory(NamedTuple):

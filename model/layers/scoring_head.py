@@ -5,8 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from model.dropout import Dropout
-from model.linear import Linear
+from model.ops.dropout import Dropout
+from model.ops.linear import Linear
 
 
 @keras.saving.register_keras_serializable(package="lcr_ser")

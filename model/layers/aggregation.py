@@ -5,9 +5,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from model.shapes import sizes
-from model.softmax_attention import MASKED_LOGIT
-from model.weighted_states import WeightedStates
+from model.ops.shapes import sizes
+from model.ops.softmax_attention import MASKED_LOGIT
+from model.ops.weighted_states import WeightedStates
 
 
 @keras.saving.register_keras_serializable(package="lcr_ser")

@@ -5,10 +5,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from model.attention import Context, ResidualAttention
-from model.dropout import Dropout
-from model.linear import Linear
-from model.normalization import Normalization
+from model.layers.attention import Context, ResidualAttention
+from model.ops.dropout import Dropout
+from model.ops.linear import Linear
+from model.ops.normalization import Normalization
 
 
 @keras.saving.register_keras_serializable(package="lcr_ser")

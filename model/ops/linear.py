@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from model.shapes import sizes
+from model.ops.shapes import sizes
 
 
 @keras.saving.register_keras_serializable(package="lcr_ser")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from model.shapes import sizes
+from model.ops.shapes import sizes
 
 
 class WeightedStates(NamedTuple):

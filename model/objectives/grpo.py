@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 import tensorflow as tf
 
-from model.softmax_attention import MASKED_LOGIT
+from model.ops.softmax_attention import MASKED_LOGIT
 
 
 def exploration_noise(batch: int | tf.Tensor, trajectories: int, dim: int, scale: float, seed: tf.Tensor) -> tf.Tensor:
