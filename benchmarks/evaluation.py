@@ -13,10 +13,10 @@ from benchmarks.sizes import SHAPE
 from benchmarks.synthetic import random_requests
 from benchmarks.timing import time_in_turns
 from benchmarks.training import RATE_OF_TARGET
+from model.data.windows import RequestWindows
+from model.evaluation.evaluator import Evaluator
 from model.lcr_ser import LcrSer
 from model.objectives.metrics import pessimistic_rank
-from model.training.evaluation import Evaluator
-from model.training.windows import RequestWindows
 
 BATCH, REQUESTS, CANDIDATES = 512, 4096, 100
 TARGET = 6000

@@ -16,9 +16,9 @@ from components.evaluation.names import metric_names
 from components.servable import restore
 from model.config import MAIN_METRIC
 from model.contract import FIRST_KNOWN_ID
+from model.evaluation.evaluator import Evaluator, ranking_metrics
+from model.evaluation.full_catalogue import FullCatalogue
 from model.lcr_ser import LcrSer
-from model.training.evaluation import Evaluator, ranking_metrics
-from model.training.full_catalogue import FullCatalogue
 
 
 def main() -> None:

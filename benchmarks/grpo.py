@@ -15,10 +15,10 @@ from benchmarks.sizes import SHAPE, SUPERVISED, USERS
 from benchmarks.synthetic import random_timelines
 from benchmarks.timing import time_in_turns
 from model.config import GrpoConfig
+from model.data.timelines import Timelines
 from model.lcr_ser import LcrSer
-from model.optimizers import SplitAdam
 from model.training import reinforcement, supervised
-from model.training.timelines import Timelines
+from model.training.optimizers import SplitAdam
 
 ROWS = 128
 

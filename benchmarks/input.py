@@ -12,10 +12,10 @@ from benchmarks.synthetic import random_timelines
 from benchmarks.timing import time_in_turns
 from benchmarks.training import ours
 from model.contract import CANDIDATES
-from model.training.negatives import NegativeSampler
-from model.training.targets import TargetOrder
+from model.data.negatives import NegativeSampler
+from model.data.targets import TargetOrder
+from model.data.windows import TargetWindows
 from model.training.unknown import with_unknown
-from model.training.windows import TargetWindows
 
 
 def main() -> None:

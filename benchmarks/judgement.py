@@ -32,8 +32,8 @@ from components.evaluation.slices import slice_masks
 from components.judgement import eval_config
 from components.servable import restore
 from model.contract import SIGNATURE_RANK_EVAL
+from model.evaluation.evaluator import Evaluator
 from model.lcr_ser import LcrSer
-from model.training.evaluation import Evaluator
 from tfx_pipeline.local_runner import BEAM_ARGS
 
 REQUESTS = 25_000

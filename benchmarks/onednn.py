@@ -23,8 +23,8 @@ from benchmarks.synthetic import random_requests, random_timelines
 from benchmarks.timing import time_in_turns
 from benchmarks.training import SUPERVISED, ours
 from components.servable_check.session import SessionModel, Signature
+from model.evaluation.evaluator import Evaluator
 from model.lcr_ser import LcrSer
-from model.training.evaluation import Evaluator
 
 SWITCH = "TF_ENABLE_ONEDNN_OPTS"
 USERS, CANDIDATES, EVENTS = 32, 100, 10

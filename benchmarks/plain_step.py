@@ -8,10 +8,10 @@ import tensorflow as tf
 from benchmarks.plain import PlainLcrSer
 from model.config import SupervisedConfig
 from model.contract import CANDIDATES, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
-from model.training.negatives import NegativeSampler
-from model.training.timelines import Timelines
+from model.data.negatives import NegativeSampler
+from model.data.timelines import Timelines
+from model.data.windows import TargetWindows
 from model.training.unknown import with_unknown
-from model.training.windows import TargetWindows
 
 Apply = Callable[[Sequence[tf.Tensor | tf.IndexedSlices], Sequence[keras.Variable]], None]
 

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 
 from model.contract import FIRST_KNOWN_ID
-from model.training.columns import offsets
-from model.training.requests import Requests
-from model.training.timelines import Timelines
+from model.data.columns import offsets
+from model.data.requests import Requests
+from model.data.timelines import Timelines
 
 HELD_OUT = 4
 """Last clicks of a user: the first of them evaluates during training, the others test."""

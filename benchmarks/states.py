@@ -14,10 +14,10 @@ import tensorflow as tf
 from benchmarks.attention_weights import watch
 from benchmarks.experiment import Experiment, append, in_scratch, quiet, read_experiment, without_searches
 from components.report.state_distances import state_distances
+from model.data.windows import RequestWindows
 from model.layers.reasoning import EncodedHistories, Sides
 from model.lcr_ser import LcrSer
 from model.training import supervised
-from model.training.windows import RequestWindows
 
 REQUESTS = 2048
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -4,9 +4,9 @@ import numpy as np
 
 from model.config import LcrSerConfig
 from model.contract import FIRST_KNOWN_ID
-from model.training.columns import offsets
-from model.training.requests import Requests
-from model.training.timelines import Timelines
+from model.data.columns import offsets
+from model.data.requests import Requests
+from model.data.timelines import Timelines
 
 
 def random_timelines(config: LcrSerConfig, users: int, targets_per_user: int, seed: int = 0) -> Timelines:

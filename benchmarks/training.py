@@ -19,11 +19,11 @@ from benchmarks.sizes import BATCH, SHAPE, SUPERVISED, USERS
 from benchmarks.synthetic import random_timelines
 from benchmarks.timing import time_in_turns
 from model.config import LcrSerConfig, SupervisedConfig
+from model.data.targets import TargetOrder
+from model.data.timelines import Timelines
 from model.lcr_ser import LcrSer
-from model.optimizers import SplitAdam
 from model.training import supervised
-from model.training.targets import TargetOrder
-from model.training.timelines import Timelines
+from model.training.optimizers import SplitAdam
 
 TARGET, RATE_OF_TARGET = 2200, 150
 LITERATURE = {"UniSAR, released code, Amazon constants, one thread of another machine (literature)": 145}

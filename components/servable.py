@@ -21,11 +21,11 @@ from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
 from model import contract
 from model.config import RankerConfig
+from model.data.timelines import Histories
+from model.data.windows import Windows
 from model.objectives.metrics import pessimistic_rank, pessimistic_ranks
 from model.ranker import Ranker, State
 from model.registry import make_config, make_ranker
-from model.training.timelines import Histories
-from model.training.windows import Windows
 
 _NO_RANK = tf.float32.min
 """Score of padding among the candidates: below every score of a real one."""

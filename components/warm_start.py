@@ -13,10 +13,10 @@ from absl import logging
 from components.servable import load
 from components.vocabularies import NAMES
 from model import contract
-from model.carry_over import FRESH, carry_over
 from model.config import RankerConfig
 from model.ranker import Ranker
 from model.registry import make_ranker
+from model.training.carry_over import FRESH, carry_over
 
 
 def start_from(saved_model_dir: str, shape: RankerConfig, transform: tft.TFTransformOutput) -> Ranker:

@@ -15,7 +15,7 @@ from model.layers.embeddings import EmbeddingTable
 from model.memory import keep_memory
 
 if TYPE_CHECKING:
-    from model.training.timelines import Timelines
+    from model.data.timelines import Timelines
 
 keep_memory()  # before the first tensor of any model
 

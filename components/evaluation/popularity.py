@@ -3,9 +3,9 @@
 import numpy as np
 
 from model import contract
+from model.data.requests import Requests
+from model.data.timelines import Timelines
 from model.objectives.metrics import pessimistic_rank
-from model.training.requests import Requests
-from model.training.timelines import Timelines
 
 
 def popularity_ranks(requests: Requests, timelines: Timelines) -> np.ndarray:

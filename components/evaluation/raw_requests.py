@@ -8,8 +8,8 @@ import tensorflow_transform as tft
 from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
 from model import contract
-from model.training.columns import Column, column_of
-from model.training.requests import Requests, requests_of_columns
+from model.data.columns import Column, column_of
+from model.data.requests import Requests, requests_of_columns
 
 _INTEGERS = (contract.SEARCH_WORD_COUNTS, contract.SEARCH_ITEM_COUNTS, *contract.TIME_FEATURES, contract.LABEL)
 _SPEC = {

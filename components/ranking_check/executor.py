@@ -22,7 +22,7 @@ from components.ranking_check.figures import RESAMPLES, SEED, catalogue_figures,
 from components.ranking_check.settings import RankingCheckSettings
 from components.servable import load
 from components.split_files import split_files
-from model.training.timelines import read_timelines
+from model.data.timelines import read_timelines
 
 
 class Executor(base_executor.BaseExecutor):

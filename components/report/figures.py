@@ -20,7 +20,7 @@ from components.report.training_curves import training_curves
 from components.report.used_searches import used_searches
 from components.servable import load
 from components.split_files import split_files
-from model.training.requests import read_requests
+from model.data.requests import read_requests
 
 STAGES = ("supervised", "grpo")
 

@@ -9,9 +9,9 @@ import tensorflow as tf
 from components.report.state_distances import SideDistances, StateDistances, state_distances
 from components.report.tsne import tsne
 from model.contract import UNKNOWN_ID
+from model.data.requests import Requests
+from model.data.windows import RequestWindows
 from model.ranker import CrossReasoner, Ranker
-from model.training.requests import Requests
-from model.training.windows import RequestWindows
 
 BATCH = 256
 EDGES = np.linspace(0, 2, 41).round(2)

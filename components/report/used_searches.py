@@ -10,10 +10,10 @@ from components.evaluation.raw_requests import raw_requests
 from components.report.sample_request import as_request, shorter_history
 from model import contract
 from model.config import RankerConfig
+from model.data.requests import Requests
+from model.data.windows import RequestWindows
 from model.objectives.metrics import pessimistic_rank
 from model.ranker import Explainer, Ranker
-from model.training.requests import Requests
-from model.training.windows import RequestWindows
 
 LOOK_AT = 1000
 """Requests among which those to show are chosen."""

@@ -13,7 +13,7 @@ from model.layers.embeddings import EmbeddingTable
 from model.ranker import Batch, Ranker, State
 
 if TYPE_CHECKING:
-    from model.training.timelines import Timelines
+    from model.data.timelines import Timelines
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from model.training.requests import Requests
-from model.training.timelines import Timelines
+from model.data.requests import Requests
+from model.data.timelines import Timelines
 
 DIGITS = 32
 

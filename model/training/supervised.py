@@ -7,20 +7,20 @@ import tensorflow as tf
 
 from model.config import RankerConfig, SupervisedConfig
 from model.contract import CANDIDATES
+from model.data.negatives import NegativeSampler
+from model.data.requests import Requests
+from model.data.targets import TargetOrder
+from model.data.timelines import Timelines
+from model.data.windows import TargetWindows
+from model.evaluation.evaluator import Evaluator
 from model.objectives.losses import l2_penalty
-from model.optimizers import SplitAdam
 from model.ranker import Embedded, Logs, Ranker, Share
 from model.registry import make_ranker
 from model.training import replicas
-from model.training.evaluation import Evaluator
 from model.training.loop import Schedule, TrainingLoop
-from model.training.negatives import NegativeSampler
 from model.training.non_finite import batch_ids
-from model.training.requests import Requests
-from model.training.targets import TargetOrder
-from model.training.timelines import Timelines
+from model.training.optimizers import SplitAdam
 from model.training.unknown import with_unknown
-from model.training.windows import TargetWindows
 
 
 def train(

@@ -3,8 +3,8 @@
 import tensorflow as tf
 
 from model.contract import FIRST_KNOWN_ID, TIME_FEATURES, UNKNOWN_ID
+from model.data.windows import Batch
 from model.training import replicas
-from model.training.windows import Batch
 
 
 def with_unknown(batch: Batch, rate: float, seed: int, step: tf.Tensor) -> Batch:

@@ -12,11 +12,11 @@ from benchmarks.plain_weights import copy_weights
 from benchmarks.sizes import SHAPE, SUPERVISED
 from benchmarks.synthetic import random_timelines
 from model.contract import CANDIDATES
+from model.data.targets import TargetOrder
+from model.data.windows import TargetWindows
 from model.lcr_ser import LcrSer
-from model.optimizers import SplitAdam
 from model.training import supervised
-from model.training.targets import TargetOrder
-from model.training.windows import TargetWindows
+from model.training.optimizers import SplitAdam
 
 
 def test_losses_of_200_steps_are_equal():

@@ -5,9 +5,9 @@ import pytest
 
 from components.evaluation.slices import slice_masks
 from model.contract import CLICK_TARGET_FEATURES, SEARCH_TARGET_FEATURES
-from model.training.columns import offsets
-from model.training.requests import Requests
-from model.training.timelines import Timelines
+from model.data.columns import offsets
+from model.data.requests import Requests
+from model.data.timelines import Timelines
 
 
 def _histories(clicks, searches):

@@ -17,9 +17,9 @@ from components.example_gen.errors import LogError
 from components.example_gen.log_report import format_counts
 from model import contract as inputs
 from model.config import LcrSerConfig
-from model.training.columns import Column
-from model.training.timelines import Histories, history_arrays
-from model.training.windows import Windows
+from model.data.columns import Column
+from model.data.timelines import Histories, history_arrays
+from model.data.windows import Windows
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "data" / "cases"
 START = 1_714_543_200_000

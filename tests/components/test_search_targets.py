@@ -13,8 +13,8 @@ from components.example_gen.splits import Cuts, split_timelines
 from components.example_gen.timeline import build_timelines
 from model import contract as inputs
 from model.config import LcrSerConfig
-from model.training.timelines import read_timelines
-from model.training.windows import ID_INPUTS, SearchTargetWindows
+from model.data.timelines import read_timelines
+from model.data.windows import ID_INPUTS, SearchTargetWindows
 
 START = 1_714_543_200_000
 """The times of rows are milliseconds after it: neither float32 nor int32 could tell them apart."""

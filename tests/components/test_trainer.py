@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 
 from components import trainer
+from model.data.requests import Requests
+from model.data.timelines import Timelines
 from model.registry import make_config
-from model.training.requests import Requests
-from model.training.timelines import Timelines
 
 
 def logs(first=0):

@@ -6,10 +6,10 @@ import numpy as np
 import tensorflow as tf
 
 from model.config import LcrSerConfig
+from model.data.columns import offsets
+from model.data.requests import Requests
+from model.data.timelines import Timelines
 from model.lcr_ser import LcrSer
-from model.training.columns import offsets
-from model.training.requests import Requests
-from model.training.timelines import Timelines
 
 NUM_ITEMS = 42
 CLUSTERS = 4

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from synthetic_logs import random_logs, small_config
 
 from model.config import GrpoConfig, LcrSerConfig, SupervisedConfig
+from model.data.requests import Requests
+from model.data.timelines import Timelines
 from model.training.fingerprint import training_fingerprint
-from model.training.requests import Requests
-from model.training.timelines import Timelines
 
 LOGS = random_logs(users=9)
 WEIGHTS = [np.random.default_rng(0).normal(size=shape).astype(np.float32) for shape in ((3, 4), (4,), ())]

@@ -7,9 +7,9 @@ import pytest
 from synthetic_logs import random_logs, random_model, small_config
 
 from model.contract import CANDIDATES, UNKNOWN_ID
+from model.data.windows import RequestWindows
+from model.evaluation.full_catalogue import FullCatalogue
 from model.lcr_ser import LcrSer
-from model.training.full_catalogue import FullCatalogue
-from model.training.windows import RequestWindows
 
 
 def _logs():

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.contract import FIRST_KNOWN_ID, PADDING_ID, SEARCH_TARGET_FEATURES, UNKNOWN_ID
-from model.training.columns import offsets
-from model.training.negatives import NegativeSampler
-from model.training.timelines import Timelines
+from model.data.columns import offsets
+from model.data.negatives import NegativeSampler
+from model.data.timelines import Timelines
 
 SAMPLING, AVOID = ("uniform", "popularity"), ("clicked", "none")
 

@@ -9,6 +9,8 @@ import pytest
 import tensorflow as tf
 from synthetic_logs import random_logs, randomise, small_config
 
+from model.data.windows import RequestWindows
+from model.evaluation.evaluator import BATCHES_A_BLOCK, Evaluator
 from model.lcr_ser import LcrSer
 from model.memory import keep_memory
 from model.objectives.metrics import pessimistic_rank
@@ -16,8 +18,6 @@ from model.ops.dropout import Dropout
 from model.ops.normalization import Normalization
 from model.ops.softmax_attention import attend
 from model.ops.weighted_states import WeightedStates, project
-from model.training.evaluation import BATCHES_A_BLOCK, Evaluator
-from model.training.windows import RequestWindows
 
 
 def normal(*shape, seed=0):

@@ -10,8 +10,8 @@ from synthetic_logs import random_batch, random_logs, randomise, small_config, t
 from model.config import SupervisedConfig
 from model.contract import FIRST_KNOWN_ID, UNKNOWN_ID
 from model.lcr_ser import LcrSer
-from model.optimizers import SplitAdam
 from model.training import supervised
+from model.training.optimizers import SplitAdam
 from model.training.unknown import with_unknown
 
 

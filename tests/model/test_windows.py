@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from synthetic_logs import random_logs, small_config
 
 from model import contract as inputs
-from model.training.columns import offsets
-from model.training.requests import Requests, read_requests
-from model.training.targets import TargetOrder
-from model.training.timelines import Timelines, read_timelines
-from model.training.windows import ID_INPUTS, RequestWindows, SearchTargetWindows, TargetWindows
+from model.data.columns import offsets
+from model.data.requests import Requests, read_requests
+from model.data.targets import TargetOrder
+from model.data.timelines import Timelines, read_timelines
+from model.data.windows import ID_INPUTS, RequestWindows, SearchTargetWindows, TargetWindows
 
 CONFIG = small_config(rec_length=3, search_length=2, words_per_search=2, items_per_search=2)
 ALL_INPUTS = (*ID_INPUTS, *inputs.TIME_FEATURES)

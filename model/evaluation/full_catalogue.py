@@ -6,11 +6,11 @@ import numpy as np
 import tensorflow as tf
 
 from model.contract import FIRST_KNOWN_ID
+from model.data.clicked import Avoid, clicked_pairs
+from model.data.requests import Requests
+from model.data.timelines import Timelines
+from model.data.windows import RequestWindows
 from model.ranker import Items, Ranker, State
-from model.training.clicked import Avoid, clicked_pairs
-from model.training.requests import Requests
-from model.training.timelines import Timelines
-from model.training.windows import RequestWindows
 
 BATCHES_AT_ONCE = 8
 """Encoded requests are kept for so many batches, so that a block of items is prepared once for all of them."""

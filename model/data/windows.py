@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from model.config import RankerConfig
 from model.contract import CANDIDATES, REC_ITEMS, REC_TIMES, SEARCH_ITEMS, SEARCH_TIMES, SEARCH_WORDS, USER
-from model.training.requests import Requests
-from model.training.timelines import Histories, Timelines
+from model.data.requests import Requests
+from model.data.timelines import Histories, Timelines
 
 Batch = dict[str, tf.Tensor]
 

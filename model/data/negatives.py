@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from model.contract import FIRST_KNOWN_ID, PADDING_ID
-from model.training.timelines import Timelines
+from model.data.timelines import Timelines
 
 
 class NegativeSampler:

@@ -5,8 +5,8 @@ from typing import Literal
 import numpy as np
 
 from model.contract import FIRST_KNOWN_ID
-from model.training.requests import Requests
-from model.training.timelines import Histories, Timelines
+from model.data.requests import Requests
+from model.data.timelines import Histories, Timelines
 
 Avoid = Literal["past", "whole_log", "none"]
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from model.contract import CANDIDATES, LABEL, REQUEST_FEATURES, TIME_FEATURES
-from model.training.columns import Columns, read_columns
-from model.training.timelines import Histories, history_arrays
+from model.data.columns import Columns, read_columns
+from model.data.timelines import Histories, history_arrays
 
 
 @dataclasses.dataclass(frozen=True)

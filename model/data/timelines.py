@@ -18,7 +18,7 @@ from model.contract import (
     TIMELINE_FEATURES,
     USER,
 )
-from model.training.columns import Columns, offsets, read_columns
+from model.data.columns import Columns, offsets, read_columns
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from model.data.requests import Requests
+from model.data.windows import RequestWindows
 from model.objectives.metrics import metric_values, pessimistic_rank
 from model.ranker import Items, Ranker
-from model.training.requests import Requests
-from model.training.windows import RequestWindows
 
 METRICS = ("HR@1", "HR@5", "HR@10", "NDCG@5", "NDCG@10")
 """In the order of the paper's tables."""
