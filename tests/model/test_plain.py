@@ -1,22 +1,20 @@
 """The plain model is the same function as ours, so that a ratio of their speeds means something."""
 
-import dataclasses
-
 import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.plain import PlainLcrSer
-from benchmarks.plain_step import make_plain_step
-from benchmarks.plain_weights import copy_weights
-from benchmarks.sizes import SHAPE, SUPERVISED
-from benchmarks.synthetic import random_timelines
+from model.config import LcrSerConfig, SupervisedConfig
 from model.contract import CANDIDATES
 from model.data.targets import TargetOrder
 from model.data.windows import TargetWindows
 from model.lcr_ser import LcrSer
+from model.plain import PlainLcrSer
 from model.training import supervised
 from model.training.optimizers import SplitAdam
+from tests.support.full_histories import random_timelines
+from tests.support.plain_step import make_plain_step
+from tests.support.plain_weights import copy_weights
 
 
 def test_losses_of_200_steps_are_equal():
@@ -27,8 +25,8 @@ def test_losses_of_200_steps_are_equal():
     first 20 losses differ by up to 4e-5. These keep 2e-6.
     """
     keras.utils.set_random_seed(3)
-    shape = dataclasses.replace(SHAPE, num_users=40, num_items=200, num_words=50, dim=16, dropout=0.0)
-    config = dataclasses.replace(SUPERVISED, learning_rate=1e-3, l2_weight=1e-3, batch_size=32)
+    shape = LcrSerConfig(num_users=40, num_items=200, num_words=50, dim=16, dropout=0.0)
+    config = SupervisedConfig(learning_rate=1e-3, l2_weight=1e-3, batch_size=32)
     timelines = random_timelines(shape, users=32, targets_per_user=4)
     model, plain = LcrSer(shape), PlainLcrSer(shape)
     batch, clicked = TargetWindows(timelines, shape)(tf.constant(timelines.targets[:2]))

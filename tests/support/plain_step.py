@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
-from benchmarks.plain import PlainLcrSer
 from model.config import SupervisedConfig
 from model.contract import CANDIDATES, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
 from model.data.negatives import NegativeSampler
 from model.data.timelines import Timelines
 from model.data.windows import TargetWindows
+from model.plain import PlainLcrSer
 from model.training.unknown import with_unknown
 
 Apply = Callable[[Sequence[tf.Tensor | tf.IndexedSlices], Sequence[keras.Variable]], None]

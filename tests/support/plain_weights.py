@@ -3,9 +3,9 @@
 import keras
 import tensorflow as tf
 
-from benchmarks.plain import PlainLcrSer
 from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
+from model.plain import PlainLcrSer
 
 
 def copy_weights(model: LcrSer, plain: PlainLcrSer) -> None:

@@ -1,8 +1,8 @@
-"""LCR-SER as one writes it first, of stock Keras layers: what ours is measured against.
+"""LCR-SER as one writes it first, of stock Keras layers. Read this before the rest of `model/`.
 
-It is the same function of the same weights as `model/` (a test compares losses), computed where it is needed: the
-history is encoded anew at every reasoning step, keys and values are projected again, the head sees the concatenated
-inputs, every lookup gathers on its own.
+It is the same function of the same weights as `model.lcr_ser` (tests/model/test_plain.py compares the losses of 200
+steps), computed where it is needed: the history is encoded anew at every reasoning step, keys and values are projected
+again, the head sees the concatenated inputs, every lookup gathers on its own. What that costs is in `benchmarks`.
 """
 
 import keras
@@ -43,7 +43,7 @@ class PlainFeedForward(keras.layers.Layer):
 
 
 class PlainSide(keras.layers.Layer):
-    """One history's layers and weights."""
+    """One history's layers and weights: MSA, MCA and FFN, positions, step vectors e^(k), and W of Eq. (8)."""
 
     def __init__(self, config: LcrSerConfig, length: int) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class PlainSide(keras.layers.Layer):
 
 
 class PlainLcrSer(keras.Model):
-    """The model for histories that are never empty, which is all that the benchmarks have."""
+    """The model of Eq. (1) to (10), for histories that are never empty."""
 
     def __init__(self, config: LcrSerConfig) -> None:
         super().__init__()
@@ -106,7 +106,9 @@ class PlainLcrSer(keras.Model):
     def _reason(
         self, search: tf.Tensor, rec: tf.Tensor, encoded: list[tf.Tensor], cross: bool, training: bool
     ) -> list[list[tf.Tensor]]:
-        states, found = [one[:, -1] for one in encoded], [[], []]
+        """h^(1) to h^(K) of each side, Eq. (2) to (6): a step is one more event, and attends to what was before it."""
+        states: list[tf.Tensor] = [one[:, -1] for one in encoded]  # h^(0)
+        found: list[list[tf.Tensor]] = [[], []]
         for step in range(self.config.reasoning_steps):
             new = [
                 (state + side.steps[step])[:, None] for state, side in zip(states, (self.search, self.rec), strict=True)
@@ -123,6 +125,7 @@ class PlainLcrSer(keras.Model):
         return found
 
     def _attend(self, side: PlainSide, candidates: tf.Tensor, states: tf.Tensor) -> tf.Tensor:
+        """Target-aware aggregation of history and steps, Eq. (7) and (8): `[B, C, d]`."""
         scores = tf.matmul(candidates, side.bilinear(states), transpose_b=True) * self.config.dim**-0.5
         return tf.matmul(tf.nn.softmax(scores), states)
 
