@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.attention_weights import watch
 from benchmarks.experiment import in_scratch, quiet
 from benchmarks.machine import describe
 from benchmarks.result import report
@@ -25,6 +24,7 @@ from components.simulator import SimulatorSettings, simulate
 from model.config import LcrSerConfig, SupervisedConfig
 from model.data.windows import RequestWindows
 from model.evaluation.evaluator import Evaluator, ranking_metrics
+from model.inspection.attention_weights import watch
 from model.lcr_ser import LcrSer
 from model.training import supervised
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.attention_weights import watch
 from benchmarks.experiment import Experiment, append, in_scratch, quiet, read_experiment, without_searches
-from components.report.state_distances import state_distances
 from model.data.windows import RequestWindows
+from model.inspection.attention_weights import watch
+from model.inspection.state_distances import state_distances
 from model.layers.reasoning import EncodedHistories, Sides
 from model.lcr_ser import LcrSer
 from model.training import supervised

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components.report.state_distances import SideDistances, StateDistances, state_distances
 from components.report.tsne import tsne
 from model.contract import UNKNOWN_ID
 from model.data.requests import Requests
 from model.data.windows import RequestWindows
+from model.inspection.state_distances import SideDistances, StateDistances, state_distances
 from model.ranker import CrossReasoner, Ranker
 
 BATCH = 256

@@ -27,8 +27,8 @@ def watch(layer: ResidualAttention) -> Iterator[list[np.ndarray]]:
         seen.append(tf.nn.softmax(tf.concat([on_history, on_own], 3)).numpy())
         return call(inputs, context, own, folded, training=training)
 
-    layer.call = noting
+    layer.call = noting  # type: ignore[assignment, method-assign]
     try:
         yield seen
     finally:
-        layer.call = call
+        layer.call = call  # type: ignore[method-assign]
