@@ -30,7 +30,7 @@ from components.evaluation.ranks import BATCH, rank_requests
 from components.evaluation.raw_requests import requests_of_parts, transform_function
 from components.evaluation.slices import slice_masks
 from components.judgement import eval_config
-from components.servable import restore
+from components.servable.saving import restore
 from model.contract import SIGNATURE_RANK_EVAL
 from model.evaluation.evaluator import Evaluator
 from model.lcr_ser import LcrSer

@@ -101,7 +101,7 @@ def _in_fresh_process(*arguments: str) -> str:
 
 
 def _save(directory: str, kind: str, items: int, dim: int) -> None:
-    from components.servable import Servable
+    from components.servable.servable import Servable
     from model.config import LcrSerConfig
     from model.lcr_ser import LcrSer
 

@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.servable import Servable, describe, load, save, save_weights
+from components.servable.saving import describe, load, save, save_weights
+from components.servable.servable import Servable
 from components.vocabularies import ranker_config
 from components.warm_start import start_from
 from model.config import GrpoConfig, RankerConfig, SupervisedConfig

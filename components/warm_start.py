@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from absl import logging
 
-from components.servable import load
+from components.servable.saving import load
 from components.vocabularies import NAMES
 from model import contract
 from model.config import RankerConfig

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.servable import load
+from components.servable.saving import load
 from components.servable_check.requests import rank_inputs, rank_times
 from model import contract
 from model.config import RankerConfig

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.transform_graph import example, write_transform_graph
-from components.servable import Servable, _parse
+from components.servable.inputs import parse
+from components.servable.servable import Servable
 from components.vocabularies import table_sizes
 from model import contract
 from model.config import LcrSerConfig
@@ -130,7 +131,7 @@ def servable(transformed):
 
 def test_ids_of_training_and_of_serving_are_those_computed_apart(transformed, servable):
     settings, graph = transformed
-    raw = _parse(tf.constant([example(**REQUEST)]), contract.REQUEST_FEATURES)[0]
+    raw = parse(tf.constant([example(**REQUEST)]), contract.REQUEST_FEATURES)[0]
     of_training = graph.transform_raw_features(raw, drop_unused_features=True)
     of_serving = servable._ids(raw)
     for feature, name in (
@@ -156,7 +157,7 @@ def test_integers_are_passed_on_as_they_are(transformed):
         "search_is_target": [0, 1],
     }
     spec = {name: tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64) for name in integers}
-    raw = _parse(tf.constant([example(**REQUEST)]), contract.REQUEST_FEATURES)[0]
+    raw = parse(tf.constant([example(**REQUEST)]), contract.REQUEST_FEATURES)[0]
     raw |= tf.io.parse_example(tf.constant([example(**integers)]), spec)
     ids = graph.transform_raw_features(raw, drop_unused_features=True)
     assert set(ids) == {*contract.REQUEST_FEATURES, *integers}
@@ -195,7 +196,7 @@ def test_a_saved_graph_gives_the_same_ids(transformed, servable, tmp_path):
     module = tf.Module()
     module.resources = servable.transform_resources
     module.ids = tf.function(
-        lambda examples: servable._transform.apply_transform_model(_parse(examples, contract.REQUEST_FEATURES)[0]),
+        lambda examples: servable._transform.apply_transform_model(parse(examples, contract.REQUEST_FEATURES)[0]),
         input_signature=[tf.TensorSpec([None], tf.string)],
         autograph=False,
     )
@@ -213,7 +214,7 @@ def test_blanks_around_ids_and_words_do_not_count(transformed, servable):
         for name, values in REQUEST.items()
     }
     plain, other = (
-        servable._ids(_parse(tf.constant([example(**request)]), contract.REQUEST_FEATURES)[0])
+        servable._ids(parse(tf.constant([example(**request)]), contract.REQUEST_FEATURES)[0])
         for request in (REQUEST, padded)
     )
     for feature in contract.REQUEST_FEATURES:

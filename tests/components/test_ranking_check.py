@@ -19,7 +19,8 @@ from components.pusher.executor import Executor as Pusher
 from components.ranking_check.component import Ranks
 from components.ranking_check.executor import Executor
 from components.ranking_check.settings import RankingCheckSettings, thresholds_of
-from components.servable import Servable, describe
+from components.servable.saving import describe
+from components.servable.servable import Servable
 from components.vocabularies import table_sizes
 from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer

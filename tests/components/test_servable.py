@@ -18,7 +18,7 @@ from small_servable import RECORDS, VOCABULARY, SmallServable
 from components.evaluation.ranks import rank_requests
 from components.gates import GateVerdict, read_verdict
 from components.rank_extractors import _RankBatch
-from components.servable import describe, load, save_weights
+from components.servable.saving import describe, load, save_weights
 from components.servable_check import ask, child
 from components.servable_check.check import check_servable
 from components.servable_check.executor import Executor

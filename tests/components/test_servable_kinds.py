@@ -8,7 +8,8 @@ from small_servable import RECORDS, SHAPE, TRAIN, VOCABULARY
 from synthetic_logs import random_logs, randomise
 
 from benchmarks.transform_graph import write_transform_graph
-from components.servable import Servable, describe, load, save, save_weights
+from components.servable.saving import describe, load, save, save_weights
+from components.servable.servable import Servable
 from components.servable_check.golden import golden_scores
 from components.servable_check.requests import rank_inputs, rank_times
 from components.servable_check.session import SessionModel

@@ -10,7 +10,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.servable import describe, save_weights
+from components.servable.saving import describe, save_weights
 from components.vocabularies import NAMES
 from components.warm_start import earlier_rows, start_from
 from model.config import LcrSerConfig
