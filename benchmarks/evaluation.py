@@ -7,16 +7,16 @@ import tensorflow as tf
 
 from benchmarks import operations
 from benchmarks.machine import describe, parse
-from benchmarks.plain import PlainLcrSer
 from benchmarks.result import report
 from benchmarks.sizes import SHAPE
-from benchmarks.synthetic import random_requests
 from benchmarks.timing import time_in_turns
 from benchmarks.training import RATE_OF_TARGET
+from model.data.windows import RequestWindows
+from model.evaluation.evaluator import Evaluator
 from model.lcr_ser import LcrSer
-from model.metrics import pessimistic_rank
-from model.training.evaluation import Evaluator
-from model.training.windows import RequestWindows
+from model.objectives.metrics import pessimistic_rank
+from model.plain import PlainLcrSer
+from tests.support.full_histories import random_requests
 
 BATCH, REQUESTS, CANDIDATES = 512, 4096, 100
 TARGET = 6000

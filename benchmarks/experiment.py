@@ -14,10 +14,10 @@ import tensorflow_transform as tft
 
 from components.vocabularies import table_sizes
 from model.config import GrpoConfig, LcrSerConfig, SupervisedConfig
+from model.data.requests import Requests, read_requests
+from model.data.timelines import Timelines, read_timelines
+from model.evaluation.evaluator import Evaluator, ranking_metrics
 from model.lcr_ser import LcrSer
-from model.training.evaluation import Evaluator, ranking_metrics
-from model.training.requests import Requests, read_requests
-from model.training.timelines import Timelines, read_timelines
 from tfx_pipeline.settings import Settings, load
 
 

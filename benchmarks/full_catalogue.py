@@ -13,12 +13,12 @@ from benchmarks.experiment import Experiment, quiet, read_experiment
 from benchmarks.machine import describe
 from benchmarks.result import report
 from components.evaluation.names import metric_names
-from components.servable import restore
+from components.servable.saving import restore
 from model.config import MAIN_METRIC
-from model.inputs import FIRST_KNOWN_ID
+from model.contract import FIRST_KNOWN_ID
+from model.evaluation.evaluator import Evaluator, ranking_metrics
+from model.evaluation.full_catalogue import FullCatalogue
 from model.lcr_ser import LcrSer
-from model.training.evaluation import Evaluator, ranking_metrics
-from model.training.full_catalogue import FullCatalogue
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
-from model import inputs as contract
+from model import contract
 
 EXAMPLES = "examples"
 GOOD = "good"

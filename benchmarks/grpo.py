@@ -12,13 +12,13 @@ from benchmarks import operations
 from benchmarks.machine import describe, parse
 from benchmarks.result import report
 from benchmarks.sizes import SHAPE, SUPERVISED, USERS
-from benchmarks.synthetic import random_timelines
 from benchmarks.timing import time_in_turns
 from model.config import GrpoConfig
+from model.data.timelines import Timelines
 from model.lcr_ser import LcrSer
-from model.optimizers import SplitAdam
 from model.training import reinforcement, supervised
-from model.training.timelines import Timelines
+from model.training.optimizers import SplitAdam
+from tests.support.full_histories import random_timelines
 
 ROWS = 128
 

@@ -8,14 +8,14 @@ import tensorflow as tf
 from benchmarks.machine import describe, parse
 from benchmarks.result import report
 from benchmarks.sizes import BATCH, SHAPE, SUPERVISED, USERS
-from benchmarks.synthetic import random_timelines
 from benchmarks.timing import time_in_turns
 from benchmarks.training import ours
-from model.inputs import CANDIDATES
-from model.training.negatives import NegativeSampler
-from model.training.targets import TargetOrder
+from model.contract import CANDIDATES
+from model.data.negatives import NegativeSampler
+from model.data.targets import TargetOrder
+from model.data.windows import TargetWindows
 from model.training.unknown import with_unknown
-from model.training.windows import TargetWindows
+from tests.support.full_histories import random_timelines
 
 
 def main() -> None:

@@ -30,10 +30,10 @@ from components.evaluation.ranks import BATCH, rank_requests
 from components.evaluation.raw_requests import requests_of_parts, transform_function
 from components.evaluation.slices import slice_masks
 from components.judgement import eval_config
-from components.servable import restore
-from model.inputs import SIGNATURE_RANK_EVAL
+from components.servable.saving import restore
+from model.contract import SIGNATURE_RANK_EVAL
+from model.evaluation.evaluator import Evaluator
 from model.lcr_ser import LcrSer
-from model.training.evaluation import Evaluator
 from tfx_pipeline.local_runner import BEAM_ARGS
 
 REQUESTS = 25_000

@@ -19,12 +19,12 @@ import tensorflow as tf
 
 from benchmarks.result import report
 from benchmarks.sizes import SHAPE
-from benchmarks.synthetic import random_requests, random_timelines
 from benchmarks.timing import time_in_turns
 from benchmarks.training import SUPERVISED, ours
 from components.servable_check.session import SessionModel, Signature
+from model.evaluation.evaluator import Evaluator
 from model.lcr_ser import LcrSer
-from model.training.evaluation import Evaluator
+from tests.support.full_histories import random_requests, random_timelines
 
 SWITCH = "TF_ENABLE_ONEDNN_OPTS"
 USERS, CANDIDATES, EVENTS = 32, 100, 10

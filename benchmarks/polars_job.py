@@ -22,7 +22,7 @@ def main(log: Path, out: Path) -> None:
         pl.scan_csv(log / "rec_inter.csv*")
         .with_row_index("line")
         .filter(pl.col("click") > 0)
-        .select("user_id", "item_id", "line", time="timestamp")
+        .select("user_id", "item_id", "line", time=pl.col("timestamp").cast(pl.Int64))
         .sort("user_id", "time", "line")
         .collect()
     )
@@ -36,7 +36,7 @@ def main(log: Path, out: Path) -> None:
             "keyword",
             "search_source",
             session="search_session_id",
-            time="search_session_timestamp",
+            time=pl.col("search_session_timestamp").cast(pl.Int64),
             clicked=pl.col("click_cnt") > 0,
         )
     )
@@ -44,6 +44,7 @@ def main(log: Path, out: Path) -> None:
         shown.sort("line")
         .group_by("user_id", "time", "session", "keyword", "search_source", maintain_order=True)
         .agg(
+            clicked=pl.col("clicked").any(),
             items=pl.col("item_id").filter("clicked").unique(maintain_order=True).head(ITEMS),
             first=pl.col("item_id").head(1),
             line=pl.col("line").first(),
@@ -84,7 +85,9 @@ def write_user(  # noqa: PLR0917 - a script
     before, searches_before = (np.searchsorted(all_times, times) for all_times in (times, searches["time"].to_numpy()))
     trained = len(items) - 2 if len(items) >= 3 else len(items)
     kept = searches_before[trained] if trained < len(items) else searches.height
-    history = features(user, items[:trained], searches[:kept])
+    history = features(user, items[:trained], times[:trained], searches[:kept])
+    search_times = searches["time"].to_numpy()[:kept]
+    earlier = [np.searchsorted(all_times, search_times) for all_times in (times, search_times)]
     known = (before + searches_before > 0)[:trained].astype(int)
     write(
         writers["train"],
@@ -93,6 +96,9 @@ def write_user(  # noqa: PLR0917 - a script
             "rec_clicks_before": before[:trained],
             "rec_is_target": known,
             "rec_searches_before": searches_before[:trained],
+            "search_clicks_before": earlier[0],
+            "search_searches_before": earlier[1],
+            "search_is_target": searches["clicked"].to_numpy()[:kept].astype(int),
         },
     )
     own = {*items, *searches["items"].explode().drop_nulls().to_list()}
@@ -106,20 +112,23 @@ def write_user(  # noqa: PLR0917 - a script
             label = int(rng.integers(NEGATIVES + 1))
             candidates.insert(label, items[at])
             seen = searches[max(0, searches_before[at] - LENGTH) : searches_before[at]]
-            history = features(user, items[max(0, before[at] - LENGTH) : before[at]], seen)
+            recent = slice(max(0, before[at] - LENGTH), before[at])
+            history = features(user, items[recent], times[recent], seen)
             write(writers[split], {**history, "candidates": texts(candidates), "label": [label]})
 
 
-def features(user: int, items: list[int], searches: pl.DataFrame) -> dict[str, list]:
+def features(user: int, items: list[int], times: np.ndarray, searches: pl.DataFrame) -> dict[str, list]:
     """A history."""
     words, found = searches["words"].to_list(), searches["items"].to_list()
     return {
         "user": texts([user]),
         "rec_items": texts(items),
+        "rec_times": times,
         "search_words": texts([word for one in words for word in one]),
         "search_word_counts": [len(one) for one in words],
         "search_items": texts([item for one in found for item in one]),
         "search_item_counts": [len(one) for one in found],
+        "search_times": searches["time"].to_numpy(),
     }
 
 

@@ -17,8 +17,8 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 from benchmarks.grpo import ROWS, make_steps
 from benchmarks.machine import parse
 from benchmarks.sizes import SHAPE, SUPERVISED, USERS
-from benchmarks.synthetic import random_timelines
 from benchmarks.training import ours
+from tests.support.full_histories import random_timelines
 
 STEPS, LINES = 4, 14
 _OPERATION = re.compile(r"^(?P<name>[^:]+):(?P<kind>\w+)$")

@@ -9,10 +9,10 @@ from benchmarks.machine import describe, parse
 from benchmarks.operations import forward
 from benchmarks.result import report
 from benchmarks.sizes import SHAPE
-from benchmarks.synthetic import random_requests
 from benchmarks.timing import time_in_turns
+from model.evaluation.evaluator import Evaluator
 from model.lcr_ser import LcrSer
-from model.training.evaluation import Evaluator
+from tests.support.full_histories import random_requests
 
 BATCH, REQUESTS, CANDIDATES = 512, 2048, 100
 PAPER = {0: 0.0, 1: 5.31, 2: 13.59, 3: 23.98, 4: 28.32, 5: 40.23}

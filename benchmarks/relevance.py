@@ -16,17 +16,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.attention_weights import watch
 from benchmarks.experiment import in_scratch, quiet
 from benchmarks.machine import describe
 from benchmarks.result import report
 from benchmarks.simulated import Simulated, read
 from components.simulator import SimulatorSettings, simulate
 from model.config import LcrSerConfig, SupervisedConfig
+from model.data.windows import RequestWindows
+from model.evaluation.evaluator import Evaluator, ranking_metrics
+from model.inspection.attention_weights import watch
 from model.lcr_ser import LcrSer
 from model.training import supervised
-from model.training.evaluation import Evaluator, ranking_metrics
-from model.training.windows import RequestWindows
 
 # Fewer and shorter topics and items that recur, for in a log as flat as KuaiSAR ids have nothing to learn from.
 LOG = SimulatorSettings(

@@ -26,7 +26,7 @@ import tensorflow as tf
 from benchmarks.machine import describe
 from benchmarks.result import report
 from benchmarks.transform_graph import example, write_transform_graph
-from model import inputs as contract
+from model import contract
 
 MEGABYTE = 1e6
 EXAMPLES = [
@@ -101,7 +101,7 @@ def _in_fresh_process(*arguments: str) -> str:
 
 
 def _save(directory: str, kind: str, items: int, dim: int) -> None:
-    from components.servable import Servable
+    from components.servable.servable import Servable
     from model.config import LcrSerConfig
     from model.lcr_ser import LcrSer
 

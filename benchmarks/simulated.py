@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from model.inputs import FIRST_KNOWN_ID
-from model.training.columns import offsets
-from model.training.requests import Requests
-from model.training.timelines import Timelines
+from model.contract import FIRST_KNOWN_ID
+from model.data.columns import offsets
+from model.data.requests import Requests
+from model.data.timelines import Timelines
 
 HELD_OUT = 4
 """Last clicks of a user: the first of them evaluates during training, the others test."""
@@ -54,14 +54,15 @@ def read(log_dir: Path, seed: int) -> Simulated:
     time, search_time = (frame["timestamp"].to_numpy() for frame in (events.clicks, events.searches))
     ends = offsets(np.bincount(user, minlength=events.users))
     search_ends = offsets(np.bincount(searcher, minlength=events.users))
-    # Places of the first searches and clicks that are not strictly earlier than each click.
+    # Places of the first searches and clicks that are not strictly earlier than each click, and than each search.
     first = time.min()
     scale = 1 << 40  # above the milliseconds of any log
-    own = user * scale + time - first
-    before, clicks_before = (np.searchsorted(keys, own) for keys in (searcher * scale + search_time - first, own))
+    own, searched = (who * scale + when - first for who, when in ((user, time), (searcher, search_time)))
+    before, clicks_before = (np.searchsorted(keys, own) for keys in (searched, own))
+    search_before = [np.searchsorted(keys, searched) for keys in (searched, own)]
     counts = np.diff(ends)
     kept = np.where(counts > HELD_OUT, counts - HELD_OUT, counts)
-    timelines = _timelines(events, ends, search_ends, before, clicks_before, kept)
+    timelines = _timelines(events, ends, search_ends, before, clicks_before, kept, search_before)
     asked = np.flatnonzero(counts > HELD_OUT)
     targets = ends[1:][asked, None] - HELD_OUT + np.arange(HELD_OUT)
     rng = np.random.default_rng(seed)
@@ -129,6 +130,7 @@ def _timelines(  # noqa: PLR0917 - one call
     before: np.ndarray,
     clicks_before: np.ndarray,
     kept: np.ndarray,
+    search_before: list[np.ndarray],
 ) -> Timelines:
     at = _ranges(ends[:-1], kept)
     # A user's searches before the last click that is trained on, and those up to the first held out.
@@ -137,14 +139,24 @@ def _timelines(  # noqa: PLR0917 - one call
     searches = np.where(held_out, before[next_click], search_ends[1:]) - search_ends[:-1]
     seen = before[at] - np.repeat(search_ends[:-1], kept)
     seen_clicks = clicks_before[at] - np.repeat(ends[:-1], kept)
+    searches_of = _searches(events, search_ends[:-1], searches)
+    searched_at = _ranges(search_ends[:-1], searches)
+    search_searches, search_clicks = (
+        (places[searched_at] - np.repeat(begins[:-1], searches)).astype(np.int32)
+        for places, begins in zip(search_before, (search_ends, ends), strict=True)
+    )
     return Timelines(
         users=np.arange(events.users, dtype=np.int32) + FIRST_KNOWN_ID,
         rec_items=events.clicks["item"].to_numpy()[at].astype(np.int32),
+        rec_times=events.clicks["timestamp"].to_numpy()[at],
         rec_offsets=offsets(kept),
-        **_searches(events, search_ends[:-1], searches),
+        **searches_of,
         rec_clicks_before=seen_clicks.astype(np.int32),
         rec_searches_before=seen.astype(np.int32),
         rec_is_target=(seen_clicks + seen > 0).astype(np.int32),
+        search_clicks_before=search_clicks,
+        search_searches_before=search_searches,
+        search_is_target=(np.diff(searches_of["item_offsets"]) > 0).astype(np.int32),
     )
 
 
@@ -157,12 +169,14 @@ def _requests(  # noqa: PLR0917 - one call
     clicks_before: np.ndarray,
     rng: np.random.Generator,
 ) -> Requests:
-    user, item = (events.clicks[name].to_numpy() for name in ("user", "item"))
+    user, item, time = (events.clicks[name].to_numpy() for name in ("user", "item", "timestamp"))
     owner = user[targets]
     history = clicks_before[targets] - ends[owner]
+    seen = _ranges(ends[owner], history)
     return Requests(
         users=(owner + FIRST_KNOWN_ID).astype(np.int32),
-        rec_items=item[_ranges(ends[owner], history)].astype(np.int32),
+        rec_items=item[seen].astype(np.int32),
+        rec_times=time[seen],
         rec_offsets=offsets(history),
         **_searches(events, search_ends[owner], before[targets] - search_ends[owner]),
         **_candidates(events, owner, item[targets], rng),
@@ -171,7 +185,7 @@ def _requests(  # noqa: PLR0917 - one call
 
 def _searches(events: _Events, begins: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
     at = _ranges(begins, counts)
-    found = {"search_offsets": offsets(counts)}
+    found = {"search_offsets": offsets(counts), "search_times": events.searches["timestamp"].to_numpy()[at]}
     for column, name, place in (("words", "search_words", "word_offsets"), ("items", "search_items", "item_offsets")):
         lists = events.searches[column]
         lengths = lists.list.len().to_numpy().astype(np.int64)

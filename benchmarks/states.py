@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.attention_weights import watch
 from benchmarks.experiment import Experiment, append, in_scratch, quiet, read_experiment, without_searches
-from components.report.state_distances import state_distances
+from model.data.windows import RequestWindows
+from model.inspection.attention_weights import watch
+from model.inspection.state_distances import state_distances
+from model.layers.reasoning import EncodedHistories, Sides
 from model.lcr_ser import LcrSer
-from model.reasoning import Sides
 from model.training import supervised
-from model.training.windows import RequestWindows
 
 REQUESTS = 2048
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -83,7 +83,9 @@ def look_at(model: LcrSer, experiment: Experiment) -> dict[str, Any]:
     return figures
 
 
-def _cross_figures(histories: Sides, crossed_weights: dict[str, list[np.ndarray]]) -> Iterator[tuple[str, list[float]]]:
+def _cross_figures(
+    histories: EncodedHistories, crossed_weights: dict[str, list[np.ndarray]]
+) -> Iterator[tuple[str, list[float]]]:
     for side, other in (("search", histories.rec), ("rec", histories.search)):
         events = other.mask.numpy().sum(1)
         several = events > 1

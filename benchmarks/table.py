@@ -9,9 +9,9 @@ import resource
 from benchmarks.machine import describe, parse
 from benchmarks.result import report
 from benchmarks.sizes import SHAPE, SUPERVISED, USERS
-from benchmarks.synthetic import random_timelines
 from benchmarks.timing import time_in_turns
 from benchmarks.training import ours
+from tests.support.full_histories import random_timelines
 
 FEW, MANY = 50_000, 5_000_000
 

@@ -12,18 +12,18 @@ import tensorflow as tf
 
 from benchmarks import operations
 from benchmarks.machine import describe, parse
-from benchmarks.plain import PlainLcrSer
-from benchmarks.plain_step import make_plain_step
 from benchmarks.result import report
 from benchmarks.sizes import BATCH, SHAPE, SUPERVISED, USERS
-from benchmarks.synthetic import random_timelines
 from benchmarks.timing import time_in_turns
 from model.config import LcrSerConfig, SupervisedConfig
+from model.data.targets import TargetOrder
+from model.data.timelines import Timelines
 from model.lcr_ser import LcrSer
-from model.optimizers import SplitAdam
+from model.plain import PlainLcrSer
 from model.training import supervised
-from model.training.targets import TargetOrder
-from model.training.timelines import Timelines
+from model.training.optimizers import SplitAdam
+from tests.support.full_histories import random_timelines
+from tests.support.plain_step import make_plain_step
 
 TARGET, RATE_OF_TARGET = 2200, 150
 LITERATURE = {"UniSAR, released code, Amazon constants, one thread of another machine (literature)": 145}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from tensorflow_model_analysis.proto import config_pb2
 
 from components.evaluation.names import metric_names
-from model import inputs as contract
+from model import contract
 
 _CLASSES = {"HR": "RankHitRate", "NDCG": "RankNDCG", "MRR": "RankMRR"}
 """Of `components.ranking_metrics`."""

@@ -7,17 +7,18 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.vocabularies import HASH
-from model import inputs as contract
+from model import contract
 
 _ITEM_FEATURES = (contract.REC_ITEMS, contract.SEARCH_ITEMS, contract.CANDIDATES)
-_COUNT_FEATURES = (
-    contract.REC_CLICKS_BEFORE,
-    contract.REC_SEARCHES_BEFORE,
-    contract.REC_IS_TARGET,
+_INTEGER_FEATURES = (
+    *contract.TIME_FEATURES,
+    *contract.CLICK_TARGET_FEATURES,
+    *contract.SEARCH_TARGET_FEATURES,
     contract.SEARCH_WORD_COUNTS,
     contract.SEARCH_ITEM_COUNTS,
     contract.LABEL,
 )
+"""Passed on as they are. Of a graph that is called without some, as the servable calls it, only these are missing."""
 
 
 # Transform traces this function several times; converting it and all of tft that it calls by AutoGraph took most of
@@ -26,13 +27,13 @@ _COUNT_FEATURES = (
 def preprocessing_fn(inputs: dict[str, tf.RaggedTensor], custom_config: dict[str, Any]) -> dict[str, tf.SparseTensor]:
     """Map strings to ids: 0 is kept for padding, 1 is unknown, entry i of a vocabulary (or bucket i) is i + 2.
 
-    Ids and words are read without the `model.inputs.BLANKS` around them. An item has one id, in whatever role it
+    Ids and words are read without the `model.contract.BLANKS` around them. An item has one id, in whatever role it
     occurs: recommended, clicked in a search, or candidate. The candidates themselves are not counted, for they exist
     only in the eval and test splits. Of a search, the items are counted that the model looks at: a row of its own that
     nothing trains would be worse than being unknown.
 
     Args:
-        inputs: raw features of `model.inputs`, ragged strings and integers `[B, (n)]`.
+        inputs: raw features of `model.contract`, ragged strings and integers `[B, (n)]`.
         custom_config: `items`, `users` and `words`: how ids are made, a value of
             `components.vocabularies.ID_KINDS`; `max_items`, `max_users`, `max_words`: entries kept of a vocabulary,
             most frequent first (None: all), or the number of hash buckets; `items_per_search`: M of the model.
@@ -56,7 +57,7 @@ def preprocessing_fn(inputs: dict[str, tf.RaggedTensor], custom_config: dict[str
     outputs = {
         feature: inputs[feature].with_values(ids(strings[feature])).to_sparse() for feature, ids in makers.items()
     }
-    outputs.update({feature: inputs[feature].to_sparse() for feature in _COUNT_FEATURES})
+    outputs.update({feature: inputs[feature].to_sparse() for feature in _INTEGER_FEATURES})
     return outputs
 
 

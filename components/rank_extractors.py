@@ -15,7 +15,7 @@ from tensorflow_model_analysis.extractors import extractor, slice_key_extractor
 from tensorflow_model_analysis.utils import model_util
 
 from components.evaluation.raw_requests import rows_a_call
-from model.inputs import SIGNATURE_RANK_EVAL
+from model.contract import SIGNATURE_RANK_EVAL
 
 Extracts = dict[str, Any]
 

@@ -1,12 +1,12 @@
 """HR@k, NDCG@k and MRR for the TFX Evaluator, from the ranks that the `rank_eval` signature returns.
 
 An extract holds the ranks of a request or, as `components.rank_extractors` makes them, those of a whole batch. Ties
-are settled where the rank is made, by `model.metrics.pessimistic_rank`; here is nothing left to settle.
+are settled where the rank is made, by `model.objectives.metrics.pessimistic_rank`; here is nothing left to settle.
 """
 
 import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import apache_beam as beam
@@ -14,16 +14,15 @@ import numpy as np
 from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 
-Gain = Callable[[np.ndarray], np.ndarray]
-"""What ranks `[R]` are worth, `[R]`."""
+from components.evaluation.rank_values import rank_values
 
 
 class _MeanOverRanks(beam.CombineFn):
-    """Mean of `gain(ranks)` over the requests of a slice; accumulators are (sum, number)."""
+    """Mean of `rank_values` over the requests of a slice; accumulators are (sum, number)."""
 
-    def __init__(self, key: metric_types.MetricKey, gain: Gain, names: dict[str, Any]) -> None:
+    def __init__(self, key: metric_types.MetricKey, metric: str, names: dict[str, Any]) -> None:
         self._key = key
-        self._gain = gain
+        self._metric = metric
         self._names = names
 
     def create_accumulator(self) -> tuple[float, int]:
@@ -36,7 +35,7 @@ class _MeanOverRanks(beam.CombineFn):
             element, **self._names, flatten=False, allow_none=True
         ):
             ranks = np.ravel(prediction).astype(np.float64)
-            total, number = total + float(self._gain(ranks).sum()), number + len(ranks)
+            total, number = total + float(rank_values(ranks, self._metric).sum()), number + len(ranks)
         return total, number
 
     def merge_accumulators(self, accumulators: Iterable[tuple[float, int]]) -> tuple[float, int]:
@@ -53,21 +52,9 @@ class _Number(_MeanOverRanks):
         return {self._key: float(accumulator[1])}
 
 
-def _hit(ranks: np.ndarray, k: int) -> np.ndarray:
-    return ranks <= k
-
-
-def _discounted_hit(ranks: np.ndarray, k: int) -> np.ndarray:
-    return (ranks <= k) / np.log2(ranks + 1.0)
-
-
-def _reciprocal(ranks: np.ndarray) -> np.ndarray:
-    return 1.0 / ranks
-
-
 # TFMA looks the parameters up by name, among those that are not keyword-only.
 def _computations(  # noqa: PLR0917
-    gain: Gain,
+    metric: str,
     metric_name: str,
     combine: type[_MeanOverRanks] = _MeanOverRanks,
     eval_config: Any = None,
@@ -91,7 +78,7 @@ def _computations(  # noqa: PLR0917
     return [
         metric_types.MetricComputation(
             keys=[key],
-            combiner=combine(key, gain, names),
+            combiner=combine(key, metric, names),
             preprocessors=[
                 metric_types.StandardMetricInputsPreprocessor(
                     include_filter={constants.PREDICTIONS_KEY: {}}, include_default_inputs=False
@@ -106,7 +93,7 @@ class RankHitRate(metric_types.Metric):
 
     def __init__(self, k: int = 10, name: str = "") -> None:
         name = name or f"HR@{k}"
-        make = functools.partial(_computations, functools.partial(_hit, k=k), name)
+        make = functools.partial(_computations, f"HR@{k}", name)
         super().__init__(metric_util.merge_per_key_computations(make), k=k, name=name)
 
 
@@ -115,7 +102,7 @@ class RankNDCG(metric_types.Metric):
 
     def __init__(self, k: int = 10, name: str = "") -> None:
         name = name or f"NDCG@{k}"
-        make = functools.partial(_computations, functools.partial(_discounted_hit, k=k), name)
+        make = functools.partial(_computations, f"NDCG@{k}", name)
         super().__init__(metric_util.merge_per_key_computations(make), k=k, name=name)
 
 
@@ -123,7 +110,7 @@ class RankMRR(metric_types.Metric):
     """MRR with one positive: the mean of 1 / rank over all requests, whatever the rank."""
 
     def __init__(self, name: str = "MRR") -> None:
-        make = functools.partial(_computations, _reciprocal, name)
+        make = functools.partial(_computations, "MRR", name)
         super().__init__(metric_util.merge_per_key_computations(make), name=name)
 
 
@@ -135,5 +122,5 @@ class RankCount(metric_types.Metric):
 
     def __init__(self, name: str = "requests", code_hash: str = "") -> None:
         del code_hash
-        make = functools.partial(_computations, _reciprocal, name, _Number)
+        make = functools.partial(_computations, "MRR", name, _Number)
         super().__init__(metric_util.merge_per_key_computations(make), name=name)

@@ -9,15 +9,16 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.servable import Servable, describe, load, save, save_weights
+from components.servable.saving import describe, load, save, save_weights
+from components.servable.servable import Servable
 from components.vocabularies import ranker_config
 from components.warm_start import start_from
 from model.config import GrpoConfig, RankerConfig, SupervisedConfig
+from model.data.requests import read_requests
+from model.data.timelines import read_timelines
 from model.ranker import Ranker
 from model.training import reinforcement, supervised
 from model.training.fingerprint import training_fingerprint
-from model.training.requests import read_requests
-from model.training.timelines import read_timelines
 
 
 def supervised_run_fn(fn_args: Any) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow_transform as tft
 
-from model import inputs as contract
+from model import contract
 from model.config import RankerConfig
 from model.registry import make_config
 

@@ -10,13 +10,13 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from absl import logging
 
-from components.servable import load
+from components.servable.saving import load
 from components.vocabularies import NAMES
-from model import inputs as contract
-from model.carry_over import FRESH, carry_over
+from model import contract
 from model.config import RankerConfig
 from model.ranker import Ranker
 from model.registry import make_ranker
+from model.training.carry_over import FRESH, carry_over
 
 
 def start_from(saved_model_dir: str, shape: RankerConfig, transform: tft.TFTransformOutput) -> Ranker:

@@ -5,15 +5,11 @@ The paper's symbols, as all shapes here are given in, and the settings of `model
 | symbol | meaning | setting |
 |---|---|---|
 | B | requests in a batch | `batch_size`, `eval_batch_size` of either stage |
-| Lr, Ls | clicks and searches of a history, padded; L is either | `ModelConfig.rec_length`, `search_length` |
-| W | words of a query | `ModelConfig.words_per_search` |
-| M | clicked items of a search | `ModelConfig.items_per_search` |
-| K | reasoning steps | `ModelConfig.reasoning_steps` |
-| d | width of an embedding and of a state | `ModelConfig.dim` |
+| Lr, Ls | clicks and searches of a history, padded; L is either | `RankerConfig.rec_length`, `search_length` |
+| W | words of a query | `RankerConfig.words_per_search` |
+| M | clicked items of a search | `RankerConfig.items_per_search` |
+| K | reasoning steps | `LcrSerConfig.reasoning_steps` |
+| d | width of an embedding and of a state | `RankerConfig.dim` |
 | C | candidates of a request | 1 + `num_negatives` in training; otherwise as many as are asked about |
 | N | trajectories of a group, 1 outside of the reinforcement stage | `GrpoConfig.num_trajectories` |
 """
-
-from model.memory import keep_memory
-
-keep_memory()

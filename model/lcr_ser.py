@@ -1,22 +1,23 @@
 """LCR-SER, the ranking model of section 3.2."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import keras
 import tensorflow as tf
 
-from model.aggregation import TargetAttention
 from model.config import LcrSerConfig, SupervisedConfig
-from model.embeddings import EmbeddingTable, PositionEmbedding, take, take_mean
-from model.grpo import exploration_noise
-from model.inputs import CANDIDATES, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
-from model.losses import contrastive_loss, recommendation_loss
-from model.pooling import MeanPooling
+from model.contract import CANDIDATES, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
+from model.layers.aggregation import TargetAttention
+from model.layers.embeddings import EmbeddingTable, PositionEmbedding, take, take_mean
+from model.layers.pooling import MeanPooling
+from model.layers.reasoning import EncodedHistories, LatentCrossReasoning, Sides
+from model.layers.scoring_head import ScoringHead
+from model.objectives.grpo import exploration_noise
+from model.objectives.losses import contrastive_loss, recommendation_loss
+from model.objectives.ties import tie_unknown
+from model.ops.weighted_states import project
 from model.ranker import WHOLE, Batch, Logs, Ranker, Share, State
-from model.reasoning import LatentCrossReasoning, Sides
-from model.scoring_head import ScoringHead
-from model.ties import tie_unknown
-from model.weighted_states import project
 
 
 class Embedded(NamedTuple):
@@ -53,7 +54,15 @@ class PreparedItems(NamedTuple):
     of_head: tf.Tensor
 
 
-class TargetWeights(NamedTuple):
+class Side(NamedTuple):
+    """What Eq. (8) weighs: H, `[B, L, d]`, its mask `[B, L]`, and h^(1) to h^(K), `[B, N, K, d]`."""
+
+    states: tf.Tensor
+    mask: tf.Tensor
+    steps: tf.Tensor
+
+
+class SideWeights(NamedTuple):
     """Weights that Eq. (8) gives one side, which sum to 1 where there is an event or a step.
 
     Attributes:
@@ -63,6 +72,13 @@ class TargetWeights(NamedTuple):
 
     events: tf.Tensor
     steps: tf.Tensor
+
+
+class TargetWeights(NamedTuple):
+    """Weights that Eq. (8) gives both sides."""
+
+    search: SideWeights
+    rec: SideWeights
 
 
 @keras.saving.register_keras_serializable(package="lcr_ser")
@@ -124,7 +140,7 @@ class LcrSer(Ranker):
         """Looks up a model batch, section 3.2.1 and E_s, E_r of 3.2.2.
 
         Args:
-            batch: the model batch of `model.inputs`; `candidates` may be absent.
+            batch: the model batch of `model.contract`; `candidates` may be absent.
         """
         rec_items, clicks, words = batch[REC_ITEMS], batch[SEARCH_ITEMS], batch[SEARCH_WORDS]
         candidates = batch.get(CANDIDATES, batch[USER][:, None][:, :0])
@@ -144,8 +160,8 @@ class LcrSer(Ranker):
             rows=(users.rows, items.rows, queries.rows),
         )
 
-    def read(self, embedded: Embedded, training: bool = False) -> Sides:
-        """Adds positions and encodes both histories, Eq. (1); gives two `EncodedHistory`."""
+    def read(self, embedded: Embedded, training: bool = False) -> EncodedHistories:
+        """Adds positions and encodes both histories, Eq. (1); gives `EncodedHistories`."""
         return self.reasoning.encode(
             self.search_positions(embedded.search),
             embedded.search_mask,
@@ -154,19 +170,19 @@ class LcrSer(Ranker):
             training=training,
         )
 
-    def reason(self, histories: Sides, noise: Sides | None = None, cross: bool = True, training: bool = False) -> Sides:
+    def reason(
+        self, histories: EncodedHistories, noise: Sides | None = None, cross: bool = True, training: bool = False
+    ) -> Sides:
         """K reasoning steps, Eq. (2) to (6): states `[B, N, K, d]` of each side; see `LatentCrossReasoning`."""
         return self.reasoning(histories, noise=noise, cross=cross, training=training)
 
-    def contrast(self, histories: Sides, training: bool = False) -> tuple[Sides, Sides]:
+    def contrast(self, histories: EncodedHistories, training: bool = False) -> tuple[Sides, Sides]:
         """States with and without cross attention, Eq. (9); see `LatentCrossReasoning.contrast`."""
         return self.reasoning.contrast(histories, training=training)
 
-    def rank(self, embedded: Embedded, histories: Sides, steps: Sides, training: bool = False) -> tf.Tensor:
+    def rank(self, embedded: Embedded, histories: EncodedHistories, steps: Sides, training: bool = False) -> tf.Tensor:
         """Logits of the embedded candidates for each trajectory, Eq. (8) and (10): `[B, N, C]`."""
-        sides = Sides(
-            *((history.states, history.mask, of_side) for history, of_side in zip(histories, steps, strict=True))
-        )
+        sides = [Side(history.states, history.mask, of_side) for history, of_side in zip(histories, steps, strict=True)]
         candidates = tf.cast(embedded.candidates, self.compute_dtype)
         return self._score(embedded.user, sides, candidates, self.head.of_items(candidates), training)
 
@@ -218,24 +234,21 @@ class LcrSer(Ranker):
             )
         )
 
-    def target_weights(self, target: tf.Tensor, histories: Sides, steps: Sides) -> Sides:
+    def target_weights(self, target: tf.Tensor, histories: EncodedHistories, steps: Sides) -> TargetWeights:
         """Weights of Eq. (8) on history and reasoning states; all the same where the aggregation is the mean.
 
         Args:
             target: embeddings of the items clicked, `[B, d]`.
             histories: what `read` gave.
             steps: what `reason` gave for them, of one trajectory.
-
-        Returns:
-            Two `TargetWeights`.
         """
         found = []
         for attention, history, of_side in zip(
             (self.search_attention, self.rec_attention), histories, steps, strict=True
         ):
             weighted = attention.weigh(target[:, None], history.states, history.mask, of_side)
-            found.append(TargetWeights(weighted.weights[:, 0, 0], weighted.step_weights[:, 0, 0]))
-        return Sides(*found)
+            found.append(SideWeights(weighted.weights[:, 0, 0], weighted.step_weights[:, 0, 0]))
+        return TargetWeights(*found)
 
     def search_weights(self, batch: Batch, label: tf.Tensor) -> tf.Tensor:
         """Weight that Eq. (8) gives each search for the candidate in column `label` `[B]`: `[B, Ls]`."""
@@ -248,7 +261,7 @@ class LcrSer(Ranker):
         """The half of a request that does not depend on its candidates.
 
         Args:
-            batch: the model batch of `model.inputs` without `candidates`.
+            batch: the model batch of `model.contract` without `candidates`.
 
         Returns:
             In the dtype of the weights: `user [B, d]`, `search_states [B, Ls, d]`, `search_mask [B, Ls]`,
@@ -276,12 +289,10 @@ class LcrSer(Ranker):
 
     def score(self, state: State, items: PreparedItems) -> tf.Tensor:
         """Logits `[B, C]` of prepared items for encoded requests."""
-        sides = Sides(
-            *(
-                (state[f"{side}_states"], state[f"{side}_mask"] > 0, tf.expand_dims(state[f"{side}_steps"], 1))
-                for side in Sides._fields
-            )
-        )
+        sides = [
+            Side(state[f"{side}_states"], state[f"{side}_mask"] > 0, tf.expand_dims(state[f"{side}_steps"], 1))
+            for side in Sides._fields
+        ]
         logits = self._score(state["user"], sides, items.embeddings, items.of_head)
         return tie_unknown(tf.squeeze(logits, 1), items.ids)
 
@@ -296,12 +307,15 @@ class LcrSer(Ranker):
         return tie_unknown(logits[:, 0], batch[CANDIDATES])
 
     def _score(
-        self, user: tf.Tensor, sides: Sides, candidates: tf.Tensor, of_head: tf.Tensor, training: bool = False
+        self, user: tf.Tensor, sides: Sequence[Side], candidates: tf.Tensor, of_head: tf.Tensor, training: bool = False
     ) -> tf.Tensor:
         """Eq. (8) and (10): logits `[B, N, C]` from states, mask and steps of each side."""
         weighted = [
             attention.weigh(
-                candidates, *(tf.cast(part, self.compute_dtype) if part.dtype != tf.bool else part for part in side)
+                candidates,
+                tf.cast(side.states, self.compute_dtype),
+                side.mask,
+                tf.cast(side.steps, self.compute_dtype),
             )
             for attention, side in zip((self.search_attention, self.rec_attention), sides, strict=True)
         ]

@@ -11,13 +11,16 @@ import keras
 import tensorflow as tf
 
 from model.config import RankerConfig, SupervisedConfig
-from model.embeddings import EmbeddingTable
+from model.layers.embeddings import EmbeddingTable
+from model.memory import keep_memory
 
 if TYPE_CHECKING:
-    from model.training.timelines import Timelines
+    from model.data.timelines import Timelines
+
+keep_memory()  # before the first tensor of any model
 
 Batch: TypeAlias = dict[str, tf.Tensor]
-"""A model batch of `model.inputs`."""
+"""A model batch of `model.contract`."""
 State: TypeAlias = dict[str, tf.Tensor]
 """Encoded requests: whatever a model needs of them to score candidates, `[B, ...]` each."""
 Items: TypeAlias = Any
@@ -53,7 +56,7 @@ class Ranker(keras.Model):
         tables: layers of the tables to share with another model of the same shape; None makes new ones.
 
     Attributes:
-        inputs: what it reads of a request, names of `model.inputs`. A servable's signatures have these and no others.
+        inputs: what it reads of a request, names of `model.contract`. A servable's signatures have these and no others.
 
     Example:
         logits = ranker.score(ranker.encode(batch), ranker.prepare(candidates))  # `[B, C]`
@@ -109,7 +112,7 @@ class Ranker(keras.Model):
         """The half of a request that does not depend on its candidates.
 
         Args:
-            batch: the model batch of `model.inputs`; of it, `inputs` are read.
+            batch: the model batch of `model.contract`; of it, `inputs` are read.
         """
         raise NotImplementedError
 
@@ -120,7 +123,8 @@ class Ranker(keras.Model):
     def score(self, state: State, items: Items) -> tf.Tensor:
         """Logits `[B, C]` of items for encoded requests.
 
-        All unknown items of a request get the same one, to the bit (`model.ties`); id 0 gets one of no meaning.
+        All unknown items of a request get the same one, to the bit (`model.objectives.ties`); id 0 gets one of no
+        meaning.
 
         Args:
             state: what `encode` gave.

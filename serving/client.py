@@ -5,15 +5,17 @@ from types import TracebackType
 from typing import Any
 
 import grpc
+import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
     get_model_status_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
 )
 
-from model.inputs import SIGNATURE_RANK
+from model.contract import SIGNATURE_RANK
 from serving.answer import RankedCandidates, ranked
 from serving.request import RankRequest, request_inputs
 from serving.status import VersionState
@@ -46,6 +48,7 @@ class RankingClient:
         self._model_name = model_name
         self._timeout = timeout
         self._channel = grpc.insecure_channel(address)
+        self._inputs: frozenset[str] = frozenset()
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._model = model_service_pb2_grpc.ModelServiceStub(self._channel)
 
@@ -67,17 +70,12 @@ class RankingClient:
         A request that the model could not score, its neighbours could: `RankedCandidates.scored` tells them apart.
 
         Raises:
-            ValueError: the requests together are above the limits of `model.inputs`; nothing is sent.
+            ValueError: the requests together are above the limits of `model.contract`; nothing is sent.
             RankingError: the server refused or did not answer.
         """
         if not requests:
             return []
-        call = predict_pb2.PredictRequest()
-        call.model_spec.name = self._model_name
-        call.model_spec.signature_name = SIGNATURE_RANK
-        for name, value in request_inputs(requests).items():
-            call.inputs[name].CopyFrom(tf.make_tensor_proto(value, dtype=tf.string))
-        response = self._call(self._prediction.Predict, call)
+        response = self._predict(request_inputs(requests))
         if missing := {"scores", "ranks"} - response.outputs.keys():
             message = f"signature {SIGNATURE_RANK!r} of {self.address} gives no {sorted(missing)}; push another model"
             raise RankingError(grpc.StatusCode.FAILED_PRECONDITION, message)
@@ -85,6 +83,38 @@ class RankingClient:
         version = response.model_spec.version.value
         rows = zip(requests, scores, ranks, strict=True)
         return [ranked(request.candidates, score, rank, version) for request, score, rank in rows]
+
+    def _predict(self, inputs: dict[str, np.ndarray]) -> Any:
+        """Sends what the served model reads; where that has changed since it was looked up, once more."""
+        while True:
+            read = self._inputs or self._read_inputs()
+            if missing := sorted(read - inputs.keys()):
+                message = f"the served model reads {missing}: give the time of every click and of every search"
+                raise RankingError(grpc.StatusCode.FAILED_PRECONDITION, message)
+            call = predict_pb2.PredictRequest()
+            call.model_spec.name = self._model_name
+            call.model_spec.signature_name = SIGNATURE_RANK
+            for name in read:
+                call.inputs[name].CopyFrom(tf.make_tensor_proto(inputs[name]))
+            try:
+                return self._call(self._prediction.Predict, call)
+            except RankingError as error:
+                if error.code is not grpc.StatusCode.INVALID_ARGUMENT or self._read_inputs() == read:
+                    raise
+
+    def _read_inputs(self) -> frozenset[str]:
+        """Looks up the inputs of the signature `rank`: each kind of model has its own."""
+        request = get_model_metadata_pb2.GetModelMetadataRequest()
+        request.model_spec.name = self._model_name
+        request.metadata_field.append("signature_def")
+        response = self._call(self._prediction.GetModelMetadata, request)
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        response.metadata["signature_def"].Unpack(signatures)
+        if SIGNATURE_RANK not in signatures.signature_def:
+            message = f"{self.address} has no signature {SIGNATURE_RANK!r}; push another model"
+            raise RankingError(grpc.StatusCode.FAILED_PRECONDITION, message)
+        self._inputs = frozenset(signatures.signature_def[SIGNATURE_RANK].inputs)
+        return self._inputs
 
     def status(self) -> list[VersionState]:
         """The states of the model's versions, newest first.

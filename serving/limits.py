@@ -1,10 +1,10 @@
-"""The limits of `model.inputs` on the shapes of a call: the client checks them before it sends, the server before it
+"""The limits of `model.contract` on the shapes of a call: the client checks them before it sends, the server before it
 decodes."""
 
 import math
 from collections.abc import Mapping, Sequence
 
-from model.inputs import (
+from model.contract import (
     CANDIDATES,
     MAX_CANDIDATES,
     MAX_EVENTS,
@@ -12,7 +12,9 @@ from model.inputs import (
     MAX_REQUESTS,
     MAX_STRINGS,
     REC_ITEMS,
+    REC_TIMES,
     SEARCH_ITEMS,
+    SEARCH_TIMES,
     SEARCH_WORDS,
 )
 
@@ -22,6 +24,8 @@ MAX_MESSAGE_BYTES = 8 * 2**20
 _SEARCHES = (MAX_EVENTS, "searches a request")
 _AXES = {
     REC_ITEMS: ((MAX_EVENTS, "clicks a request"),),
+    REC_TIMES: ((MAX_EVENTS, "clicks a request"),),
+    SEARCH_TIMES: (_SEARCHES,),
     SEARCH_WORDS: (_SEARCHES, (MAX_EVENTS, "words a search")),
     SEARCH_ITEMS: (_SEARCHES, (MAX_EVENTS, "items a search")),
     CANDIDATES: ((MAX_CANDIDATES, "candidates a request"),),

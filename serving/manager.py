@@ -7,7 +7,7 @@ from pathlib import Path
 
 import grpc
 
-from model.inputs import SIGNATURE_RANK
+from model.contract import SIGNATURE_RANK
 from serving.errors import RequestError, trimmed
 from serving.servable import Servable
 from serving.status import VersionState

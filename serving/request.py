@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from model.inputs import BLANKS, CANDIDATES, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
+from model.contract import BLANKS, CANDIDATES, REC_ITEMS, REC_TIMES, SEARCH_ITEMS, SEARCH_TIMES, SEARCH_WORDS, USER
 from serving.limits import excess
 
 _PADDING = ""
@@ -15,10 +15,14 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Search:
-    """A search of the user: the words of the query, and the items clicked in its results (maybe none)."""
+    """A search of the user: the words of the query, the items clicked in its results (maybe none), and its time.
+
+    The time, in milliseconds, is for models that read times.
+    """
 
     words: Sequence[str]
     items: Sequence[str] = ()
+    time: int | None = None
 
     def __post_init__(self) -> None:
         _check("a search's words", self.words)
@@ -34,16 +38,18 @@ class RankRequest:
         candidates: the items to rank, at least one.
         rec_items: the items clicked in recommendations, oldest first.
         searches: the searches, oldest first.
+        rec_times: when each of `rec_items` was clicked, in milliseconds, for models that read times.
 
     Raises:
         ValueError: an id or a word is not a string, empty, of blanks alone or not to be written in UTF-8; there is no
-            candidate; or a list is longer than the limits of `model.inputs` allow.
+            candidate; or a list is longer than the limits of `model.contract` allow.
     """
 
     user: str
     candidates: Sequence[str]
     rec_items: Sequence[str] = ()
     searches: Sequence[Search] = field(default=())
+    rec_times: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         _check("user", [self.user])
@@ -51,7 +57,16 @@ class RankRequest:
         _check("rec_items", self.rec_items)
         if not self.candidates:
             raise ValueError("candidates: expected at least one item to rank, got none.")
+        if self.rec_times and len(self.rec_times) != len(self.rec_items):
+            raise ValueError(
+                f"rec_times: expected one for each of rec_items, {len(self.rec_items)}, got {len(self.rec_times)}."
+            )
         _shapes([self])
+
+    @property
+    def has_times(self) -> bool:
+        """Whether it says when each click and each search was."""
+        return len(self.rec_times) == len(self.rec_items) and all(search.time is not None for search in self.searches)
 
 
 def request_inputs(requests: Sequence[RankRequest]) -> dict[str, np.ndarray]:
@@ -65,23 +80,29 @@ def request_inputs(requests: Sequence[RankRequest]) -> dict[str, np.ndarray]:
 
     Returns:
         `user [B]`, `rec_items [B, Lr]`, `search_words [B, Ls, W]`, `search_items [B, Ls, M]`, `candidates [B, C]`:
-        UTF-8 bytes, `""` is padding.
+        UTF-8 bytes, `""` is padding; and where all requests have times `rec_times [B, Lr]` and `search_times [B, Ls]`,
+        int64, 0 is padding.
 
     Raises:
-        ValueError: the requests together, with their padding, are above the limits of `model.inputs`.
+        ValueError: the requests together, with their padding, are above the limits of `model.contract`.
     """
     shapes = _shapes(requests)
     rec, candidates = shapes[REC_ITEMS][1], shapes[CANDIDATES][1]
     (_, searches, words), items = shapes[SEARCH_WORDS], shapes[SEARCH_ITEMS][2]
     empty = Search(())
     padded = [[empty] * (searches - len(request.searches)) + list(request.searches) for request in requests]
-    return {
+    inputs = {
         USER: _encoded([request.user for request in requests]),
         REC_ITEMS: _encoded([_left(request.rec_items, rec) for request in requests]),
         SEARCH_WORDS: _encoded([[_right(search.words, words) for search in row] for row in padded]),
         SEARCH_ITEMS: _encoded([[_right(search.items, items) for search in row] for row in padded]),
         CANDIDATES: _encoded([_right(request.candidates, candidates) for request in requests]),
     }
+    if all(request.has_times for request in requests):
+        of_clicks = [[0] * (rec - len(request.rec_times)) + list(request.rec_times) for request in requests]
+        inputs[REC_TIMES] = np.array(of_clicks, np.int64)
+        inputs[SEARCH_TIMES] = np.array([[search.time or 0 for search in row] for row in padded], np.int64)
+    return inputs
 
 
 def _shapes(requests: Sequence[RankRequest]) -> dict[str, tuple[int, ...]]:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
-from model.inputs import SIGNATURE_DEFAULT
+from model.contract import SIGNATURE_DEFAULT
 from serving.errors import RequestError, refusal, trimmed
 from serving.tensors import decode_inputs
 

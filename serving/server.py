@@ -25,7 +25,7 @@ POLL_SECONDS = 1.0
 LOOPBACK = "127.0.0.1"
 _GRACE_SECONDS = 5.0
 _WORKERS = 4
-"""Calls that are computed at a time. Each may take as much memory as the limits of `model.inputs` let it."""
+"""Calls that are computed at a time. Each may take as much memory as the limits of `model.contract` let it."""
 _CONCURRENT_REQUESTS = 256
 """More are refused at once with RESOURCE_EXHAUSTED: a queue that only grows helps nobody."""
 

@@ -16,7 +16,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from model.inputs import SIGNATURE_DEFAULT
+from model.contract import SIGNATURE_DEFAULT
 from serving.errors import RequestError
 from serving.manager import ModelManager
 from serving.servable import Servable

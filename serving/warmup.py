@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from model import inputs as contract
+from model import contract
 
 FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 SERVED = (contract.SIGNATURE_DEFAULT, contract.SIGNATURE_RANK, contract.SIGNATURE_ENCODE, contract.SIGNATURE_SCORE)
@@ -84,4 +84,6 @@ def _example(strings: Callable[[int], list[bytes]]) -> bytes:
         example.features.feature[name].bytes_list.value.extend(strings(count))
     for name in (contract.SEARCH_WORD_COUNTS, contract.SEARCH_ITEM_COUNTS):
         example.features.feature[name].int64_list.value.extend([_STRINGS_A_SEARCH] * _EVENTS)
+    for name in contract.TIME_FEATURES:
+        example.features.feature[name].int64_list.value.extend(range(1, _EVENTS + 1))
     return example.SerializeToString(deterministic=True)

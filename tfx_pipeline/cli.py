@@ -17,43 +17,75 @@ from tfx_pipeline import quiet
 from tfx_pipeline.settings import REPOSITORY
 
 RUNNER_FILE = "local_runner.py"
-_LIGHT = {
-    "simulate": "tfx_pipeline.simulate",
-    "simulate-report": "tfx_pipeline.simulate_report",
-    "models": "tfx_pipeline.models",
-    "rollback": "tfx_pipeline.models",
-    "compare": "tfx_pipeline.compare",
-    "report": "tfx_pipeline.report",
-    "settings": "tfx_pipeline.show_settings",
+_OURS = {
+    "compare": ("tfx_pipeline.compare", "Compare runs: what went in differently, metrics, and how sure that is."),
+    "models": ("tfx_pipeline.models", "List the pushed versions with their metrics, newest first."),
+    "report": ("tfx_pipeline.report", "Write the page of a run again from its figures."),
+    "rollback": ("tfx_pipeline.models", "Serve an earlier version again."),
+    "score": ("tfx_pipeline.score", "Rank the candidates of one request with the pushed model, over gRPC."),
+    "settings": ("tfx_pipeline.show_settings", "Print every setting, checked, and where it comes from."),
+    "simulate": ("tfx_pipeline.simulate", "Write a made-up log whose truth is known."),
+    "simulate-report": (
+        "tfx_pipeline.simulate_report",
+        "Measure a log, simulated or real, and plot its distributions.",
+    ),
 }
-"""Commands that are run by themselves: loading TFX takes many seconds and 700 MB, and they need none of it."""
+"""Our commands: the module of each, and what the list of commands says of it."""
+_UPSTREAM = {
+    "pipeline": "Register, list and delete pipelines.",
+    "run": "Run a pipeline: `run create --pipeline_path tfx_pipeline/`.",
+    "template": "Copy a template of TFX.",
+}
+"""Groups of upstream's command. Loading TFX takes seconds and 700 MB, so it is loaded when one of them is called."""
+
+
+class LazyGroup(click.Group):
+    """Loads a command when it is called; listing them loads none."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands."""
+        return sorted({*_OURS, *_UPSTREAM})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name."""
+        if cmd_name in _OURS:
+            module = importlib.import_module(_OURS[cmd_name][0])
+            return cast(click.Command, getattr(module, cmd_name.replace("-", "_")))
+        return _upstream_group(cmd_name) if cmd_name in _UPSTREAM else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands, ours first."""
+        for title, rows in (
+            ("Commands", [(name, text) for name, (_, text) in _OURS.items()]),
+            ("Commands of TFX", list(_UPSTREAM.items())),
+        ):
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
 
 def main() -> None:
     """Run the command line."""
-    program = os.path.basename(sys.argv[0])
-    name = "".join(sys.argv[1:2])
     os.environ.update(home_variables(os.environ))
-    if name in _LIGHT:
-        _light_command(name)(sys.argv[2:], prog_name=f"{program} {name}")
+    group = LazyGroup(help="From raw logs of a search box and a feed to a pushed ranking model.")
+    try:
+        group(prog_name=os.path.basename(sys.argv[0]))
+    except OSError as error:
+        sys.exit(f"Error: {error}. Choose another path, or make this one readable and writable.")
+
+
+def _upstream_group(name: str) -> click.Command:
+    """One of upstream's groups, with our option."""
     quiet.set_environment()
     # Upstream calls a bare `pip`, which a virtual environment that is not activated does not have on its path.
     os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")
     with quiet.nothing_on_stderr():
         from tfx.tools.cli.cli_main import cli_group
         from tfx.tools.cli.commands import pipeline, run
-    from tfx_pipeline.score import score
 
     _accept_pipeline_path(run.run_group.commands["create"])
-    for name in ("create", "update", "compile"):
-        _make_pipeline_path_absolute(pipeline.pipeline_group.commands[name])
-    for command in (score, *map(_light_command, _LIGHT)):
-        cli_group.add_command(command)
-    cli_group.callback = None  # it only prints "CLI"
-    try:
-        cli_group(prog_name=program)
-    except OSError as error:
-        sys.exit(f"Error: {error}. Choose another path, or make this one readable and writable.")
+    for command in ("create", "update", "compile"):
+        _make_pipeline_path_absolute(pipeline.pipeline_group.commands[command])
+    return cast(click.Command, cli_group.commands[name])
 
 
 def home_variables(environment: Mapping[str, str]) -> dict[str, str]:
@@ -69,10 +101,6 @@ def home_variables(environment: Mapping[str, str]) -> dict[str, str]:
         return {"HOME": home}
     build = REPOSITORY / "build"
     return {"LOCAL_HOME": str(build / "tfx"), "MPLCONFIGDIR": str(build / "matplotlib"), **environment, "HOME": home}
-
-
-def _light_command(name: str) -> click.Command:
-    return cast(click.Command, getattr(importlib.import_module(_LIGHT[name]), name.replace("-", "_")))
 
 
 def _make_pipeline_path_absolute(command: click.Command) -> None:

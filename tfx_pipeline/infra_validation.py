@@ -4,7 +4,7 @@ from tfx.components import InfraValidator
 from tfx.proto import infra_validator_pb2
 from tfx.types import BaseChannel
 
-from model import inputs as contract
+from model import contract
 from tfx_pipeline.settings import InfraValidation
 
 

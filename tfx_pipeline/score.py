@@ -29,6 +29,7 @@ def score(request_file: Path | None) -> None:
     request_file = request_file or settings.run_dir / "request.json"
     if not request_file.exists():
         raise click.ClickException(f"{request_file} does not exist yet. Run `make run` first.")
+    quiet.set_environment()
     with quiet.nothing_on_stderr():
         from rich.table import Table
 

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from model import inputs as contract
+from model import contract
 
 L_INFINITY = "infinity_norm"
 JENSEN_SHANNON = "jensen_shannon"

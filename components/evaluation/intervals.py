@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from components.evaluation.bootstrap import bootstrap_means
+from components.evaluation.rank_values import rank_values
 
 LEVEL = 0.95
 
@@ -118,18 +119,6 @@ def compare_values(
         {model: estimates(at) for at, model in enumerate(values)},
         {model: estimates(len(values) + at) for at, model in enumerate(others)},
     )
-
-
-def rank_values(ranks: np.ndarray, metric: str) -> np.ndarray:
-    """The metric `HR@k`, `NDCG@k` or `MRR` of each rank, float64: `model.metrics` without TensorFlow.
-
-    The command that compares two runs needs it, and answers before TensorFlow would be loaded.
-    """
-    if metric == "MRR":
-        return 1 / ranks
-    kind, k = metric.split("@")
-    gains = {"HR": np.ones(ranks.shape), "NDCG": 1 / np.log2(1.0 + ranks)}[kind]
-    return np.where(ranks <= int(k), gains, 0.0)
 
 
 def over_seeds(runs: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:

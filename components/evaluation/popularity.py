@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from model import inputs as contract
-from model.metrics import pessimistic_rank
-from model.training.requests import Requests
-from model.training.timelines import Timelines
+from model import contract
+from model.data.requests import Requests
+from model.data.timelines import Timelines
+from model.objectives.metrics import pessimistic_rank
 
 
 def popularity_ranks(requests: Requests, timelines: Timelines) -> np.ndarray:

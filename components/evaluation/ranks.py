@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from components.evaluation.raw_requests import requests_of_parts, rows_a_call, transform_function
 from components.evaluation.request_ranks import fingerprints
-from model import inputs as contract
-from model.metrics import pessimistic_rank
-from model.training.requests import Requests
+from model import contract
+from model.data.requests import Requests
+from model.objectives.metrics import pessimistic_rank
 
 BATCH = 512
 

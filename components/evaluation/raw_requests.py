@@ -7,14 +7,14 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
-from model import inputs as contract
-from model.training.columns import Column
-from model.training.requests import Requests, requests_of_columns
+from model import contract
+from model.data.columns import Column, column_of
+from model.data.requests import Requests, requests_of_columns
 
-_INTEGERS = (contract.SEARCH_WORD_COUNTS, contract.SEARCH_ITEM_COUNTS, contract.LABEL)
+_INTEGERS = (contract.SEARCH_WORD_COUNTS, contract.SEARCH_ITEM_COUNTS, *contract.TIME_FEATURES, contract.LABEL)
 _SPEC = {
     name: tf.io.RaggedFeature(tf.int64 if name in _INTEGERS else tf.string, row_splits_dtype=tf.int64)
-    for name in (*contract.REQUEST_FEATURES, contract.LABEL)
+    for name in (*contract.REQUEST_FEATURES, *contract.TIME_FEATURES, contract.LABEL)
 }
 
 Part = dict[str, tuple[tf.Tensor, tf.Tensor]]
@@ -44,14 +44,10 @@ def transform_function(transform_graph_dir: str) -> Callable[[tf.Tensor], Part]:
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
     def transform(examples: tf.Tensor) -> Part:
-        raw = tf.io.parse_example(examples, _SPEC)
-        label = raw.pop(contract.LABEL)
-        transformed = loader.apply_transform_model(raw)
-        ragged = {name: tf.RaggedTensor.from_sparse(transformed[name]) for name in raw} | {contract.LABEL: label}
-        return {
-            name: (tf.cast(one.flat_values, tf.int32), tf.cast(one.row_lengths(), tf.int32))
-            for name, one in ragged.items()
-        }
+        parsed = tf.io.parse_example(examples, _SPEC)
+        transformed = loader.apply_transform_model({name: parsed[name] for name in contract.REQUEST_FEATURES})
+        ids = {name: tf.RaggedTensor.from_sparse(transformed[name]) for name in contract.REQUEST_FEATURES}
+        return {name: column_of(name, feature) for name, feature in {**parsed, **ids}.items()}
 
     return transform
 

@@ -62,8 +62,8 @@ class RequestRanks:
 def fingerprints(records: Sequence[bytes]) -> np.ndarray:
     """Fingerprint of each serialized raw request Example, uint64 `[R]`: the same on every machine and in every version.
 
-    It depends on all that the Example holds: user, histories, candidates and label. Among a million different requests
-    two have the same with a probability of 3e-8.
+    It depends on all that the Example holds: user, histories with their times, candidates and label. Among a million
+    different requests two have the same with a probability of 3e-8.
     """
     digests = b"".join(hashlib.blake2b(record, digest_size=8).digest() for record in records)
     return np.frombuffer(digests, "<u8").astype(np.uint64)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.evaluation import names as names_of
-from model.inputs import FIRST_KNOWN_ID, UNKNOWN_ID
-from model.training.requests import Requests
-from model.training.timelines import Timelines
+from model.contract import FIRST_KNOWN_ID, UNKNOWN_ID
+from model.data.requests import Requests
+from model.data.timelines import Timelines
 
 HEAD_SHARE = 0.5
 

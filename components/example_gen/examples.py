@@ -1,4 +1,4 @@
-"""Writes training timelines and requests as tf.Examples, in the form of `model.inputs`."""
+"""Writes training timelines and requests as tf.Examples, in the form of `model.contract`."""
 
 import numpy as np
 import polars as pl
@@ -9,7 +9,7 @@ from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 from components.example_gen.settings import LogSettings
 from components.example_gen.splits import Split
 from components.example_gen.timeline import Ints, Timelines
-from model import inputs
+from model import contract as inputs
 
 
 class HistoryColumns:
@@ -23,6 +23,9 @@ class HistoryColumns:
     def __init__(self, timelines: Timelines, items_per_search: int | None = None) -> None:
         self._users = _binary(timelines.users)
         self._clicks = _binary(timelines.clicks["item"])
+        self._click_times, self._search_times = (
+            events["timestamp"].rechunk().to_arrow() for events in (timelines.clicks, timelines.searches)
+        )
         self._values, self._begins = {}, {}
         for name, column in ((inputs.SEARCH_WORDS, "words"), (inputs.SEARCH_ITEMS, "items")):
             lists = timelines.searches[column]
@@ -38,7 +41,12 @@ class HistoryColumns:
             users: indices, `[R]`.
             clicks, searches: first place, and the first place that is not in the history any more, `[R]` each.
         """
-        columns = {inputs.USER: _lists(self._users, users, users + 1), inputs.REC_ITEMS: _lists(self._clicks, *clicks)}
+        columns = {
+            inputs.USER: _lists(self._users, users, users + 1),
+            inputs.REC_ITEMS: _lists(self._clicks, *clicks),
+            inputs.REC_TIMES: _lists(self._click_times, *clicks),
+            inputs.SEARCH_TIMES: _lists(self._search_times, *searches),
+        }
         for name, counts in (
             (inputs.SEARCH_WORDS, inputs.SEARCH_WORD_COUNTS),
             (inputs.SEARCH_ITEMS, inputs.SEARCH_ITEM_COUNTS),
@@ -63,12 +71,15 @@ def timeline_examples(timelines: Timelines, split: Split) -> list[bytes]:
         )
     )
     columns = HistoryColumns(timelines).cut(users, clicks, searches)
-    for name, values in (
-        (inputs.REC_CLICKS_BEFORE, split.clicks_before),
-        (inputs.REC_SEARCHES_BEFORE, split.searches_before),
-        (inputs.REC_IS_TARGET, split.is_target.astype(np.int64)),
+    for name, values, places in (
+        (inputs.REC_CLICKS_BEFORE, split.clicks_before, clicks),
+        (inputs.REC_SEARCHES_BEFORE, split.searches_before, clicks),
+        (inputs.REC_IS_TARGET, split.is_target, clicks),
+        (inputs.SEARCH_CLICKS_BEFORE, split.search_clicks_before, searches),
+        (inputs.SEARCH_SEARCHES_BEFORE, split.search_searches_before, searches),
+        (inputs.SEARCH_IS_TARGET, split.search_is_target, searches),
     ):
-        columns[name] = _lists(pa.array(values), *clicks)
+        columns[name] = _lists(pa.array(values.astype(np.int64)), *places)
     return _serialize(columns)
 
 

@@ -29,6 +29,7 @@ _SPLITS = (
     "train_users",
     "train_clicks",
     "train_targets",
+    "train_search_targets",
     "clicks_after_another",
     "eval_clicks",
     "eval_without_history",

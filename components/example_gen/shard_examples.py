@@ -68,6 +68,7 @@ def _of_clicks(split: Split, asked: Asked) -> Tally:
         counts[f"{name}_without_history"] = int(np.sum(split.part[split.without_history] == part))
     counts |= {
         "train_targets": int(split.is_target.sum()),
+        "train_search_targets": int(split.search_is_target.sum()),
         "eval_requests": int(np.sum(~is_test)),
         "test_requests": int(np.sum(is_test)),
         "test_requests_with_search": int(np.sum(is_test & with_search)),

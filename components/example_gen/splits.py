@@ -23,12 +23,14 @@ class Cuts(NamedTuple):
 
 
 class Split(NamedTuple):
-    """What becomes of E clicks and of the events before each.
+    """What becomes of E clicks and S searches, and of the events before each.
 
     Attributes:
         user: index of each click's user, `[E]`.
         clicks_before, searches_before: of the same user, strictly earlier than each click, `[E]`.
         is_target: training targets, `[E]`.
+        search_clicks_before, search_searches_before: of the same user, strictly earlier than each search, `[S]`.
+        search_is_target: searches whose clicked items are training targets, `[S]`.
         train_clicks, train_searches: how many of a user's first events are trained on, `[U]`.
         requests: places among the clicks of the targets of eval and test, in order, `[R]`.
         is_test: which of these are of the test split, `[R]`.
@@ -40,6 +42,9 @@ class Split(NamedTuple):
     clicks_before: Ints
     searches_before: Ints
     is_target: Bools
+    search_clicks_before: Ints
+    search_searches_before: Ints
+    search_is_target: Bools
     train_clicks: Ints
     train_searches: Ints
     requests: Ints
@@ -65,7 +70,9 @@ def split_timelines(timelines: Timelines, cuts: Cuts | None) -> Split:
     Leave-one-out: of three clicks or more, the last is the test target and the second last the eval target; users
     with fewer are trained on whole. By time: each click from a cut on is a target. Either way the training part
     holds what lies before the first eval target or cut, searches strictly earlier, and a target sees events of both
-    kinds strictly earlier than itself, so that neither a tie nor the search that led to it gives it away.
+    kinds strictly earlier than itself, so that neither a tie nor the search that led to it gives it away. A search of
+    the training part is a target if something was clicked in it, and it has words or an event strictly earlier: what
+    stands for a click where there was none is nothing to learn.
 
     Args:
         timelines: of the users.
@@ -93,6 +100,7 @@ def split_timelines(timelines: Timelines, cuts: Cuts | None) -> Split:
         clicks_before,
         searches_before,
         trained & has_history,
+        *_search_targets(timelines, train_searches),
         first_eval,
         train_searches,
         requests,
@@ -100,6 +108,19 @@ def split_timelines(timelines: Timelines, cuts: Cuts | None) -> Split:
         np.flatnonzero(~trained & ~has_history),
         part,
     )
+
+
+def _search_targets(timelines: Timelines, train_searches: Ints) -> tuple[Ints, Ints, Bools]:
+    """Clicks and searches strictly earlier than each search, and which of the training part are targets."""
+    begins, searches = timelines.search_offsets, timelines.searches
+    user = np.repeat(np.arange(len(train_searches)), np.diff(begins))
+    times, click_times = (events["timestamp"].to_numpy() for events in (searches, timelines.clicks))
+    clicks_before = _strictly_before(user, times, click_times, timelines.click_offsets)
+    searches_before = _strictly_before(user, times, times, begins)
+    has_words, has_items = ((searches[name].list.len() > 0).to_numpy() for name in ("words", "items"))
+    trained = np.arange(len(user)) - begins[user] < train_searches[user]
+    told = has_words | (clicks_before > 0) | (searches_before > 0)
+    return clicks_before, searches_before, trained & searches["clicked"].to_numpy() & has_items & told
 
 
 def _strictly_before(user: Ints, times: Ints, other_times: Ints, other_offsets: Ints) -> Ints:

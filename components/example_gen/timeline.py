@@ -20,7 +20,8 @@ class Timelines(NamedTuple):
         users: raw ids, `[U]`.
         clicks: columns `item` and `timestamp`; rows `click_offsets[u]` to `click_offsets[u + 1]` are user u's.
         click_offsets: `[U + 1]`.
-        searches: columns `timestamp`, `words` and `items`, the latter two lists; rows as of `clicks`.
+        searches: columns `timestamp`, `words` and `items`, the latter two lists, and `clicked`, false where `items` are
+            none or stand for a click; rows as of `clicks`.
         search_offsets: `[U + 1]`.
     """
 
@@ -69,7 +70,7 @@ def build_timelines(clicks: pl.DataFrame, shown: pl.DataFrame, settings: LogSett
         users,
         clicks.select("item", "timestamp"),
         _offsets(users, clicks),
-        searches.select("timestamp", "words", "items"),
+        searches.select("timestamp", "words", "items", "clicked"),
         _offsets(users, searches),
     ), counts
 

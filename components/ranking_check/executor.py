@@ -20,9 +20,9 @@ from components.evaluation.thresholds import judge
 from components.gates import write_verdict
 from components.ranking_check.figures import RESAMPLES, SEED, catalogue_figures, evaluation_figures
 from components.ranking_check.settings import RankingCheckSettings
-from components.servable import load
+from components.servable.saving import load
 from components.split_files import split_files
-from model.training.timelines import read_timelines
+from model.data.timelines import read_timelines
 
 
 class Executor(base_executor.BaseExecutor):

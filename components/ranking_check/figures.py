@@ -7,11 +7,11 @@ from components.evaluation.intervals import LEVEL, Comparison, compare
 from components.evaluation.names import ALL, CANDIDATE
 from components.evaluation.ranks import Ranked
 from components.ranking_check.settings import RankingCheckSettings
-from model.inputs import FIRST_KNOWN_ID
+from model.contract import FIRST_KNOWN_ID
+from model.data.clicked import Avoid
+from model.data.timelines import Timelines
+from model.evaluation.full_catalogue import FullCatalogue
 from model.ranker import Ranker
-from model.training.clicked import Avoid
-from model.training.full_catalogue import FullCatalogue
-from model.training.timelines import Timelines
 
 RESAMPLES = 1000
 SEED = 2025

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluation.intervals import Estimate, compare_values, over_seeds, rank_values
+from components.evaluation.intervals import Estimate, compare_values, over_seeds
 from components.evaluation.names import CANDIDATE
+from components.evaluation.rank_values import rank_values
 from components.evaluation.request_ranks import RequestRanks
 from components.report.differences import differences
 from model.config import MAIN_METRIC

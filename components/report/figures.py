@@ -18,9 +18,9 @@ from components.report.environment import environment
 from components.report.states import reasoning_states
 from components.report.training_curves import training_curves
 from components.report.used_searches import used_searches
-from components.servable import load
+from components.servable.saving import load
 from components.split_files import split_files
-from model.training.requests import read_requests
+from model.data.requests import read_requests
 
 STAGES = ("supervised", "grpo")
 

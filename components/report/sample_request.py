@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from model import inputs as contract
+from model import contract
 
 _LOOK_AT = 1000
 """Requests searched for one with a long history of both kinds."""
@@ -17,8 +17,8 @@ def sample_request(files: list[str]) -> dict[str, Any]:
         files: compressed TFRecord files of raw request Examples.
 
     Returns:
-        `user`, `rec_items`, `searches` (each with `words` and `items`), `candidates`, and `clicked`, the
-        candidate that the user did click: all ids and words as strings.
+        `user`, `rec_items`, `rec_times`, `searches` (each with `words`, `items` and `time`), `candidates`, and
+        `clicked`, the candidate that the user did click: all ids and words as strings, times in milliseconds.
     """
     records = tf.data.TFRecordDataset(sorted(files), compression_type="GZIP").take(_LOOK_AT)
     examples = [tf.train.Example.FromString(record) for record in records.as_numpy_iterator()]
@@ -27,20 +27,24 @@ def sample_request(files: list[str]) -> dict[str, Any]:
 
 def shorter_history(example: tf.train.Example) -> int:
     """Events of the shorter history of a raw request: its clicks or its searches."""
-    return min(len(_texts(example, contract.REC_ITEMS)), len(_counts(example, contract.SEARCH_WORD_COUNTS)))
+    return min(len(_texts(example, contract.REC_ITEMS)), len(_integers(example, contract.SEARCH_WORD_COUNTS)))
 
 
 def as_request(example: tf.train.Example) -> dict[str, Any]:
     """A raw request as `sample_request` gives it; events are in order of time."""
     candidates = _texts(example, contract.CANDIDATES)
-    words = _split(_texts(example, contract.SEARCH_WORDS), _counts(example, contract.SEARCH_WORD_COUNTS))
-    items = _split(_texts(example, contract.SEARCH_ITEMS), _counts(example, contract.SEARCH_ITEM_COUNTS))
+    words = _split(_texts(example, contract.SEARCH_WORDS), _integers(example, contract.SEARCH_WORD_COUNTS))
+    items = _split(_texts(example, contract.SEARCH_ITEMS), _integers(example, contract.SEARCH_ITEM_COUNTS))
     return {
         "user": _texts(example, contract.USER)[0],
         "rec_items": _texts(example, contract.REC_ITEMS),
-        "searches": [{"words": w, "items": i} for w, i in zip(words, items, strict=True)],
+        "rec_times": _integers(example, contract.REC_TIMES),
+        "searches": [
+            {"words": of_words, "items": of_items, "time": time}
+            for of_words, of_items, time in zip(words, items, _integers(example, contract.SEARCH_TIMES), strict=True)
+        ],
         "candidates": candidates,
-        "clicked": candidates[_counts(example, contract.LABEL)[0]],
+        "clicked": candidates[_integers(example, contract.LABEL)[0]],
     }
 
 
@@ -48,7 +52,7 @@ def _texts(example: tf.train.Example, feature: str) -> list[str]:
     return [value.decode() for value in example.features.feature[feature].bytes_list.value]
 
 
-def _counts(example: tf.train.Example, feature: str) -> list[int]:
+def _integers(example: tf.train.Example, feature: str) -> list[int]:
     return list(example.features.feature[feature].int64_list.value)
 
 

@@ -1,17 +1,17 @@
 """Where reasoning brings the states of a model: the data of Fig. 4a, 4b and 5 of the paper."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from components.report.state_distances import StateDistances, state_distances
 from components.report.tsne import tsne
-from model.inputs import UNKNOWN_ID
+from model.contract import UNKNOWN_ID
+from model.data.requests import Requests
+from model.data.windows import RequestWindows
+from model.inspection.state_distances import SideDistances, StateDistances, state_distances
 from model.ranker import CrossReasoner, Ranker
-from model.reasoning import Sides
-from model.training.requests import Requests
-from model.training.windows import RequestWindows
 
 BATCH = 256
 EDGES = np.linspace(0, 2, 41).round(2)
@@ -57,9 +57,9 @@ def reasoning_states(
         "edges": EDGES.tolist(),
         "sides": {
             side: {"crossed": _figures(getattr(crossed, side)), "plain": _figures(getattr(plain, side))}
-            for side in Sides._fields
+            for side in SideDistances._fields
         },
-        "tsne": _plane(Sides(crossed.search.states, crossed.rec.states), target, seed),
+        "tsne": _plane([side.states for side in crossed], target, seed),
     }
 
 
@@ -90,9 +90,9 @@ def _figures(found: StateDistances) -> dict[str, Any]:
     }
 
 
-def _plane(states: Sides, target: np.ndarray, seed: int) -> dict[str, Any]:
+def _plane(states: Sequence[np.ndarray], target: np.ndarray, seed: int) -> dict[str, Any]:
     """States `[R, K + 1, d]` and targets `[R, d]` in one embedding: how far one is from another means something."""
-    points_a_request = 2 * states.search.shape[1] + 1
+    points_a_request = 2 * states[0].shape[1] + 1
     rows = _spread(np.arange(len(target)), min(TSNE_REQUESTS, TSNE_POINTS // points_a_request))
     together = np.stack([*(step for side in states for step in side[rows].swapaxes(0, 1)), target[rows]])
     plane = tsne(together.reshape(-1, together.shape[2]), seed)

@@ -8,12 +8,12 @@ import tensorflow as tf
 
 from components.evaluation.raw_requests import raw_requests
 from components.report.sample_request import as_request, shorter_history
-from model import inputs as contract
+from model import contract
 from model.config import RankerConfig
-from model.metrics import pessimistic_rank
+from model.data.requests import Requests
+from model.data.windows import RequestWindows
+from model.objectives.metrics import pessimistic_rank
 from model.ranker import Explainer, Ranker
-from model.training.requests import Requests
-from model.training.windows import RequestWindows
 
 LOOK_AT = 1000
 """Requests among which those to show are chosen."""
@@ -49,7 +49,7 @@ def used_searches(
     rows = _choose(examples, requests, users)
     if not rows:
         return []
-    batch, label = RequestWindows(requests, model.config)(tf.constant(rows, tf.int32))
+    batch, label = RequestWindows(requests, model.config, model.inputs)(tf.constant(rows, tf.int32))
     weights = model.search_weights(batch, label).numpy()
     scores = model.score(model.encode(batch), model.prepare(batch[contract.CANDIDATES]))
     ranks = pessimistic_rank(scores, label).numpy()

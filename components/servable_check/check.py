@@ -13,7 +13,7 @@ from components.servable_check.compare import compare
 from components.servable_check.operations import WARM_UP_FILE, forbidden_operations, signature_names
 from components.servable_check.requests import labels
 from components.servable_check.settings import ServableCheckSettings
-from model import inputs as contract
+from model import contract
 
 GATE = "ServableCheck"
 SIGNATURES = (

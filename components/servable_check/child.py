@@ -13,9 +13,9 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from components.servable_check.operations import WARM_UP_FILE
-from components.servable_check.requests import rank_inputs
+from components.servable_check.requests import rank_inputs, rank_times
 from components.servable_check.session import SessionModel, Signature
-from model import inputs as contract
+from model import contract
 
 REQUESTS_FILE = "requests.tfrecord"
 ANSWERS_FILE = "answers.npz"
@@ -54,7 +54,7 @@ def ask(saved_model_dir: str, folder: Path) -> None:
 def _calls(model: SessionModel, saved_model_dir: str, records: Sequence[bytes]) -> dict[str, Callable[[], _Answers]]:
     """What to ask the signatures that are there; `encode` and `score` are asked one after the other."""
     signatures = model.signatures
-    plain = rank_inputs(records)
+    plain = {**rank_inputs(records), **rank_times(records)}
     candidates = plain[contract.CANDIDATES]
 
     def ask_plain(name: str) -> _Answers:

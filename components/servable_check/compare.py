@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from model import inputs as contract
+from model import contract
 
 _SCORING = (
     contract.SIGNATURE_DEFAULT,

@@ -6,9 +6,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.servable import load
-from components.servable_check.requests import rank_inputs
-from model import inputs as contract
+from components.servable.saving import load
+from components.servable_check.requests import rank_inputs, rank_times
+from model import contract
 from model.config import RankerConfig
 
 
@@ -27,10 +27,12 @@ def golden_scores(saved_model_dir: str, transform: tft.TFTransformOutput, record
         tf.errors.OpError, ValueError: if the weights cannot be read or are those of another model, or if the SavedModel
             does not say what it is.
     """
-    plain = rank_inputs(records)
+    plain, times = rank_inputs(records), rank_times(records)
     with tf.device("CPU"):  # a GPU may round products to fewer digits
         model = load(saved_model_dir)
-        batch = {name: tf.constant(ids) for name, ids in _cut(_ids(plain, transform), model.config).items()}
+        batch = {
+            name: tf.constant(ids) for name, ids in _cut({**_ids(plain, transform), **times}, model.config).items()
+        }
         scores = model.score(model.encode(batch), model.prepare(batch[contract.CANDIDATES])).numpy()
     counts = (plain[contract.CANDIDATES] != b"").sum(1)
     return [row[:count] for row, count in zip(scores, counts, strict=True)]
@@ -59,11 +61,15 @@ def _cut(ids: dict[str, np.ndarray], shape: RankerConfig) -> dict[str, np.ndarra
         contract.REC_ITEMS: np.s_[:, -shape.rec_length :],
         contract.SEARCH_WORDS: np.s_[:, -shape.search_length :, : shape.words_per_search],
         contract.SEARCH_ITEMS: np.s_[:, -shape.search_length :, : shape.items_per_search],
+        contract.REC_TIMES: np.s_[:, -shape.rec_length :],
+        contract.SEARCH_TIMES: np.s_[:, -shape.search_length :],
     }
     wanted = {
         contract.REC_ITEMS: (shape.rec_length,),
         contract.SEARCH_WORDS: (shape.search_length, shape.words_per_search),
         contract.SEARCH_ITEMS: (shape.search_length, shape.items_per_search),
+        contract.REC_TIMES: (shape.rec_length,),
+        contract.SEARCH_TIMES: (shape.search_length,),
     }
     out = dict(ids)
     for name, limit in limits.items():

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from model import inputs as contract
+from model import contract
 
 _UNKNOWN = b"\xe2\x88\x85 of no vocabulary"
 
@@ -57,6 +57,16 @@ def rank_inputs(records: Sequence[bytes]) -> dict[str, np.ndarray]:
     }
 
 
+def rank_times(records: Sequence[bytes]) -> dict[str, np.ndarray]:
+    """The times of requests as `rank` takes them, padded on the left: `rec_times [B, Lr]`, `search_times [B, Ls]`.
+
+    Returns:
+        int64; 0 is padding.
+    """
+    examples = [tf.train.Example.FromString(record) for record in records]
+    return {name: _padded_times([numbers(one, name) for one in examples]) for name in contract.TIME_FEATURES}
+
+
 def labels(records: Sequence[bytes]) -> np.ndarray:
     """Column of the positive of each request, `[B]`."""
     return np.array([numbers(tf.train.Example.FromString(record), contract.LABEL)[0] for record in records])
@@ -79,6 +89,11 @@ def padded(rows: Sequence[Sequence[bytes]], left: bool = False) -> np.ndarray:
     for row, values in zip(out, rows, strict=True):
         row[width - len(values) if left else 0 :][: len(values)] = values
     return out
+
+
+def _padded_times(rows: Sequence[Sequence[int]]) -> np.ndarray:
+    width = max(map(len, rows), default=0) or 1
+    return np.array([[0] * (width - len(row)) + list(row) for row in rows], np.int64)
 
 
 def _padded_searches(rows: Sequence[Sequence[Sequence[bytes]]]) -> np.ndarray:
@@ -104,11 +119,11 @@ def _is_plain(example: tf.train.Example) -> bool:
 def _hard(record: bytes) -> Iterator[bytes]:
     """A request of unknown ids with the same shape, and one of the same candidates without any history."""
     unknown, newcomer = tf.train.Example.FromString(record), tf.train.Example.FromString(record)
-    for name in contract.REQUEST_FEATURES:
+    for name in (*contract.REQUEST_FEATURES, *contract.TIME_FEATURES):
         if name not in (contract.USER, contract.CANDIDATES):
             newcomer.features.feature[name].Clear()
         strings = texts(unknown, name)
-        if strings:  # counts have none, and would become a list of strings
+        if strings:  # counts and times have none, and would become a list of strings
             unknown.features.feature[name].bytes_list.value[:] = [_UNKNOWN] * len(strings)
     yield unknown.SerializeToString(deterministic=True)
     yield newcomer.SerializeToString(deterministic=True)

@@ -8,12 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from model.config import RankerConfig
-from model.embeddings import EmbeddingTable
-from model.inputs import FIRST_KNOWN_ID, USER
+from model.contract import FIRST_KNOWN_ID, USER
+from model.layers.embeddings import EmbeddingTable
 from model.ranker import Batch, Ranker, State
 
 if TYPE_CHECKING:
-    from model.training.timelines import Timelines
+    from model.data.timelines import Timelines
 
 
 @dataclasses.dataclass(frozen=True)

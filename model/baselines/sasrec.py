@@ -6,16 +6,16 @@ from typing import Any, Literal, NamedTuple
 import keras
 import tensorflow as tf
 
-from model.attention import Context, ResidualAttention
 from model.config import RankerConfig, SupervisedConfig, check_dropout, check_heads
-from model.dropout import Dropout
-from model.embeddings import EmbeddingTable, PositionEmbedding, take
-from model.inputs import CANDIDATES, PADDING_ID, REC_ITEMS
-from model.linear import Linear
-from model.losses import recommendation_loss
-from model.normalization import Normalization
+from model.contract import CANDIDATES, PADDING_ID, REC_ITEMS
+from model.layers.attention import Context, ResidualAttention
+from model.layers.embeddings import EmbeddingTable, PositionEmbedding, take
+from model.objectives.losses import recommendation_loss
+from model.objectives.ties import tie_unknown
+from model.ops.dropout import Dropout
+from model.ops.linear import Linear
+from model.ops.normalization import Normalization
 from model.ranker import WHOLE, Batch, Logs, Ranker, Share, State
-from model.ties import tie_unknown
 
 EPSILON = 1e-8
 """Of layer normalisation, as in the authors' code."""

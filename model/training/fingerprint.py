@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from model.training.requests import Requests
-from model.training.timelines import Timelines
+from model.data.requests import Requests
+from model.data.timelines import Timelines
 
 DIGITS = 32
 
@@ -52,7 +52,10 @@ def _add(digest: Any, name: str, text: str) -> None:
     digest.update(json.dumps([name, text]).encode())
 
 
-def _add_array(digest: Any, name: str, array: np.ndarray) -> None:
+def _add_array(digest: Any, name: str, array: np.ndarray | None) -> None:
+    if array is None:
+        _add(digest, name, "none")
+        return
     # Type and shape first: they say where the bytes end, and equal bytes can be different arrays.
     _add(digest, name, f"{array.dtype.str} {array.shape}")
     digest.update(np.ascontiguousarray(array).data)

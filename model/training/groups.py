@@ -4,7 +4,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 
-from model.optimizers import merge_rows
+from model.training.optimizers import merge_rows
 
 Gradient: TypeAlias = "tf.Tensor | tf.IndexedSlices | None"
 

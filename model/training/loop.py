@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 
 from model.config import MAIN_METRIC
+from model.evaluation.evaluator import Evaluator
 from model.training.checkpoints import Checkpoints
-from model.training.evaluation import Evaluator
 from model.training.metrics_log import MetricsLog
 from model.training.non_finite import BatchIds, FiniteGuard
 from model.training.progress import Progress, ProgressReporter

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from model.training.timelines import Timelines
+from model.data.timelines import Timelines
 
 BatchIds = Callable[[int], dict[str, np.ndarray]]
 

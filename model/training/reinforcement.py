@@ -6,22 +6,22 @@ from typing import Any
 
 import tensorflow as tf
 
-from model import grpo
 from model.config import GrpoConfig
-from model.inputs import CANDIDATES
-from model.metrics import pessimistic_rank, ranking_reward
-from model.optimizers import SplitAdam
+from model.contract import CANDIDATES
+from model.data.negatives import NegativeSampler
+from model.data.requests import Requests
+from model.data.targets import TargetOrder
+from model.data.timelines import Timelines
+from model.data.windows import TargetWindows
+from model.evaluation.evaluator import Evaluator
+from model.objectives import grpo
+from model.objectives.metrics import pessimistic_rank, ranking_reward
 from model.ranker import Embedded, Logs, Ranker, Reasoner
 from model.registry import make_ranker
-from model.training.evaluation import Evaluator
 from model.training.groups import Gradient, Groups, Rollout, Totals, split_groups
 from model.training.loop import Schedule, TrainingLoop
-from model.training.negatives import NegativeSampler
 from model.training.non_finite import batch_ids
-from model.training.requests import Requests
-from model.training.targets import TargetOrder
-from model.training.timelines import Timelines
-from model.training.windows import TargetWindows
+from model.training.optimizers import SplitAdam
 
 LOGGER = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ def make_step(
         trajectories of each target, updates the model and gives what `group_objective` gives and `grad_norm`, as
         means over the updates.
     """
-    windows = TargetWindows(timelines, model.config)
+    windows = TargetWindows(timelines, model.config, model.inputs)
     sample = NegativeSampler(
         timelines, config.negative_sampling, config.negatives_avoid, config.num_negatives, config.seed
     )

@@ -6,21 +6,21 @@ import keras
 import tensorflow as tf
 
 from model.config import RankerConfig, SupervisedConfig
-from model.inputs import CANDIDATES
-from model.losses import l2_penalty
-from model.optimizers import SplitAdam
+from model.contract import CANDIDATES
+from model.data.negatives import NegativeSampler
+from model.data.requests import Requests
+from model.data.targets import TargetOrder
+from model.data.timelines import Timelines
+from model.data.windows import TargetWindows
+from model.evaluation.evaluator import Evaluator
+from model.objectives.losses import l2_penalty
 from model.ranker import Embedded, Logs, Ranker, Share
 from model.registry import make_ranker
 from model.training import replicas
-from model.training.evaluation import Evaluator
 from model.training.loop import Schedule, TrainingLoop
-from model.training.negatives import NegativeSampler
 from model.training.non_finite import batch_ids
-from model.training.requests import Requests
-from model.training.targets import TargetOrder
-from model.training.timelines import Timelines
+from model.training.optimizers import SplitAdam
 from model.training.unknown import with_unknown
-from model.training.windows import TargetWindows
 
 
 def train(
@@ -93,7 +93,7 @@ def make_step(
         model and optimizer were made, every replica works on its part of the batch, to the same result; only the L2
         of a looked up row counts as much as the share of replicas that looked it up.
     """
-    windows = TargetWindows(timelines, model.config)
+    windows = TargetWindows(timelines, model.config, model.inputs)
     sample = NegativeSampler(
         timelines, config.negative_sampling, config.negatives_avoid, config.num_negatives, config.seed
     )

@@ -2,9 +2,9 @@
 
 import tensorflow as tf
 
-from model.inputs import FIRST_KNOWN_ID, UNKNOWN_ID
+from model.contract import FIRST_KNOWN_ID, TIME_FEATURES, UNKNOWN_ID
+from model.data.windows import Batch
 from model.training import replicas
-from model.training.windows import Batch
 
 
 def with_unknown(batch: Batch, rate: float, seed: int, step: tf.Tensor) -> Batch:
@@ -14,7 +14,7 @@ def with_unknown(batch: Batch, rate: float, seed: int, step: tf.Tensor) -> Batch
     whose vocabulary holds all that occurs in it: nothing else would train it.
 
     Args:
-        batch: ids, `[B, ...]` each, B rows of a replica; padding stays padding.
+        batch: ids, `[B, ...]` each, B rows of a replica; padding stays padding, and times stay times.
         rate: the probability.
         seed: the same seed and step replace the same ids.
         step: int64 scalar.
@@ -23,6 +23,9 @@ def with_unknown(batch: Batch, rate: float, seed: int, step: tf.Tensor) -> Batch
         return batch
     replaced = {}
     for number, (name, ids) in enumerate(batch.items(), 1):
+        if name in TIME_FEATURES:
+            replaced[name] = ids
+            continue
         # Drawn for the whole batch, so that it does not depend on the number of replicas.
         shape = tf.concat([[tf.shape(ids)[0] * replicas.count()], tf.shape(ids)[1:]], 0)
         chance = tf.random.stateless_uniform(shape, tf.stack([tf.constant(seed + number, tf.int64), step]))

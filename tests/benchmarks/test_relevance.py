@@ -66,6 +66,14 @@ def test_arrays_hold_what_the_files_hold(directory, log):
         np.testing.assert_array_equal(timelines.rec_is_target[mine], known[: len(kept)])
         seen = searches if kept is clicks else searches[: before[len(kept)]]
         _compare(timelines, user, kept, seen, raw, dense)
+        mine = slice(*timelines.search_offsets[user : user + 2])
+        for counts, events in (
+            (timelines.search_clicks_before, clicks),
+            (timelines.search_searches_before, searches),
+        ):
+            earlier = [sum(event[0] < search[0] for event in events) for search in seen]
+            np.testing.assert_array_equal(counts[mine], earlier)
+        np.testing.assert_array_equal(timelines.search_is_target[mine], [bool(items) for *_, items in seen])
         for place in range(len(kept), len(clicks)):
             requests, row = (
                 (log.eval_requests, request // HELD_OUT)
@@ -85,10 +93,12 @@ def test_arrays_hold_what_the_files_hold(directory, log):
 def _compare(histories, row, clicks, searches, raw, dense):
     first, last = histories.rec_offsets[row : row + 2]
     assert last - first == len(clicks)
+    assert histories.rec_times[first:last].tolist() == [time for time, _ in clicks]
     raw["item"] += [item for _, item in clicks]
     dense["item"] += histories.rec_items[first:last].tolist()
     first, last = histories.search_offsets[row : row + 2]
     assert last - first == len(searches)
+    assert histories.search_times[first:last].tolist() == [time for time, *_ in searches]
     for at, (_, _, words, items) in zip(range(first, last), searches, strict=True):
         for kind, values, place, mine in (
             ("word", histories.search_words, histories.word_offsets, words),

@@ -5,11 +5,12 @@ import numpy as np
 import tensorflow as tf
 
 BUCKETS = 1000
+FIRST_TIME = 1_714_543_200_000
 _TEXTS = {"user": 1, "rec_items": 2, "search_words": 3, "search_items": 3}
 
 
-def example(user="u", rec_items=(), searches=(), candidates=("a", "b"), label=0):
-    """A request Example; a search is (words, items)."""
+def example(user="u", rec_items=(), searches=(), candidates=("a", "b"), label=0, stored=False):
+    """A request Example; a search is (words, items). A stored one has times."""
 
     def strings(values):
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode() for value in values]))
@@ -17,9 +18,11 @@ def example(user="u", rec_items=(), searches=(), candidates=("a", "b"), label=0)
     def numbers(values):
         return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
 
+    counts = {"rec_times": len(rec_items), "search_times": len(searches)} if stored else {}
     return tf.train.Example(
         features=tf.train.Features(
             feature={
+                **{name: numbers(range(FIRST_TIME, FIRST_TIME + count)) for name, count in counts.items()},
                 "user": strings([user]),
                 "rec_items": strings(rec_items),
                 "candidates": strings(candidates),

@@ -6,7 +6,8 @@ from checkable_servable import example
 
 from benchmarks.transform_graph import example as timeline
 from benchmarks.transform_graph import write_transform_graph
-from components.servable import Servable, describe, save
+from components.servable.saving import describe, save
+from components.servable.servable import Servable
 from components.vocabularies import table_sizes
 from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer

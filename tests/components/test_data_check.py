@@ -25,7 +25,7 @@ from components.statistics_keeper.component import KeptStatistics
 SETTINGS = {"drift": {"search_words": {"infinity_norm": 0.3}}, "skew": {"rec_items": {"infinity_norm": 0.3}}}
 
 
-def requests(word="red", item="a", user=("u",)):
+def requests(word="red", item="a", user=("u",), **more):
     """Ten requests; half of their words, and of the clicked items, are the given ones."""
     return [
         example(
@@ -36,6 +36,7 @@ def requests(word="red", item="a", user=("u",)):
             search_items=[],
             search_item_counts=[0],
             candidates=["a", "c"],
+            **more,
         )
         for _ in range(10)
     ]
@@ -176,6 +177,21 @@ def test_a_schema_anomaly_stops_the_push(runs):
     assert not pushed
     [reason] = verdict.reasons
     assert reason.startswith("user in test: ")
+
+
+def test_times_are_of_their_type_and_need_not_be_as_before(runs, tmp_path):
+    first = 1_714_543_200_000
+    assert runs(requests(rec_times=[first, first + 1], search_times=[first]))[1]
+    year = 365 * 86_400_000
+    later = requests(rec_times=[first + year, first + 2 * year], search_times=[first + year])
+    # Served requests lack them.
+    verdict, pushed = runs(later, serving_requests=write(tmp_path / "served.gz", requests()))
+    assert pushed
+    assert (verdict.reasons, verdict.notes) == ((), ())
+    for name in ("rec_times", "search_times"):
+        verdict, pushed = runs(requests(**{name: ["yesterday"]}))
+        assert not pushed
+        assert [reason.split(":")[0] for reason in verdict.reasons] == [f"{name} in test"]
 
 
 def test_served_requests_are_held_against_the_schema_too(runs, tmp_path):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from components.evaluation.intervals import compare, compare_values, over_seeds, rank_values
-from model.metrics import metric_values
+from components.evaluation.intervals import compare, compare_values, over_seeds
+from components.evaluation.rank_values import rank_values
+from model.objectives.metrics import metric_values
 
 METRICS = ("HR@1", "HR@10", "NDCG@5", "MRR")
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from components.evaluation.slices import slice_masks
-from model.training.columns import offsets
-from model.training.requests import Requests
-from model.training.timelines import Timelines
+from model.contract import CLICK_TARGET_FEATURES, SEARCH_TARGET_FEATURES
+from model.data.columns import offsets
+from model.data.requests import Requests
+from model.data.timelines import Timelines
 
 
 def _histories(clicks, searches):
@@ -32,8 +33,9 @@ def _requests(targets, clicks, searches):
 
 def _timelines(items):
     values = {**_histories([len(items)], [0]), "rec_items": np.array(items, np.int32)}
-    zeros = np.zeros(len(items), np.int32)
-    return Timelines(**values, rec_clicks_before=zeros, rec_searches_before=zeros, rec_is_target=zeros)
+    zeros, none = np.zeros(len(items), np.int32), np.zeros(0, np.int32)
+    of_clicks = dict.fromkeys(CLICK_TARGET_FEATURES, zeros)
+    return Timelines(**values, **of_clicks, **dict.fromkeys(SEARCH_TARGET_FEATURES, none))
 
 
 def _rows(mask):

@@ -10,7 +10,7 @@ import pytest
 
 from components.example_gen.errors import LogError
 from components.example_gen.log_report import format_counts
-from model import inputs
+from model import contract as inputs
 
 CLICKS = [  # user, item, timestamp, click; not in order of time
     ("ann", "i5", 50, 1),
@@ -61,6 +61,7 @@ def test_timelines(result):
     assert by_user[b"ann"] == {
         "user": [b"ann"],
         "rec_items": [b"i1", b"i2"],
+        "rec_times": [10, 20],
         "rec_clicks_before": [0, 1],
         "rec_searches_before": [1, 1],
         "rec_is_target": [1, 1],
@@ -68,16 +69,24 @@ def test_timelines(result):
         "search_word_counts": [2],
         "search_items": [b"i2"],
         "search_item_counts": [1],
+        "search_times": [5],
+        "search_clicks_before": [0],
+        "search_searches_before": [0],
+        "search_is_target": [1],
     }
     # Two clicks at one time are in order of the file; neither precedes the other, nor does the search at that time.
     assert by_user[b"bob"]["rec_items"] == [b"i1", b"i4"]
     assert by_user[b"bob"]["rec_searches_before"] == [0, 0]
     assert by_user[b"bob"]["rec_clicks_before"] == [0, 0]
     assert by_user[b"bob"]["rec_is_target"] == [0, 0]
+    # Nor do they precede the search, which has words to predict its click from.
+    assert by_user[b"bob"]["search_clicks_before"] == [0]
+    assert by_user[b"bob"]["search_is_target"] == [1]
     # A user who only searched.
     assert by_user[b"dan"] == {
         "user": [b"dan"],
         "rec_items": [],
+        "rec_times": [],
         "rec_clicks_before": [],
         "rec_searches_before": [],
         "rec_is_target": [],
@@ -85,6 +94,10 @@ def test_timelines(result):
         "search_word_counts": [1],
         "search_items": [b"i7"],
         "search_item_counts": [1],
+        "search_times": [1],
+        "search_clicks_before": [0],
+        "search_searches_before": [0],
+        "search_is_target": [1],
     }
     assert set(by_user[b"ann"]) == set(inputs.TIMELINE_FEATURES)
 
@@ -94,13 +107,15 @@ def test_requests(result):
     assert evaluated["rec_items"] == [b"i1", b"i2"]
     assert evaluated["search_word_counts"] == [2]
     assert tested["rec_items"] == [b"i1", b"i2", b"i3"]
+    assert (evaluated["rec_times"], evaluated["search_times"]) == ([10, 20], [5])
+    assert (tested["rec_times"], tested["search_times"]) == ([10, 20, 30], [5, 30])
     assert (tested["search_words"], tested["search_word_counts"], tested["search_item_counts"]) == (
         [b"7", b"8", b"8"],
         [2, 1],
         [1, 0],
     )
     for request, target in ((evaluated, b"i3"), (tested, b"i5")):
-        assert set(request) == {*inputs.REQUEST_FEATURES, inputs.LABEL}
+        assert set(request) == {*inputs.REQUEST_FEATURES, *inputs.TIME_FEATURES, inputs.LABEL}
         assert request["candidates"][request["label"][0]] == target
         # Clicked at all: i1 to i5. Of these ann clicked all but i4.
         assert sorted(request["candidates"]) == sorted([target, b"i4"])
@@ -129,6 +144,7 @@ def test_report(result):
         "train_users": 3,
         "train_clicks": 4,
         "train_targets": 2,
+        "train_search_targets": 3,
         "clicks_after_another": 3,
         "eval_clicks": 1,
         "eval_without_history": 0,

@@ -151,6 +151,14 @@ def test_nothing_leaks(seed, by_time, eval_cut, rest):
             assert split.is_target[at] == (known and at in trained)
             assert (at in asked) == (known and at in targets)
             without += at in targets and not known
+        found = timelines.searches.rows()[timelines.search_offsets[user] : timelines.search_offsets[user + 1]]
+        for place, (time, words, items, _) in enumerate(found):
+            at = timelines.search_offsets[user] + place
+            earlier = sum(clicks[other][1] < time for other in own), sum(when < time for when in searches)
+            assert (split.search_clicks_before[at], split.search_searches_before[at]) == earlier
+            # Where an unclicked search is its query alone, items are clicks.
+            told = bool(words) or any(earlier)
+            assert split.search_is_target[at] == (place < len(kept) and bool(items) and told)
         if by_time:
             assert all(clicks[at][1] < eval_cut for at in trained)
             assert kept == [when for when in searches if when < eval_cut]

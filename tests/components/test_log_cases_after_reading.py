@@ -15,11 +15,11 @@ import tensorflow as tf
 
 from components.example_gen.errors import LogError
 from components.example_gen.log_report import format_counts
-from model import inputs
+from model import contract as inputs
 from model.config import LcrSerConfig
-from model.training.columns import Column
-from model.training.timelines import Histories, history_arrays
-from model.training.windows import Windows
+from model.data.columns import Column
+from model.data.timelines import Histories, history_arrays
+from model.data.windows import Windows
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "data" / "cases"
 START = 1_714_543_200_000
@@ -328,9 +328,10 @@ def batch_of(examples, config):
 
     def column(name):
         values = [[number(value) for value in example[name]] for example in examples]
-        return Column(np.concatenate(values).astype(np.int32), np.array([len(row) for row in values], np.int32))
+        dtype = np.int64 if name in inputs.TIME_FEATURES else np.int32
+        return Column(np.concatenate(values).astype(dtype), np.array([len(row) for row in values], np.int32))
 
-    arrays = history_arrays({name: column(name) for name in inputs.HISTORY_FEATURES})
+    arrays = history_arrays({name: column(name) for name in (*inputs.HISTORY_FEATURES, *inputs.TIME_FEATURES)})
     rows = tf.range(len(examples))
     windows = Windows(Histories(**arrays), config)
     return {

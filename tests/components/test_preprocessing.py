@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.transform_graph import example, write_transform_graph
-from components.servable import Servable, _parse
+from components.servable.inputs import parse
+from components.servable.servable import Servable
 from components.vocabularies import table_sizes
-from model import inputs as contract
+from model import contract
 from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
 
@@ -130,7 +131,7 @@ def servable(transformed):
 
 def test_ids_of_training_and_of_serving_are_those_computed_apart(transformed, servable):
     settings, graph = transformed
-    raw = _parse(tf.constant([example(**REQUEST)]), contract.REQUEST_FEATURES)[0]
+    raw = parse(tf.constant([example(**REQUEST)]), contract.REQUEST_FEATURES)[0]
     of_training = graph.transform_raw_features(raw, drop_unused_features=True)
     of_serving = servable._ids(raw)
     for feature, name in (
@@ -143,6 +144,26 @@ def test_ids_of_training_and_of_serving_are_those_computed_apart(transformed, se
         ids = expected_ids(settings, name, REQUEST[feature])
         assert of_training[feature].values.numpy().tolist() == ids, feature
         assert of_serving[feature].flat_values.numpy().tolist() == ids, feature
+
+
+def test_integers_are_passed_on_as_they_are(transformed):
+    """Times a millisecond apart stay apart, and what is missing does not disturb the rest."""
+    _, graph = transformed
+    integers = {
+        "rec_times": [1_714_543_200_001, 1_714_543_200_002],
+        "search_times": [1_714_543_200_003, 0],
+        "search_clicks_before": [1, 2],
+        "search_searches_before": [0, 1],
+        "search_is_target": [0, 1],
+    }
+    spec = {name: tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64) for name in integers}
+    raw = parse(tf.constant([example(**REQUEST)]), contract.REQUEST_FEATURES)[0]
+    raw |= tf.io.parse_example(tf.constant([example(**integers)]), spec)
+    ids = graph.transform_raw_features(raw, drop_unused_features=True)
+    assert set(ids) == {*contract.REQUEST_FEATURES, *integers}
+    for name, values in integers.items():
+        assert ids[name].dtype == tf.int64
+        assert ids[name].values.numpy().tolist() == values, name
 
 
 def test_items_beyond_those_that_the_model_looks_at_are_not_counted(tmp_path):
@@ -175,7 +196,7 @@ def test_a_saved_graph_gives_the_same_ids(transformed, servable, tmp_path):
     module = tf.Module()
     module.resources = servable.transform_resources
     module.ids = tf.function(
-        lambda examples: servable._transform.apply_transform_model(_parse(examples, contract.REQUEST_FEATURES)[0]),
+        lambda examples: servable._transform.apply_transform_model(parse(examples, contract.REQUEST_FEATURES)[0]),
         input_signature=[tf.TensorSpec([None], tf.string)],
         autograph=False,
     )
@@ -193,7 +214,7 @@ def test_blanks_around_ids_and_words_do_not_count(transformed, servable):
         for name, values in REQUEST.items()
     }
     plain, other = (
-        servable._ids(_parse(tf.constant([example(**request)]), contract.REQUEST_FEATURES)[0])
+        servable._ids(parse(tf.constant([example(**request)]), contract.REQUEST_FEATURES)[0])
         for request in (REQUEST, padded)
     )
     for feature in contract.REQUEST_FEATURES:

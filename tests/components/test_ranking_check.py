@@ -6,19 +6,21 @@ import farmhash
 import numpy as np
 import pytest
 import tensorflow as tf
-from checkable_servable import BUCKETS, example, export
+from checkable_servable import BUCKETS, FIRST_TIME, example, export
 from tfx.types import artifact_utils, standard_artifacts
 
 from benchmarks.transform_graph import example as timeline
 from benchmarks.transform_graph import write_transform_graph
 from components.evaluation.names import SLICES
+from components.evaluation.raw_requests import raw_requests
 from components.evaluation.request_ranks import RequestRanks
 from components.gates import GateVerdict, Verdict, read_verdict, write_verdict
 from components.pusher.executor import Executor as Pusher
 from components.ranking_check.component import Ranks
 from components.ranking_check.executor import Executor
 from components.ranking_check.settings import RankingCheckSettings, thresholds_of
-from components.servable import Servable, describe
+from components.servable.saving import describe
+from components.servable.servable import Servable
 from components.vocabularies import table_sizes
 from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
@@ -50,7 +52,7 @@ def requests(number=200):
         order = np.argsort([score(item) for item in candidates])
         label = int(order[0] if at % 3 == 0 else order[-1])
         searches = [(["red"], [])] if at % 2 else []
-        made.append(example("u2", ITEMS[: at % 4], searches, candidates, label))
+        made.append(example("u2", ITEMS[: at % 4], searches, candidates, label, stored=True))
     return made
 
 
@@ -88,10 +90,15 @@ def timeline_of_ids(ids):
         rec_searches_before=[0] * 12,
         rec_clicks_before=list(range(12)),
         rec_is_target=[1] * 12,
+        rec_times=list(range(12)),
         search_words=[2],
         search_word_counts=[1],
         search_items=[2],
         search_item_counts=[1],
+        search_times=[0],
+        search_clicks_before=[0],
+        search_searches_before=[0],
+        search_is_target=[1],
     )
 
 
@@ -100,6 +107,14 @@ def write(split, records):
     with tf.io.TFRecordWriter(str(split / "data-00000.gz"), "GZIP") as writer:
         for record in records:
             writer.write(record)
+
+
+def test_requests_keep_their_times(folder):
+    records = [example("u2", ITEMS[:clicks], [(["red"], [])], ITEMS[:3], stored=True) for clicks in (2, 0)]
+    read = raw_requests(str(folder / "graph"), records)
+    assert read.rec_times.tolist() == [FIRST_TIME, FIRST_TIME + 1]
+    assert read.search_times.tolist() == [FIRST_TIME] * 2
+    assert (read.rec_times.dtype, read.rec_items.dtype) == (np.int64, np.int32)
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from components import ranking_metrics
 from components.evaluation.names import metric_names
 from components.judgement import eval_config
 from components.ranking_metrics import RankHitRate, RankMRR, RankNDCG
-from model.metrics import pessimistic_rank
-from model.training.evaluation import ranking_metrics as means
+from model.evaluation.evaluator import ranking_metrics as means
+from model.objectives.metrics import pessimistic_rank
 
 RANKS = [1, 2, 5, 6, 10, 11, 100, 1]
 

@@ -13,7 +13,7 @@ from synthetic_logs import NUM_ITEMS, random_logs, random_model, randomise, smal
 from components.report import states
 from components.report.states import EDGES, reasoning_states
 from components.report.tsne import Plane
-from model.inputs import UNKNOWN_ID
+from model.contract import UNKNOWN_ID
 from model.lcr_ser import LcrSer
 
 STEPS = 2

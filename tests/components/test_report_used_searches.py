@@ -71,7 +71,7 @@ def files(tmp_path_factory):
     for name, part in (("0.gz", REQUESTS[:2]), ("1.gz", REQUESTS[2:])):
         with tf.io.TFRecordWriter(str(folder / name), "GZIP") as writer:
             for request in part:
-                writer.write(example(*request))
+                writer.write(example(*request, stored=True))
     return [str(folder / "1.gz"), str(folder / "0.gz")]
 
 
@@ -140,7 +140,7 @@ def test_as_many_are_shown_as_asked_for(transform, files):
 
 def test_nothing_is_shown_where_nobody_searched(transform, tmp_path):
     with tf.io.TFRecordWriter(str(tmp_path / "0.gz"), "GZIP") as writer:
-        writer.write(example(*REQUESTS[3]))
+        writer.write(example(*REQUESTS[3], stored=True))
     assert used_searches(_model(transform), transform._transform_output_dir, [str(tmp_path / "0.gz")]) == []
 
 

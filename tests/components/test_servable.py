@@ -18,7 +18,7 @@ from small_servable import RECORDS, VOCABULARY, SmallServable
 from components.evaluation.ranks import rank_requests
 from components.gates import GateVerdict, read_verdict
 from components.rank_extractors import _RankBatch
-from components.servable import describe, load, save_weights
+from components.servable.saving import describe, load, save_weights
 from components.servable_check import ask, child
 from components.servable_check.check import check_servable
 from components.servable_check.executor import Executor
@@ -26,7 +26,7 @@ from components.servable_check.golden import golden_scores
 from components.servable_check.requests import rank_inputs
 from components.servable_check.session import SessionModel
 from components.servable_check.settings import ServableCheckSettings
-from model import inputs as contract
+from model import contract
 from model.lcr_ser import LcrSer
 from serving.warmup import write_warm_up
 
@@ -105,9 +105,10 @@ def test_every_loader_gives_the_same_answers(small, directory, signatures, tmp_p
 
     ranks = expected["rank_eval"]["rank"][:, 0]
     same = [RECORDS[0], changed(RECORDS[3], candidates=[b"b", b"c", b"d"])]  # RankingCheck wants equally many
+    times = ([*range(4)], [*range(3)]), ([5], [5])  # of clicks and searches: stored requests have them
     with tf.io.TFRecordWriter(str(tmp_path / "requests.gz"), "GZIP") as writer:
-        for record in same:
-            writer.write(record)
+        for record, (of_clicks, of_searches) in zip(same, times, strict=True):
+            writer.write(changed(record, rec_times=of_clicks, search_times=of_searches))
     found = rank_requests({"small": directory}, small.graph_dir, [str(tmp_path / "requests.gz")])
     np.testing.assert_array_equal(
         found.ranks["small"][:, None], signatures["rank_eval"](examples=np.array(same, object))["rank"]

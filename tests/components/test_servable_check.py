@@ -15,13 +15,14 @@ from components.servable_check import child
 from components.servable_check.check import check_servable
 from components.servable_check.compare import compare
 from components.servable_check.operations import forbidden_operations
-from components.servable_check.requests import golden_requests, rank_inputs
+from components.servable_check.requests import golden_requests, numbers, rank_inputs
 from components.servable_check.settings import ServableCheckSettings
+from model.contract import TIME_FEATURES
 
 RECORDS = [
-    example("u1", ["a", "b"], [(["red", "shoe"], ["c"])], ["a", "c", "d"], label=1),
-    example("u2", [], [], ["d", "a"], label=0),
-    example("u3", ["x"], [([], ["a"]), (["red"], [])], ["a", "a"], label=1),
+    example("u1", ["a", "b"], [(["red", "shoe"], ["c"])], ["a", "c", "d"], label=1, stored=True),
+    example("u2", [], [], ["d", "a"], label=0, stored=True),
+    example("u3", ["x"], [([], ["a"]), (["red"], [])], ["a", "a"], label=1, stored=True),
 ]
 # By hand: clicks, words and clicked items of searches, by request.
 GOLDEN = [
@@ -225,6 +226,11 @@ def test_golden_requests_end_with_unknown_ids_and_without_a_history(tmp_path):
     assert inputs["user"][1] == b"u1"
     assert inputs["candidates"][1].tolist() == [b"a", b"c", b"d"]
     assert not any((inputs[name][1] != b"").any() for name in ("rec_items", "search_words", "search_items"))
+    assert [[len(numbers(tf.train.Example.FromString(one), name)) for name in TIME_FEATURES] for one in found] == [
+        *([2, 1], [0, 0]),  # as in the split
+        [2, 1],
+        [0, 0],
+    ]
 
 
 def test_a_split_without_a_request_is_refused(tmp_path):

@@ -8,14 +8,17 @@ from small_servable import RECORDS, SHAPE, TRAIN, VOCABULARY
 from synthetic_logs import random_logs, randomise
 
 from benchmarks.transform_graph import write_transform_graph
-from components.servable import Servable, describe, load, save, save_weights
+from components.servable.saving import describe, load, save, save_weights
+from components.servable.servable import Servable
 from components.servable_check.golden import golden_scores
-from components.servable_check.requests import rank_inputs
+from components.servable_check.requests import rank_inputs, rank_times
 from components.servable_check.session import SessionModel
 from components.vocabularies import ranker_config
+from model.baselines.popularity import PopularityConfig
 from model.baselines.sasrec import SasRec
-from model.inputs import CANDIDATES
-from model.normalization import Normalization
+from model.contract import CANDIDATES, REC_ITEMS, REC_TIMES, SEARCH_ITEMS, SEARCH_TIMES
+from model.ops.normalization import Normalization
+from model.ranker import Ranker
 from model.registry import KINDS, make_config, make_ranker
 from serving.warmup import write_warm_up
 
@@ -80,6 +83,57 @@ def test_what_the_model_does_not_read_may_be_missing_or_wrong(served):
     )["scores"]
     assert np.isfinite(found).all()
     np.testing.assert_array_equal(*found)
+
+
+class NewestFirst(Ranker):
+    """Reads times: scores a candidate by how much later the newest click was than the newest search, in ms."""
+
+    inputs = (REC_ITEMS, SEARCH_ITEMS, REC_TIMES, SEARCH_TIMES)
+    config_class = PopularityConfig
+
+    def __init__(self, config, **kwargs):
+        super().__init__(config, **kwargs)
+        self.build()
+
+    def encode(self, batch):
+        lead = batch[REC_TIMES][:, -1:] - batch[SEARCH_TIMES][:, -1:]
+        return {"lead": tf.cast(lead, tf.float32)}
+
+    def prepare(self, items):
+        return items
+
+    def score(self, state, items):
+        return state["lead"] + tf.cast(items == 2, tf.float32) / 2
+
+
+def test_times_reach_the_model_to_the_millisecond(tmp_path):
+    transform = write_transform_graph(str(tmp_path / "graph"), VOCABULARY, TRAIN)
+    model = NewestFirst(ranker_config(transform, VOCABULARY, {**LENGTHS, "kind": "popularity"}))
+    servable = Servable(model, transform)
+    save(servable, str(tmp_path / "model"), servable.signatures())
+    now = 1_764_036_000_123
+    # (times of clicks, times of searches), each history longer than the model looks at, or empty.
+    histories = [([now - 5, now, now + 1, now + 2], [now + 1]), ([now], [now - 9, now - 8, now + 7]), ([], [now])]
+    records = []
+    for clicks, searches in histories:
+        record = tf.train.Example.FromString(
+            example("u1", ["a"] * len(clicks), [(["red"], ["b"])] * len(searches), ["a", "c"])
+        )
+        record.features.feature["rec_times"].int64_list.value.extend(clicks)
+        record.features.feature["search_times"].int64_list.value.extend(searches)
+        records.append(record.SerializeToString())
+    expected = [1, -7, np.float32(-now)]
+    plain = {**rank_inputs(records), **rank_times(records)}
+    with SessionModel(str(tmp_path / "model")) as session:
+        assert session.inputs["rank"] == {*model.inputs, CANDIDATES}
+        by_examples = session.signatures["serving_default"](examples=np.array(records, object))["scores"]
+        by_tensors = session.signatures["rank"](**{name: plain[name] for name in session.inputs["rank"]})["scores"]
+        short = tf.train.Example.FromString(records[0])
+        short.features.feature["rec_times"].int64_list.value.pop()
+        unread = session.signatures["serving_default"](examples=np.array([short.SerializeToString()], object))
+    np.testing.assert_array_equal(by_examples[:, 1], expected)  # "c" is no item of id 2
+    np.testing.assert_array_equal(by_tensors, by_examples)
+    assert np.isnan(unread["scores"]).all()
 
 
 class InAList(SasRec):

@@ -9,13 +9,16 @@ import pytest
 import tensorflow as tf
 
 from components import trainer
+from model.data.requests import Requests
+from model.data.timelines import Timelines
 from model.registry import make_config
-from model.training.requests import Requests
-from model.training.timelines import Timelines
 
 
 def logs(first=0):
-    return [kind(*(np.arange(first, 4) for _ in dataclasses.fields(kind))) for kind in (Timelines, Requests)]
+    return [
+        kind(**{field.name: np.arange(first, 4) for field in dataclasses.fields(kind)})
+        for kind in (Timelines, Requests)
+    ]
 
 
 class Stage:

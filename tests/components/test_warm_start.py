@@ -10,13 +10,13 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.servable import describe, save_weights
+from components.servable.saving import describe, save_weights
 from components.vocabularies import NAMES
 from components.warm_start import earlier_rows, start_from
-from model.carry_over import FRESH
 from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
 from model.registry import make_config
+from model.training.carry_over import FRESH
 
 
 def strings(*values):

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from workspace import COMPONENTS, ROOT, lines_by_component
 
-from model import inputs as contract
+from model import contract
 
 
 def _glob(workspace, pattern):
@@ -185,8 +185,8 @@ def test_popularity_agrees_with_clicks_counted_from_the_raw_examples(test_exampl
 
 def test_requests_and_ranks_of_the_raw_split_stand_in_one_order(first_run, workspace):
     from components.evaluation.ranks import rank_requests
-    from model.training.evaluation import ranking_metrics
-    from model.training.requests import read_requests
+    from model.data.requests import read_requests
+    from model.evaluation.evaluator import ranking_metrics
 
     files = _glob(workspace, "LogExampleGen/examples/*/Split-test/*")
     graph = _glob(workspace, "Transform/transform_graph/*")[0]

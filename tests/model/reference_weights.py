@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from model.inputs import CANDIDATES, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
+from model.contract import CANDIDATES, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
 
 
 def settings_of(config):

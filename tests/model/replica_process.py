@@ -13,8 +13,8 @@ from synthetic_logs import random_logs, small_config
 
 from model.config import SupervisedConfig
 from model.lcr_ser import LcrSer
-from model.optimizers import SplitAdam
 from model.training import supervised
+from model.training.optimizers import SplitAdam
 
 STEPS, BATCH = 12, 32
 

@@ -6,13 +6,14 @@ import numpy as np
 import tensorflow as tf
 
 from model.config import LcrSerConfig
+from model.data.columns import offsets
+from model.data.requests import Requests
+from model.data.timelines import Timelines
 from model.lcr_ser import LcrSer
-from model.training.columns import offsets
-from model.training.requests import Requests
-from model.training.timelines import Timelines
 
 NUM_ITEMS = 42
 CLUSTERS = 4
+FIRST_TIME = 1_714_543_200_000
 
 
 def small_config(**changes):
@@ -54,12 +55,23 @@ def random_logs(seed=0, users=60, candidates=20):
         item_offsets=offsets(found),
     )
     before = np.concatenate([np.sort(rng.integers(0, s + 1, c)) for c, s in zip(clicks, searches, strict=True)])
-    place = np.arange(clicks.sum()) - np.repeat(np.cumsum(clicks) - clicks, clicks)
+    place, search_place = (np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n) for n in (clicks, searches))
+    # Times are a second apart, in the order that `before` tells.
+    of_user = np.split(before, np.cumsum(clicks)[:-1])
+    clicks_before = np.array(
+        [np.sum(own <= j) for own, s in zip(of_user, searches, strict=True) for j in range(s)], np.int32
+    )
+    histories |= dict(
+        rec_times=FIRST_TIME + 1000 * (place + before), search_times=FIRST_TIME + 1000 * (search_place + clicks_before)
+    )
     timelines = Timelines(
         **histories,
         rec_clicks_before=place.astype(np.int32),
         rec_searches_before=before.astype(np.int32),
         rec_is_target=np.ones(clicks.sum(), np.int32),
+        search_clicks_before=clicks_before,
+        search_searches_before=search_place.astype(np.int32),
+        search_is_target=(found > 0).astype(np.int32),
     )
     negatives = rng.integers(2, NUM_ITEMS, (users, candidates)).astype(np.int32)
     label = rng.integers(0, candidates, users).astype(np.int32)

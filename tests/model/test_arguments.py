@@ -3,8 +3,8 @@
 import pytest
 import tensorflow as tf
 
-from model.attention import ResidualAttention
-from model.embeddings import PositionEmbedding
+from model.layers.attention import ResidualAttention
+from model.layers.embeddings import PositionEmbedding
 
 
 def test_heads_have_to_divide_the_width():

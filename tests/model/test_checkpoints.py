@@ -7,8 +7,8 @@ import keras
 import pytest
 import tensorflow as tf
 
-from model.optimizers import SplitAdam
 from model.training.checkpoints import Checkpoints
+from model.training.optimizers import SplitAdam
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from synthetic_logs import random_logs, small_config
 
 from model.config import GrpoConfig, LcrSerConfig, SupervisedConfig
+from model.data.requests import Requests
+from model.data.timelines import Timelines
 from model.training.fingerprint import training_fingerprint
-from model.training.requests import Requests
-from model.training.timelines import Timelines
 
 LOGS = random_logs(users=9)
 WEIGHTS = [np.random.default_rng(0).normal(size=shape).astype(np.float32) for shape in ((3, 4), (4,), ())]
@@ -93,9 +93,20 @@ def test_type_and_shape_count(change):
 
 
 def test_an_element_that_moves_to_the_next_array_counts():
-    timelines = Timelines(*(np.arange(4, dtype=np.int32) for _ in dataclasses.fields(Timelines)))
-    requests = Requests(*(np.arange(4, dtype=np.int32) for _ in dataclasses.fields(Requests)))
+    timelines, requests = (
+        kind(**{field.name: np.arange(4, dtype=np.int32) for field in dataclasses.fields(kind)})
+        for kind in (Timelines, Requests)
+    )
     moved = dataclasses.replace(
         timelines, users=np.arange(5, dtype=np.int32) % 4, rec_items=np.arange(1, 4, dtype=np.int32)
     )
     assert training_fingerprint(timelines, requests, [], "c") != training_fingerprint(moved, requests, [], "c")
+
+
+def test_no_times_are_others_than_times_of_nothing():
+    timelines, requests = LOGS
+    without, empty = (
+        training_fingerprint(dataclasses.replace(timelines, rec_times=times), requests, SETTINGS, "code", WEIGHTS)
+        for times in (None, np.zeros(0, np.int64))
+    )
+    assert len({without, empty, BEFORE}) == 3

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from synthetic_logs import random_logs, random_model, small_config
 
-from model.inputs import CANDIDATES, UNKNOWN_ID
+from model.contract import CANDIDATES, UNKNOWN_ID
+from model.data.windows import RequestWindows
+from model.evaluation.full_catalogue import FullCatalogue
 from model.lcr_ser import LcrSer
-from model.training.full_catalogue import FullCatalogue
-from model.training.windows import RequestWindows
 
 
 def _logs():

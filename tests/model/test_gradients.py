@@ -9,12 +9,12 @@ import tensorflow as tf
 from reference_weights import reference_weights, requests_of, settings_of, variables_of
 from synthetic_logs import random_batch, randomise, small_config, tensors
 
-from model import grpo
 from model.config import SupervisedConfig
-from model.inputs import CANDIDATES, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS
+from model.contract import CANDIDATES, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS
+from model.layers.reasoning import Sides
 from model.lcr_ser import LcrSer
-from model.losses import l2_penalty
-from model.reasoning import Sides
+from model.objectives import grpo
+from model.objectives.losses import l2_penalty
 
 HISTORY = (REC_ITEMS, SEARCH_WORDS, SEARCH_ITEMS)
 STEP = 1e-6

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from model import grpo
+from model.objectives import grpo
 
 
 @pytest.mark.parametrize("epsilon", [1e-4, 0.0])

@@ -9,9 +9,9 @@ from reference import scoring
 from reference_weights import settings_of, weights_of
 from synthetic_logs import random_model
 
-from model.training.columns import offsets
-from model.training.requests import Requests
-from model.training.windows import RequestWindows
+from model.data.columns import offsets
+from model.data.requests import Requests
+from model.data.windows import RequestWindows
 
 # (clicks, searches), oldest first. The limits of `small_config` are 6 clicks, and 5 searches of 4 words and 3 clicks.
 HISTORIES = {

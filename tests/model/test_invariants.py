@@ -11,7 +11,7 @@ from reference_weights import requests_of, variables_of, weights_of
 from synthetic_logs import random_batch, random_logs, random_model, randomise, small_config, tensors
 
 from model.config import SupervisedConfig
-from model.inputs import CANDIDATES, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS
+from model.contract import CANDIDATES, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS
 from model.lcr_ser import LcrSer
 from model.training import supervised
 

@@ -13,9 +13,9 @@ import tensorflow as tf
 import training_process
 from synthetic_logs import random_logs, randomise
 
+from model.evaluation.evaluator import evaluate
 from model.lcr_ser import LcrSer
 from model.training import reinforcement
-from model.training.evaluation import evaluate
 
 
 def results(folder, *stages):

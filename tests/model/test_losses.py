@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from model.losses import contrastive_loss, recommendation_loss
-from model.metrics import hit_ratio, ndcg, pessimistic_rank
+from model.objectives.losses import contrastive_loss, recommendation_loss
+from model.objectives.metrics import hit_ratio, ndcg, pessimistic_rank
 
 
 def test_recommendation_loss_of_huge_logits_is_finite():

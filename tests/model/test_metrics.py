@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from model.metrics import pessimistic_ranks
+from model.objectives.metrics import pessimistic_ranks
 
 SCORES = st.sampled_from(
     [

@@ -8,8 +8,8 @@ from synthetic_logs import random_batch, random_logs, randomise, small_config, t
 
 from model.config import GrpoConfig, SupervisedConfig
 from model.lcr_ser import LcrSer
-from model.optimizers import SplitAdam
 from model.training import reinforcement, supervised
+from model.training.optimizers import SplitAdam
 
 SWITCHES = pytest.mark.parametrize(
     "changes", [{}, {"reasoning_steps": 0, "mlp_units": ()}, {"literal_eq5": True, "aggregation": "mean"}], ids=str

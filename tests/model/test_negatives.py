@@ -8,10 +8,10 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.inputs import FIRST_KNOWN_ID, PADDING_ID, UNKNOWN_ID
-from model.training.columns import offsets
-from model.training.negatives import NegativeSampler
-from model.training.timelines import Timelines
+from model.contract import FIRST_KNOWN_ID, PADDING_ID, SEARCH_TARGET_FEATURES, UNKNOWN_ID
+from model.data.columns import offsets
+from model.data.negatives import NegativeSampler
+from model.data.timelines import Timelines
 
 SAMPLING, AVOID = ("uniform", "popularity"), ("clicked", "none")
 
@@ -33,6 +33,7 @@ def timelines_of(clicks, searches):
         rec_clicks_before=nothing,
         rec_searches_before=nothing,
         rec_is_target=nothing + 1,
+        **dict.fromkeys(SEARCH_TARGET_FEATURES, np.zeros(len(found), np.int32)),
     )
 
 

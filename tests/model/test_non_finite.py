@@ -11,10 +11,10 @@ import tensorflow as tf
 from synthetic_logs import random_logs, randomise, small_config
 
 from model.config import GrpoConfig, SupervisedConfig
+from model.data.targets import TargetOrder
 from model.lcr_ser import LcrSer
 from model.training import reinforcement, supervised
 from model.training.non_finite import batch_ids
-from model.training.targets import TargetOrder
 
 pytestmark = pytest.mark.usefixtures("eager")
 

@@ -9,12 +9,12 @@ import tensorflow as tf
 from reference_weights import requests_of, settings_of, weights_of
 from synthetic_logs import random_batch, random_model, randomise, small_config, tensors
 
-from model import grpo
 from model.config import GrpoConfig, SupervisedConfig
+from model.layers.reasoning import Sides
 from model.lcr_ser import LcrSer
-from model.losses import l2_penalty
-from model.metrics import pessimistic_rank, ranking_reward
-from model.reasoning import Sides
+from model.objectives import grpo
+from model.objectives.losses import l2_penalty
+from model.objectives.metrics import pessimistic_rank, ranking_reward
 from model.training.reinforcement import group_objective
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from model.optimizers import SplitAdam
+from model.training.optimizers import SplitAdam
 
 
 def variables():

@@ -7,9 +7,9 @@ from products_of import products, unsafe
 from synthetic_logs import random_batch, random_logs, random_model, small_config, tensors
 
 from model.config import GrpoConfig, SupervisedConfig
-from model.products import FEW, inner, mix
+from model.evaluation.evaluator import Evaluator
+from model.ops.products import FEW, inner, mix
 from model.training import reinforcement, supervised
-from model.training.evaluation import Evaluator
 
 
 @pytest.mark.parametrize(

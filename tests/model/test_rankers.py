@@ -10,12 +10,12 @@ from synthetic_logs import random_batch, random_logs, randomise, small_config
 from model.baselines.popularity import Popularity
 from model.baselines.sasrec import EPSILON
 from model.config import GrpoConfig, SupervisedConfig
-from model.inputs import CANDIDATES, INPUTS, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, UNKNOWN_ID, USER
-from model.optimizers import SplitAdam
+from model.contract import CANDIDATES, INPUTS, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, UNKNOWN_ID, USER
+from model.evaluation.evaluator import Evaluator, evaluate
+from model.evaluation.full_catalogue import FullCatalogue
 from model.registry import KINDS, config_class, make_config, make_ranker, source_module
 from model.training import reinforcement, supervised
-from model.training.evaluation import Evaluator, evaluate
-from model.training.full_catalogue import FullCatalogue
+from model.training.optimizers import SplitAdam
 
 OF_ALL = ("num_users", "num_items", "num_words", "dim", "rec_length", "search_length", "words_per_search",
           "items_per_search")  # fmt: skip

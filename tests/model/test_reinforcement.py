@@ -10,7 +10,7 @@ from synthetic_logs import random_batch, random_logs, randomise, small_config
 
 from model.config import GrpoConfig
 from model.lcr_ser import LcrSer
-from model.metrics import ranking_reward
+from model.objectives.metrics import ranking_reward
 from model.training import reinforcement
 
 MODEL = small_config(reasoning_steps=1)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from synthetic_logs import random_batch, randomise, small_config
 
-from model.inputs import CANDIDATES
+from model.contract import CANDIDATES
 from model.lcr_ser import LcrSer
 
 

@@ -9,15 +9,15 @@ import pytest
 import tensorflow as tf
 from synthetic_logs import random_logs, randomise, small_config
 
-from model.dropout import Dropout
+from model.data.windows import RequestWindows
+from model.evaluation.evaluator import BATCHES_A_BLOCK, Evaluator
 from model.lcr_ser import LcrSer
 from model.memory import keep_memory
-from model.metrics import pessimistic_rank
-from model.normalization import Normalization
-from model.softmax_attention import attend
-from model.training.evaluation import BATCHES_A_BLOCK, Evaluator
-from model.training.windows import RequestWindows
-from model.weighted_states import WeightedStates, project
+from model.objectives.metrics import pessimistic_rank
+from model.ops.dropout import Dropout
+from model.ops.normalization import Normalization
+from model.ops.softmax_attention import attend
+from model.ops.weighted_states import WeightedStates, project
 
 
 def normal(*shape, seed=0):

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_logs import random_batch, random_logs, randomise, small_config, tensors
 
-from model.inputs import CANDIDATES, UNKNOWN_ID
+from model.contract import CANDIDATES, UNKNOWN_ID
+from model.evaluation.evaluator import Evaluator
 from model.lcr_ser import LcrSer
-from model.ties import tie_unknown
-from model.training.evaluation import Evaluator
+from model.objectives.ties import tie_unknown
 
 # No subnormal numbers: TensorFlow's kernels take them for zero, on some threads and in some versions.
 LOGITS = st.floats(-5, 5, width=32, allow_subnormal=False)

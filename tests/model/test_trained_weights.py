@@ -7,8 +7,8 @@ from reference_weights import variables_of
 from synthetic_logs import random_batch, random_model, tensors
 
 from model.config import GrpoConfig, SupervisedConfig
-from model.embeddings import take_mean
-from model.inputs import CANDIDATES, REC_ITEMS, SEARCH_ITEMS
+from model.contract import CANDIDATES, REC_ITEMS, SEARCH_ITEMS
+from model.layers.embeddings import take_mean
 from model.training import reinforcement
 
 

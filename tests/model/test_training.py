@@ -11,11 +11,11 @@ import tensorflow as tf
 from synthetic_logs import random_batch, random_logs, randomise, small_config
 
 from model.config import GrpoConfig, SupervisedConfig
+from model.data.negatives import NegativeSampler
+from model.evaluation.evaluator import evaluate
 from model.lcr_ser import LcrSer
-from model.optimizers import SplitAdam
 from model.training import reinforcement, supervised
-from model.training.evaluation import evaluate
-from model.training.negatives import NegativeSampler
+from model.training.optimizers import SplitAdam
 
 MODEL = small_config(dropout=0.1, reasoning_steps=1)
 SUPERVISED = SupervisedConfig(

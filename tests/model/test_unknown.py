@@ -8,10 +8,10 @@ import tensorflow as tf
 from synthetic_logs import random_batch, random_logs, randomise, small_config, tensors
 
 from model.config import SupervisedConfig
-from model.inputs import FIRST_KNOWN_ID, UNKNOWN_ID
+from model.contract import FIRST_KNOWN_ID, UNKNOWN_ID
 from model.lcr_ser import LcrSer
-from model.optimizers import SplitAdam
 from model.training import supervised
+from model.training.optimizers import SplitAdam
 from model.training.unknown import with_unknown
 
 
@@ -31,6 +31,14 @@ def test_known_ids_are_replaced_at_the_rate_and_padding_stays():
         np.testing.assert_array_equal(changed[name][known][lost], UNKNOWN_ID)
         # Five standard deviations of a share.
         assert lost.mean() == pytest.approx(0.2, abs=5 * 0.4 / known.sum() ** 0.5), name
+
+
+def test_times_stay():
+    ids, times = np.full((40, 3), 7, np.int32), np.full((40, 3), 1_714_543_200_000)
+    changed = replaced({"rec_items": ids, "rec_times": times}, 0.9)
+    assert (changed["rec_items"] == UNKNOWN_ID).any()
+    assert changed["rec_times"].dtype == np.int64
+    np.testing.assert_array_equal(changed["rec_times"], times)
 
 
 def test_ids_are_replaced_independently_of_each_other_of_the_feature_and_of_the_step():

@@ -1,7 +1,6 @@
 """Aggregation of H^(K): target-aware, Eq. (8), or the plain mean of Table 3 without TRA."""
 
 import numpy as np
-
 from reference.encoding import softmax
 
 

@@ -1,7 +1,6 @@
 """Preference score, Eq. (10), and the whole model from a request to its logits."""
 
 import numpy as np
-
 from reference import aggregation, embedding, encoding, reasoning
 
 

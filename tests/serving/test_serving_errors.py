@@ -30,6 +30,7 @@ def _proto(dtype, shape, content=b"", **values):
 INPUTS = {
     name: tf.make_tensor_proto(value, dtype=tf.string)
     for name, value in request_inputs([RankRequest("u", ["a", "b"])]).items()
+    if not name.endswith("_times")  # which the toy does not read
 }
 OUT_OF_RANGE = tf.make_tensor_proto([9], tf.int64)
 NOT_A_TYPE = tensor_pb2.TensorProto(dtype=0)

@@ -24,8 +24,25 @@ def test_a_user_without_any_history_still_gives_every_dimension():
     inputs = request_inputs([RankRequest("u", ["c"])])
     assert {name: value.shape for name, value in inputs.items()} == {
         "user": (1,), "rec_items": (1, 1), "search_words": (1, 1, 1), "search_items": (1, 1, 1), "candidates": (1, 1),
+        "rec_times": (1, 1), "search_times": (1, 1),
     }  # fmt: skip
     assert np.all(inputs["search_words"] == b"")
+
+
+def test_times_stand_with_their_events():
+    first, second = 1_764_036_000_000, 1_764_036_000_001
+    one = RankRequest("u", ["c"], ["i", "j"], [Search(["w"], time=second)], rec_times=[first, second])
+    two = RankRequest("u", ["c"], ["k"], [Search(["w"], time=7), Search(["x"], time=first)], rec_times=[second])
+    inputs = request_inputs([one, two])
+    assert inputs["rec_times"].tolist() == [[first, second], [0, second]]
+    assert inputs["search_times"].tolist() == [[0, second], [7, first]]
+    assert inputs["rec_times"].dtype == inputs["search_times"].dtype == np.int64
+
+
+def test_times_of_some_are_times_of_none():
+    with_times = RankRequest("u", ["c"], ["i"], rec_times=[5])
+    for without in (RankRequest("u", ["c"], ["i"]), RankRequest("u", ["c"], searches=[Search(["w"])])):
+        assert not request_inputs([with_times, without]).keys() & {"rec_times", "search_times"}
 
 
 @pytest.mark.parametrize(
@@ -37,6 +54,7 @@ def test_a_user_without_any_history_still_gives_every_dimension():
         (lambda: RankRequest("u", [7]), "candidates: expected strings that are not blank, got 7"),
         (lambda: RankRequest("u", ["c"], "i1"), "rec_items: expected a list of strings, got the string 'i1'"),
         (lambda: Search(["w", None]), "a search's words"),
+        (lambda: RankRequest("u", ["c"], ["i"], rec_times=[1, 2]), "rec_times: expected one for each of rec_items, 1"),
         (lambda: RankRequest(" \t\n\v\f\r", ["c"]), r"user: expected strings that are not blank, got ' \\t"),
         (lambda: RankRequest("u", ["c", " "]), "candidates: expected strings that are not blank, got ' '"),
         (lambda: RankRequest("u", ["c"], ["\n"]), "rec_items: expected strings that are not blank"),

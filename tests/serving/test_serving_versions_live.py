@@ -4,7 +4,7 @@ import shutil
 import threading
 
 import pytest
-from toy_servable import expected_score
+from toy_servable import bucket, expected_score
 
 from serving.request import RankRequest, Search
 
@@ -45,6 +45,18 @@ def test_swap_loses_no_request_and_never_goes_back(client, push, until):
     assert set(versions) == {1, 2, 3}
     assert versions == sorted(versions)
     assert _states(client) == {3: "AVAILABLE", 2: "END", 1: "END"}
+
+
+def test_a_client_sends_what_the_served_kind_of_model_reads(client, push, until):
+    assert _best(client.rank(REQUEST))
+    push(2, signatures=("rank:rank_by_clicks", "serving_default"))
+    until(lambda: _states(client).get(2) == "AVAILABLE")
+    for candidate in client.rank(REQUEST).candidates:
+        assert candidate.score == bucket(candidate.item) + 0.5 * bucket("i") + 2e4
+    push(3)
+    until(lambda: _states(client).get(3) == "AVAILABLE")
+    assert client.rank(REQUEST).version == 3
+    assert _best(client.rank(REQUEST))
 
 
 def _corrupt(path):

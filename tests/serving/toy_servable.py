@@ -47,6 +47,18 @@ class Toy(tf.Module):
         order = tf.argsort(scores, direction="DESCENDING", stable=True)
         return {"scores": scores, "ranks": tf.argsort(order) + 1}
 
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None], tf.string, "rec_items"),
+            tf.TensorSpec([None, None], tf.string, "candidates"),
+        ]
+    )
+    def rank_by_clicks(self, rec_items, candidates):
+        """As a model that reads clicks alone."""
+        scores = _hashed(candidates) + 0.5 * _hashed(rec_items[:, -1:]) + 1e4 * self.version
+        order = tf.argsort(scores, direction="DESCENDING", stable=True)
+        return {"scores": scores, "ranks": tf.argsort(order) + 1}
+
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
     def serving_default(self, examples):
         features = tf.io.parse_example(examples, {"candidates": tf.io.RaggedFeature(tf.string)})
@@ -65,5 +77,7 @@ class Toy(tf.Module):
 
 
 def export(version, path, signatures=("rank", "serving_default", "lookup", "few")):
+    """Each of `signatures` is a function of the toy, or `name:function`."""
     toy = Toy(version)
-    tf.saved_model.save(toy, str(path), signatures={name: getattr(toy, name) for name in signatures})
+    functions = {name.partition(":")[0]: getattr(toy, name.rpartition(":")[2]) for name in signatures}
+    tf.saved_model.save(toy, str(path), signatures=functions)

@@ -4,8 +4,11 @@ import io
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 from run_figures import run_figures
@@ -15,6 +18,7 @@ from components.pusher import local
 from components.pusher.manifest import MANIFEST_FILE, Facts
 from components.report.files import FIGURES_FILE
 from serving.answer import RankedCandidate, RankedCandidates
+from tfx_pipeline import cli
 from tfx_pipeline.cli import home_variables
 from tfx_pipeline.commands import plain_console
 from tfx_pipeline.compare import compare
@@ -190,3 +194,28 @@ def test_where_no_home_can_be_written_it_lies_beside_the_runs(tmp_path, monkeypa
     assert home_variables({"HOME": home, "LOCAL_HOME": "/mine"}) == {"HOME": home, **beside, "LOCAL_HOME": "/mine"}
     monkeypatch.setattr("os.access", lambda path, mode: False)
     assert home_variables({"HOME": str(tmp_path)}) == {"HOME": str(tmp_path), **beside}
+
+
+LIST_COMMANDS = """
+import sys
+from tfx_pipeline.cli import main
+sys.argv = ["lcr-ser", "--help"]
+try:
+    main()
+finally:
+    print(sorted({"tensorflow", "tfx", "polars", "matplotlib", "grpc"} & sys.modules.keys()))
+"""
+
+
+def test_the_list_of_commands_loads_none_of_them():
+    output = subprocess.run([sys.executable, "-c", LIST_COMMANDS], check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert output.splitlines()[-1] == "[]"
+
+
+def test_every_command_of_the_list_is_there():
+    group, context = cli.LazyGroup(), click.Context(click.Command("lcr-ser"))
+    for name in cli._OURS:
+        command = group.get_command(context, name)
+        assert command.name == name
+        assert command.help
+    assert group.get_command(context, "nothing") is None

@@ -9,7 +9,7 @@ import pyarrow as pa
 from components.example_gen import times
 from components.example_gen.readers import fields
 from components.example_gen.readers.fields import BadField
-from model.inputs import BLANKS
+from model.contract import BLANKS
 
 
 class Rule(NamedTuple):

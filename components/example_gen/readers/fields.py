@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from components.example_gen import times
-from model.inputs import BLANKS
+from model.contract import BLANKS
 
 LARGE_FLOAT = (
     r"^[+-]?(?:\d+\.\d*[eE]\+?\d+|\d+[eE]\+\d+|\d{16,}\.0*)$"

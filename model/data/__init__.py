@@ -1,0 +1,1 @@
+"""From transformed Examples to model batches."""

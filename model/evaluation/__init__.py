@@ -1,0 +1,1 @@
+"""Ranks of stored candidates and of the whole catalogue."""

@@ -1,0 +1,1 @@
+"""The layers of the paper, section 3.2."""

@@ -1,0 +1,1 @@
+"""What trainings minimise and what rankings are judged by, as pure functions."""

@@ -1,0 +1,1 @@
+"""The tests, a folder for each room; what they share is in `tests.support`."""
