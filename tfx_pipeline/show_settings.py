@@ -27,7 +27,7 @@ def settings(profile: str | None, as_json: bool) -> None:
         return
     from rich.table import Column, Table
 
-    table = Table(Column("setting", overflow="fold"), Column("value", overflow="fold"), "from", box=None)
+    table = Table(Column("setting", no_wrap=True), Column("value", overflow="fold"), "from", box=None)
     for path, value, origin in rows:
         table.add_row(".".join(path), _shown(value), origin)
     console = plain_console()

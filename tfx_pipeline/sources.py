@@ -137,7 +137,8 @@ def said(problem: Mapping[str, Any], section: Names = ()) -> str:
         rule = "be a mapping"  # and not an object of a class that only the code knows
     if problem["type"] == "string_type":
         rule += ", in quotes"
-    return f"`{name}` should {rule}. Received: {reprlib.repr(problem['input'])}."
+    what = f"`{name}`" if name else "It"
+    return f"{what} should {rule}. Received: {reprlib.repr(problem['input'])}."
 
 
 def read(file: str, profile: str | None, environment: Mapping[str, str], kinds: Kinds) -> Sources:
