@@ -9,7 +9,7 @@ from pathlib import Path
 import apache_beam as beam
 from tfx.types import standard_artifacts
 
-from components.example_gen.artifacts import Candidates, LogReport
+from components.common.artifacts import Candidates, LogReport
 from components.example_gen.executor import Executor
 from components.example_gen.settings import LogSettings
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.vocabularies import table_sizes
+from components.transform.vocabularies import table_sizes
 from model.config import GrpoConfig, LcrSerConfig, SupervisedConfig
 from model.data.requests import Requests, read_requests
 from model.data.timelines import Timelines, read_timelines

@@ -29,7 +29,7 @@ from components.evaluation.popularity import popularity_ranks
 from components.evaluation.ranks import BATCH, rank_requests
 from components.evaluation.raw_requests import requests_of_parts, transform_function
 from components.evaluation.slices import slice_masks
-from components.judgement import eval_config
+from components.evaluator.eval_config import eval_config
 from components.servable.saving import restore
 from model.contract import SIGNATURE_RANK_EVAL
 from model.evaluation.evaluator import Evaluator
@@ -134,7 +134,7 @@ def _evaluate(model_dir: Path, files: list[str]) -> None:
                 "eval_config": proto_utils.proto_to_json(eval_config(0.0, 1.0)),
                 "example_splits": '["test"]',
                 "fairness_indicator_thresholds": "null",
-                "module_path": "components.rank_extractors",
+                "module_path": "components.evaluator.rank_extractors",
             },
         )
 

@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -13,10 +12,9 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.public import tfxio
 
-import components
-from components.preprocessing import preprocessing_fn
+from components.curated_schema.component import SCHEMA_FILE
+from components.transform.preprocessing import preprocessing_fn
 
-SCHEMA_FILE = Path(components.__file__).with_name("schema") / "schema.pbtxt"
 BEAM_ARGUMENTS = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
 
 
@@ -25,7 +23,7 @@ def write_transform_graph(directory: str, settings: dict[str, Any], examples: Se
 
     Args:
         directory: to be made.
-        settings: of `components.preprocessing`; `items_per_search` is 5 where they do not say.
+        settings: of `components.transform.preprocessing`; `items_per_search` is 5 where they do not say.
         examples: the raw train split.
     """
     schema = text_format.Parse(SCHEMA_FILE.read_text(), schema_pb2.Schema())

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 from polars.exceptions import PolarsError
 
+from components.common.run_files import FIGURES_FILE
 from components.evaluation.request_ranks import RANKS_FILE, RequestRanks
 from components.report.comparison import Run, compare_runs
 from components.report.comparison_tables import Table, comparison_tables
-from components.report.files import FIGURES_FILE
 from tfx_pipeline.commands import Command, plain_console, read_figures
 
 _MARKUP = re.compile(r"([\\`*\[\]<>|])")

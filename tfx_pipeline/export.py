@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from components import trainer
+from components.trainer import run_fn as trainer
 from serving.warmup import write_warm_up
 
 
 def grpo_run_fn(fn_args: Any) -> None:
-    """Train and export as `components.trainer.grpo_run_fn` does, and add TF Serving's warm-up requests to the export.
+    """Train and export as `components.trainer.run_fn.grpo_run_fn` does, and add TF Serving's warm-up requests to the
+    export.
 
     They are part of the model from the start: whoever evaluates, checks, copies or hashes it sees the same files.
     """

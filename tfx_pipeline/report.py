@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from components.report.files import FIGURES_FILE, HTML_FILE, PAGE_FILE
+from components.common.run_files import FIGURES_FILE, HTML_FILE, PAGE_FILE
 from tfx_pipeline.commands import Command, read_figures
 
 

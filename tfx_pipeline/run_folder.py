@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from components.report.files import FIGURES_FILE, HTML_FILE, PAGE_FILE
+from components.common.run_files import FIGURES_FILE, HTML_FILE, PAGE_FILE
 from components.report.page import render, render_html
 
 

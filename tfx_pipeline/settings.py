@@ -47,7 +47,7 @@ DEFAULT_FILE = Path(__file__).with_name("settings.yaml")
 
 
 class Vocabulary(BaseModel):
-    """How ids and words become rows of tables: `vocabulary` or `hash` each, see `components.vocabularies`.
+    """How ids and words become rows of tables: `vocabulary` or `hash` each, see `components.transform.vocabularies`.
 
     `max_items`, `max_users` and `max_words` are the entries kept of a vocabulary, most frequent first (None: all), or
     the number of hash buckets.

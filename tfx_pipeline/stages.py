@@ -7,34 +7,31 @@ their order.
 import dataclasses
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from tfx.components import Evaluator, ExampleValidator, InfraValidator, StatisticsGen, Trainer, Transform
 from tfx.proto import trainer_pb2, transform_pb2
 from tfx.types import BaseChannel
 
-import components
 from components.baseline_finder.component import BaselineFinder, WarmStartFinder
-from components.curated_schema.component import CuratedSchema
+from components.common.source_hash import code_hash
+from components.curated_schema.component import SCHEMA_FILE, CuratedSchema
 from components.data_check.component import DataCheck
+from components.evaluator.eval_config import eval_config
 from components.example_gen.component import LogExampleGen
 from components.example_gen.fingerprint import fingerprint
-from components.judgement import eval_config
 from components.pusher.component import Pusher
 from components.ranking_check.component import RankingCheck
 from components.report.component import RunReport
 from components.servable_check.component import ServableCheck
-from components.source_hash import code_hash
 from components.statistics_keeper.component import StatisticsKeeper
 from model.registry import source_module
 from tfx_pipeline.infra_validation import infra_validator
 from tfx_pipeline.settings import Settings
 
-SCHEMA_FILE = Path(components.__file__).with_name("schema") / "schema.pbtxt"
-PREPROCESSING = "components.preprocessing.preprocessing_fn"
-SUPERVISED_RUN, GRPO_RUN = "components.trainer.supervised_run_fn", "tfx_pipeline.export.grpo_run_fn"
-EXTRACTORS, JUDGEMENT = "components.rank_extractors", "components.judgement"
+PREPROCESSING = "components.transform.preprocessing.preprocessing_fn"
+SUPERVISED_RUN, GRPO_RUN = "components.trainer.run_fn.supervised_run_fn", "tfx_pipeline.export.grpo_run_fn"
+EXTRACTORS, JUDGEMENT = "components.evaluator.rank_extractors", "components.evaluator.eval_config"
 
 
 class Data(NamedTuple):
@@ -184,7 +181,7 @@ def judging(settings: Settings, before: Data, trained: Training) -> Judging:
 
 
 def gates(before: Data, judged: Judging) -> Mapping[str, BaseChannel]:
-    """The verdicts that a push waits for, by the names of `components.gates.GATES`."""
+    """The verdicts that a push waits for, by the names of `components.common.gates.GATES`."""
     found = {
         "verdict": before.data_check.outputs["verdict"],
         "ranking_verdict": judged.ranking_check.outputs["verdict"],

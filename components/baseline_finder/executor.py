@@ -9,14 +9,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-
-def newest_version(serving_dir: str) -> str | None:
-    """Path of the pushed version with the highest number that is complete; None where there is none."""
-    if not fileio.exists(serving_dir):
-        return None
-    versions = sorted((name.strip("/") for name in fileio.listdir(serving_dir) if name.strip("/").isdigit()), key=int)
-    paths = (os.path.join(serving_dir, version) for version in reversed(versions))
-    return next((path for path in paths if fileio.exists(os.path.join(path, "saved_model.pb"))), None)
+from components.common.versions import newest_version
 
 
 class Executor(base_executor.BaseExecutor):
@@ -37,7 +30,7 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        version = newest_version(exec_properties["serving_dir"])
+        version = newest_version(exec_properties["serving_dir"], fileio.listdir, fileio.exists)
         if version is None:
             output_dict["baseline"].clear()
             return

@@ -1,6 +1,7 @@
 """The CuratedSchema component."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from tfx import types
@@ -23,6 +24,9 @@ class Executor(base_executor.BaseExecutor):
         path = os.path.join(artifact_utils.get_single_uri(output_dict["schema"]), DEFAULT_FILE_NAME)
         io_utils.write_string_file(path, exec_properties["text"])
         io_utils.SchemaReader().read(path)  # raises for what is no schema
+
+
+SCHEMA_FILE = Path(__file__).with_name("schema.pbtxt")
 
 
 class CuratedSchemaSpec(ComponentSpec):

@@ -8,11 +8,10 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
+from components.common.artifacts import GateVerdict, LogReport
+from components.common.file_patterns import beam_pattern
 from components.data_check.executor import Executor
 from components.data_check.settings import DataCheckSettings
-from components.example_gen.artifacts import LogReport
-from components.file_patterns import beam_pattern
-from components.gates import GateVerdict
 
 
 class DataCheckSpec(ComponentSpec):

@@ -13,13 +13,14 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 from tfx_bsl.public import tfxio
 
+from components.common.executor import single_artifacts
+from components.common.file_patterns import beam_pattern
+from components.common.verdict import write_verdict
 from components.data_check.comparison import Measurement, Statistics, compare
 from components.data_check.judge import GATE, judge
 from components.data_check.pushed_statistics import find, split_statistics
 from components.data_check.settings import DataCheckSettings
 from components.example_gen.log_report import FILE_NAME, too_many_bad_rows
-from components.file_patterns import beam_pattern
-from components.gates import write_verdict
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -46,13 +47,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         self._log_startup(input_dict, output_dict, exec_properties)
-        one = {
-            key: artifact_utils.get_single_instance(artifacts)
-            for key, artifacts in {**input_dict, **output_dict}.items()
-        }
+        artifacts = single_artifacts(input_dict, output_dict)
         settings = DataCheckSettings.from_json(exec_properties["settings"])
-        current = split_statistics(one["statistics"])
-        anomalies, notes = _schema_anomalies(one["anomalies"]), []
+        current = split_statistics(artifacts["statistics"])
+        anomalies, notes = _schema_anomalies(artifacts["anomalies"]), []
         measurements: list[Measurement] = []
 
         previous = find(exec_properties["statistics_dir"], exec_properties["serving_dir"])
@@ -64,11 +62,12 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             notes.append("skew was not checked: `data_check.serving_requests` names no requests")
         else:
             served = self._served_statistics(settings.serving_requests)
-            schema = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(one["schema"].uri))
+            schema = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(artifacts["schema"].uri))
             anomalies["serving requests"] = tfdv.validate_statistics(served, schema)
             measurements += compare(current, served, settings.skew, "skew")
         write_verdict(
-            one["verdict"], judge(anomalies, measurements, notes, _bad_rows(one["log_report"], settings.max_bad_share))
+            artifacts["verdict"],
+            judge(anomalies, measurements, notes, _bad_rows(artifacts["log_report"], settings.max_bad_share)),
         )
 
     def _served_statistics(self, pattern: str) -> Statistics:

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
+from components.common.verdict import Verdict
 from components.data_check.comparison import MEASURE_NAMES, Measurement
-from components.gates import Verdict
 
 GATE = "DataCheck"
 _VERBS = {"drift": "drifted", "skew": "is skewed against serving"}

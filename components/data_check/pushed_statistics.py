@@ -7,7 +7,7 @@ from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
-from components.baseline_finder.executor import newest_version
+from components.common.versions import newest_version
 from components.data_check.comparison import Statistics
 
 SPLIT = "test"
@@ -29,7 +29,7 @@ def keep(statistics: Statistics, directory: str, version: str) -> None:
 
 def find(directory: str, serving_dir: str) -> Statistics | None:
     """Statistics of the newest pushed version; None where nothing was pushed, or nothing was kept of it."""
-    version = newest_version(serving_dir)
+    version = newest_version(serving_dir, fileio.listdir, fileio.exists)
     path = version and _path(directory, os.path.basename(version))
     return Statistics.FromString(io_utils.read_bytes_file(path)) if path and fileio.exists(path) else None
 

@@ -1,8 +1,8 @@
 """What DataCheck compares, and how far apart it may be."""
 
 import dataclasses
-import json
 
+from components.common.settings import ComponentSettings
 from model import contract
 
 L_INFINITY = "infinity_norm"
@@ -17,7 +17,7 @@ Comparators = dict[str, dict[str, float]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DataCheckSettings:
+class DataCheckSettings(ComponentSettings):
     """Settings of DataCheck.
 
     Attributes:
@@ -44,15 +44,6 @@ class DataCheckSettings:
         for setting in ("drift", "skew"):
             for feature, thresholds in getattr(self, setting).items():
                 _require_comparable(f"data_check.{setting}", feature, thresholds)
-
-    def to_json(self) -> str:
-        """Write the settings as an execution parameter; equal settings give equal text."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> "DataCheckSettings":
-        """Read the settings back."""
-        return cls(**json.loads(text))
 
 
 def _require_comparable(setting: str, feature: str, thresholds: dict[str, float]) -> None:

@@ -3,10 +3,10 @@
 import dataclasses
 from collections.abc import Mapping
 
+from components.common.verdict import Verdict
 from components.evaluation.intervals import Comparison, Estimate
 from components.evaluation.names import BASELINE
 from components.evaluation.threshold import Threshold
-from components.gates import Verdict
 
 GATE = "RankingCheck"
 MIN_REQUESTS = 100

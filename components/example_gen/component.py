@@ -5,7 +5,7 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.example_gen.artifacts import Candidates, LogReport
+from components.common.artifacts import Candidates, LogReport
 from components.example_gen.executor import Executor
 from components.example_gen.settings import LogSettings
 

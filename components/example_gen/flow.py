@@ -16,6 +16,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import AsList, AsSingleton, PCollection, TaggedOutput
 
+from components.common.file_patterns import beam_pattern
 from components.example_gen import candidates
 from components.example_gen.errors import LogError
 from components.example_gen.events import CLICKS_SCHEMA, SHOWN_SCHEMA
@@ -31,7 +32,6 @@ from components.example_gen.shard_files import ShardFiles
 from components.example_gen.shards import deal, number_of_shards, pack, place_in_log, unpack
 from components.example_gen.splits import Cuts, time_cuts
 from components.example_gen.tally import Tally, add
-from components.file_patterns import beam_pattern
 
 _ROWS, _ITEMS, _FILES, _COUNTS = "rows", "items", "files", "counts"
 _CLICKS, _SHOWN, _CANDIDATES = range(3)

@@ -1,10 +1,10 @@
 """What ExampleGen reads and how it splits, cuts and samples."""
 
 import dataclasses
-import json
 import math
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+from components.common.settings import ComponentSettings
 from components.example_gen.times import iso_time
 
 Source = Literal["kuaisar", "qilin", "events"]
@@ -26,7 +26,7 @@ _CHOICES = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LogSettings:
+class LogSettings(ComponentSettings):
     """Settings of LogExampleGen. docs/data.md explains them with examples.
 
     Attributes:
@@ -62,7 +62,7 @@ class LogSettings:
         negatives_existing: only items whose first click in the log is before the target's time.
         max_pool_items: items that negatives are drawn from at the most; of more, a sample that the seed fixes.
         candidates_file: candidates to use instead of drawing any: a file or pattern of what `candidates` of an earlier
-            run holds, see `components.file_patterns`; "" draws them.
+            run holds, see `components.common.file_patterns`; "" draws them.
         export_candidates: also write the candidates of all requests as Parquet, for other systems and for
             `candidates_file`.
         seed: of the negatives and of the positive's column.
@@ -154,21 +154,11 @@ class LogSettings:
             for name, text in begins.items():
                 _require(not text, name, f"empty, unless `split` is time_points; it is {self.split}", text)
 
-    def to_json(self) -> str:
-        """Write the settings as an execution parameter; equal settings give equal text."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
-
     @classmethod
-    def from_json(cls, text: str) -> "LogSettings":
-        """Read the settings back.
-
-        Raises:
-            ValueError: for text that is no JSON, an unknown field or a value out of range.
-        """
-        values = json.loads(text)
-        unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
+    def _from_plain(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        unknown = sorted(set(fields) - {field.name for field in dataclasses.fields(cls)})
         _require(not unknown, "settings", "an object with the fields of LogSettings alone", unknown)
-        return cls(**values)
+        return fields
 
 
 def milliseconds(name: str, text: str) -> int:

@@ -7,7 +7,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.gates import gate_inputs
+from components.common.gates import gate_inputs
 from components.pusher.executor import Executor
 
 
@@ -39,7 +39,7 @@ class Pusher(base_component.BaseComponent):
     Args:
         model: to be pushed.
         model_blessing, evaluation: of the Evaluator.
-        gates: verdicts by the names of `components.gates.GATES`.
+        gates: verdicts by the names of `components.common.gates.GATES`.
         examples: that the model was made from.
         serving_dir: directory of versions.
         keep_versions: how many of them stay.

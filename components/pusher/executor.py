@@ -14,9 +14,10 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from components.common.executor import single_artifacts
+from components.common.gates import read_verdicts
 from components.evaluation.names import CANDIDATE
-from components.evaluator_results import evaluator_verdict, model_metrics
-from components.gates import read_verdicts
+from components.evaluator.results import evaluator_verdict, model_metrics
 from components.pusher import local
 from components.pusher.local import Pushed
 from components.pusher.manifest import Facts
@@ -30,7 +31,7 @@ class Executor(base_executor.BaseExecutor):
     input_dict:
         model: of the trainer.
         model_blessing: of the Evaluator.
-        verdict, ...: of the other gates, `components.gates.GATES`.
+        verdict, ...: of the other gates, `components.common.gates.GATES`.
         evaluation: of the Evaluator; the candidate's metrics go into the manifest.
         examples: whose fingerprint goes there too.
     output_dict:
@@ -49,10 +50,10 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        one = {key: artifact_utils.get_single_instance(artifacts) for key, artifacts in input_dict.items() if artifacts}
+        inputs = single_artifacts(input_dict)
         output = artifact_utils.get_single_instance(output_dict["pushed_model"])
-        against = reasons_against(one)
-        pushed = Pushed(None, "; ".join(against)) if against else _push(one, exec_properties)
+        against = reasons_against(inputs)
+        pushed = Pushed(None, "; ".join(against)) if against else _push(inputs, exec_properties)
         output.set_int_custom_property("pushed", int(not pushed.reason))
         if pushed.reason:
             logging.getLogger(__name__).info("Nothing was pushed: %s", pushed.reason)

@@ -11,28 +11,22 @@ that are none:
 import contextlib
 import fcntl
 import os
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from components.common.versions import complete_versions, numbered
+
 WITHDRAWN = "withdrawn"
-_NUMBER = re.compile(r"[0-9]+")
 
 
 def live_versions(serving_dir: Path) -> dict[int, Path]:
     """The complete versions that servers see, by number; the highest one is served."""
-    found = _numbered(serving_dir)
-    return {version: path for version, path in sorted(found.items()) if (path / "saved_model.pb").exists()}
+    return {version: Path(path) for version, path in complete_versions(str(serving_dir)).items()}
 
 
 def withdrawn_versions(serving_dir: Path) -> dict[int, Path]:
     """The versions that a rollback took away, by number."""
-    return dict(sorted(_numbered(serving_dir / WITHDRAWN).items()))
-
-
-def numbers(names: Iterable[str]) -> list[int]:
-    """Those of the names that are version numbers."""
-    return [int(name) for name in names if _NUMBER.fullmatch(name)]
+    return {version: Path(path) for version, path in numbered(str(serving_dir / WITHDRAWN)).items()}
 
 
 def next_version(taken: Iterable[int], now: float) -> int:
@@ -69,8 +63,3 @@ def sync(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _numbered(directory: Path) -> dict[int, Path]:
-    names = os.listdir(directory) if directory.is_dir() else []
-    return {int(name): directory / name for name in names if _NUMBER.fullmatch(name)}

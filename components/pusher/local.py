@@ -7,11 +7,11 @@ import shutil
 import time
 from pathlib import Path
 
+from components.common.versions import numbered
 from components.pusher.layout import (
     live_versions,
     locked,
     next_version,
-    numbers,
     staging_dir,
     sync,
     withdrawn_versions,
@@ -122,4 +122,4 @@ def _holds(version_dir: Path, model: str) -> bool:
 
 
 def _taken(serving_dir: Path) -> list[int]:
-    return [*numbers(os.listdir(serving_dir)), *withdrawn_versions(serving_dir)]
+    return [*numbered(str(serving_dir)), *withdrawn_versions(serving_dir)]

@@ -8,7 +8,8 @@ from pathlib import Path
 from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
-from components.pusher.layout import next_version, numbers
+from components.common.versions import numbered
+from components.pusher.layout import next_version
 from components.pusher.local import Pushed
 from components.pusher.manifest import MANIFEST_FILE, Facts, Manifest, file_table, model_fingerprint
 
@@ -63,7 +64,7 @@ def _copy(source: Path, target: str) -> None:
 
 
 def _numbers(serving_dir: str) -> list[int]:
-    return sorted(numbers(name.strip("/") for name in fileio.listdir(serving_dir)))
+    return list(numbered(serving_dir, fileio.listdir, fileio.exists))
 
 
 def _complete(serving_dir: str) -> list[int]:

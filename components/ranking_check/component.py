@@ -5,15 +5,9 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.gates import GateVerdict
+from components.common.artifacts import GateVerdict, Ranks
 from components.ranking_check.executor import Executor
 from components.ranking_check.settings import RankingCheckSettings
-
-
-class Ranks(types.Artifact):
-    """`ranks.parquet`, as `components.evaluation.request_ranks.RequestRanks` reads it."""
-
-    TYPE_NAME = "Ranks"
 
 
 class RankingCheckSpec(ComponentSpec):

@@ -7,9 +7,11 @@ from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_executor
-from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components.common.executor import single_artifacts
+from components.common.split_files import split_files
+from components.common.verdict import write_verdict
 from components.evaluation.intervals import compare
 from components.evaluation.names import BASELINE, CANDIDATE, POPULARITY
 from components.evaluation.popularity import popularity_ranks
@@ -17,11 +19,9 @@ from components.evaluation.ranks import rank_requests
 from components.evaluation.request_ranks import RANKS_FILE, RequestRanks
 from components.evaluation.slices import slice_masks
 from components.evaluation.thresholds import judge
-from components.gates import write_verdict
 from components.ranking_check.figures import RESAMPLES, SEED, catalogue_figures, evaluation_figures
 from components.ranking_check.settings import RankingCheckSettings
 from components.servable.saving import load
-from components.split_files import split_files
 from model.data.timelines import read_timelines
 
 
@@ -48,24 +48,20 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        one = {
-            key: artifact_utils.get_single_instance(artifacts)
-            for key, artifacts in {**input_dict, **output_dict}.items()
-            if artifacts
-        }
+        artifacts = single_artifacts(input_dict, output_dict)
         settings = RankingCheckSettings.from_json(exec_properties["settings"])
         models = {
-            role: path_utils.serving_model_path(one[key].uri)
+            role: path_utils.serving_model_path(artifacts[key].uri)
             for role, key in ((CANDIDATE, "model"), (BASELINE, "baseline_model"))
-            if key in one
+            if key in artifacts
         }
         started = time.perf_counter()
-        ranked = rank_requests(models, one["transform_graph"].uri, split_files(one["examples"], "test"))
+        ranked = rank_requests(models, artifacts["transform_graph"].uri, split_files(artifacts["examples"], "test"))
         seconds = time.perf_counter() - started
-        timelines = read_timelines(split_files(one["transformed_examples"], "train"))
+        timelines = read_timelines(split_files(artifacts["transformed_examples"], "train"))
         masks = slice_masks(ranked.requests, timelines)
         ranks = {**ranked.ranks, POPULARITY: popularity_ranks(ranked.requests, timelines)}
-        RequestRanks(ranked.fingerprints, ranks, masks).write(os.path.join(one["ranks"].uri, RANKS_FILE))
+        RequestRanks(ranked.fingerprints, ranks, masks).write(os.path.join(artifacts["ranks"].uri, RANKS_FILE))
         comparison = compare(ranks, masks, settings.metrics, resamples=RESAMPLES, seed=SEED)
         figures = evaluation_figures(comparison, len(ranked.fingerprints), settings, seconds)
         figures["non_finite"] = ranked.non_finite[CANDIDATE]
@@ -74,7 +70,7 @@ class Executor(base_executor.BaseExecutor):
             figures["full_catalogue"] = catalogue_figures(load(models[CANDIDATE]), ranked, timelines, settings)
         verdict = judge(comparison, settings.thresholds, settings.min_slice_requests)
         write_verdict(
-            one["verdict"],
+            artifacts["verdict"],
             dataclasses.replace(verdict, reasons=(*_not_numbers(figures), *verdict.reasons), detail=figures),
         )
 

@@ -1,15 +1,15 @@
 """What RankingCheck measures, and what it asks of a model."""
 
 import dataclasses
-import json
 from typing import Any
 
+from components.common.settings import ComponentSettings
 from components.evaluation.names import SLICES
 from components.evaluation.threshold import Threshold
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RankingCheckSettings:
+class RankingCheckSettings(ComponentSettings):
     """Settings of RankingCheck.
 
     Attributes:
@@ -41,17 +41,9 @@ class RankingCheckSettings:
                     f"{', '.join(self.metrics)}. Received: {', '.join(unknown)}."
                 )
 
-    def to_json(self) -> str:
-        """Write the settings as an execution parameter; equal settings give equal text."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
-
     @classmethod
-    def from_json(cls, text: str) -> "RankingCheckSettings":
-        """Read the settings back."""
-        content = json.loads(text)
-        return cls(
-            **{**content, "metrics": tuple(content["metrics"]), "thresholds": thresholds_of(content["thresholds"])}
-        )
+    def _from_plain(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        return {**fields, "metrics": tuple(fields["metrics"]), "thresholds": thresholds_of(fields["thresholds"])}
 
 
 def thresholds_of(plain: dict[str, dict[str, dict[str, Any]]]) -> dict[str, dict[str, Threshold]]:

@@ -7,19 +7,11 @@ from typing import Any
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
-from tfx.types.artifact import Artifact
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.example_gen.artifacts import LogReport
-from components.gates import gate_inputs
-from components.ranking_check.component import Ranks
+from components.common.artifacts import LogReport, Ranks, RunPage
+from components.common.gates import gate_inputs
 from components.report.executor import Executor
-
-
-class RunPage(Artifact):
-    """`run.html` and `run.md`, the page of a run, `run.json`, its figures, and what else `lcr-ser` reads."""
-
-    TYPE_NAME = "RunPage"
 
 
 class RunReportSpec(ComponentSpec):
@@ -51,7 +43,7 @@ class RunReport(base_component.BaseComponent):
         settings: of the whole run, as plain values.
         model_code: hash of the source that made the model.
         code_hash: changes when the code of the report does.
-        gates: verdicts by the names of `components.gates.GATES`.
+        gates: verdicts by the names of `components.common.gates.GATES`.
         **inputs: the other channels, by the names of `RunReportSpec`.
     """
 

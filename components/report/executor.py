@@ -9,12 +9,13 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
+from components.common.executor import single_artifacts
+from components.common.run_files import FIGURES_FILE, HTML_FILE, PAGE_FILE, REQUEST_FILE
+from components.common.split_files import split_files
 from components.evaluation.request_ranks import RANKS_FILE
 from components.report.figures import run_figures
-from components.report.files import FIGURES_FILE, HTML_FILE, PAGE_FILE, REQUEST_FILE
 from components.report.page import render, render_html
 from components.report.sample_request import sample_request
-from components.split_files import split_files
 
 
 class Executor(base_executor.BaseExecutor):
@@ -22,7 +23,7 @@ class Executor(base_executor.BaseExecutor):
 
     input_dict:
         log_report: counts of the log, with the rows set aside.
-        verdict, ...: of the gates, `components.gates.GATES`; the detail of RankingCheck's holds the evaluation.
+        verdict, ...: of the gates, `components.common.gates.GATES`; the detail of RankingCheck's holds the evaluation.
         evaluation, blessing: of the Evaluator.
         ranks: of RankingCheck; copied, for `lcr-ser compare`.
         examples: raw, for a request to try the model with and for the searches that a person can read.
@@ -44,9 +45,9 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        one = {key: artifact_utils.get_single_instance(artifacts) for key, artifacts in input_dict.items() if artifacts}
-        figures = run_figures(one, exec_properties)
-        request = sample_request(split_files(one["examples"], "test"))
+        inputs = single_artifacts(input_dict)
+        figures = run_figures(inputs, exec_properties)
+        request = sample_request(split_files(inputs["examples"], "test"))
         page = artifact_utils.get_single_instance(output_dict["page"])
         for name, text in (
             (FIGURES_FILE, json.dumps(figures, indent=2)),
@@ -55,4 +56,4 @@ class Executor(base_executor.BaseExecutor):
             (REQUEST_FILE, json.dumps(request, indent=2)),
         ):
             io_utils.write_string_file(os.path.join(page.uri, name), text)
-        io_utils.copy_file(os.path.join(one["ranks"].uri, RANKS_FILE), os.path.join(page.uri, RANKS_FILE))
+        io_utils.copy_file(os.path.join(inputs["ranks"].uri, RANKS_FILE), os.path.join(page.uri, RANKS_FILE))

@@ -9,17 +9,18 @@ from typing import Any
 from tfx import types
 from tfx.utils import io_utils, path_utils
 
+from components.common.gates import RANKING_VERDICT, read_verdicts
+from components.common.split_files import split_files
+from components.common.verdict import Verdict
 from components.evaluation.names import ALL, POPULARITY
-from components.evaluator_results import evaluator_verdict, model_metrics
+from components.evaluator.results import evaluator_verdict, model_metrics
 from components.example_gen.log_report import FILE_NAME as LOG_REPORT
-from components.gates import RANKING_VERDICT, Verdict, read_verdicts
 from components.report.cost import model_cost, training_rate
 from components.report.environment import environment
 from components.report.states import reasoning_states
 from components.report.training_curves import training_curves
 from components.report.used_searches import used_searches
 from components.servable.saving import load
-from components.split_files import split_files
 from model.data.requests import read_requests
 
 STAGES = ("supervised", "grpo")

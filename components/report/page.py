@@ -5,9 +5,9 @@ from typing import Any
 
 import jinja2
 
+from components.common.run_files import HTML_FILE
 from components.evaluation.names import CANDIDATE
 from components.report.escapes import html_prose, markdown_cell, markdown_code, markdown_prose
-from components.report.files import HTML_FILE
 from components.report.numbers import FILTERS
 from components.report.view import page_view, why_not_pushed
 

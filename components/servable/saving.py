@@ -72,7 +72,7 @@ def describe(saved_model_dir: str, config: RankerConfig, vocabulary: Mapping[str
     Args:
         saved_model_dir: a local directory or a URI.
         config: of its model, sizes of tables included.
-        vocabulary: settings of `components.preprocessing`.
+        vocabulary: settings of `components.transform.preprocessing`.
         code: hash of the source that trained it.
     """
     path = os.path.join(saved_model_dir, DESCRIPTION_FILE)

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from components.gates import Verdict
+from components.common.verdict import Verdict
 from components.servable_check.ask import ask
 from components.servable_check.compare import compare
 from components.servable_check.operations import WARM_UP_FILE, forbidden_operations, signature_names

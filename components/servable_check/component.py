@@ -5,7 +5,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.gates import GateVerdict
+from components.common.artifacts import GateVerdict
 from components.servable_check.executor import Executor
 from components.servable_check.settings import ServableCheckSettings
 

@@ -5,15 +5,15 @@ from typing import Any
 import tensorflow_transform as tft
 from tfx import types
 from tfx.dsl.components.base import base_executor
-from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.gates import write_verdict
+from components.common.executor import single_artifacts
+from components.common.split_files import split_files
+from components.common.verdict import write_verdict
 from components.servable_check.check import check_servable
 from components.servable_check.golden import golden_scores
 from components.servable_check.requests import golden_requests
 from components.servable_check.settings import ServableCheckSettings
-from components.split_files import split_files
 
 
 class Executor(base_executor.BaseExecutor):
@@ -36,13 +36,10 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        one = {
-            key: artifact_utils.get_single_instance(artifacts)
-            for key, artifacts in {**input_dict, **output_dict}.items()
-        }
+        artifacts = single_artifacts(input_dict, output_dict)
         settings = ServableCheckSettings.from_json(exec_properties["settings"])
-        transform = tft.TFTransformOutput(one["transform_graph"].uri)
-        directory = path_utils.serving_model_path(one["model"].uri)
-        records = golden_requests(split_files(one["examples"], "test"), settings.requests)
+        transform = tft.TFTransformOutput(artifacts["transform_graph"].uri)
+        directory = path_utils.serving_model_path(artifacts["model"].uri)
+        records = golden_requests(split_files(artifacts["examples"], "test"), settings.requests)
         verdict = check_servable(directory, records, lambda: golden_scores(directory, transform, records), settings)
-        write_verdict(one["verdict"], verdict)
+        write_verdict(artifacts["verdict"], verdict)

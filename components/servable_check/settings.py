@@ -1,12 +1,13 @@
 """What ServableCheck asks of a SavedModel."""
 
 import dataclasses
-import json
 import math
+
+from components.common.settings import ComponentSettings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ServableCheckSettings:
+class ServableCheckSettings(ComponentSettings):
     """Settings of ServableCheck.
 
     Attributes:
@@ -31,12 +32,3 @@ class ServableCheckSettings:
             value = getattr(self, field.name)
             if not 0 < value < math.inf:
                 raise ValueError(f"`servable_check.{field.name}` should be above 0. Received: {value}.")
-
-    def to_json(self) -> str:
-        """Write the settings as an execution parameter; equal settings give equal text."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> "ServableCheckSettings":
-        """Read the settings back."""
-        return cls(**json.loads(text))

@@ -36,10 +36,10 @@ def run_log(tmp_path_factory):
     import tensorflow as tf
     from tfx.types import standard_artifacts
 
-    from components.example_gen.artifacts import Candidates, LogReport
+    from components.common.artifacts import Candidates, LogReport
+    from components.common.split_files import split_files
     from components.example_gen.executor import Executor
     from components.example_gen.settings import LogSettings
-    from components.split_files import split_files
 
     def run(log_dir, workers=1, out="run", **values):
         mode = "in_memory" if workers == 1 else "multi_processing"

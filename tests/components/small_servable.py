@@ -8,7 +8,7 @@ from benchmarks.transform_graph import example as timeline
 from benchmarks.transform_graph import write_transform_graph
 from components.servable.saving import describe, save
 from components.servable.servable import Servable
-from components.vocabularies import table_sizes
+from components.transform.vocabularies import table_sizes
 from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
 

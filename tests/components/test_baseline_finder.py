@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from tfx.types import standard_artifacts
 
-from components.baseline_finder.executor import Executor, newest_version
+from components.baseline_finder.executor import Executor
+from components.common.versions import newest_version
 
 
 def _push(serving_dir: Path, version: str, complete: bool = True) -> Path:

@@ -11,13 +11,13 @@ from tfx.components.example_validator.executor import Executor as ExampleValidat
 from tfx.types import artifact_utils, standard_artifacts
 
 from benchmarks.transform_graph import BEAM_ARGUMENTS, SCHEMA_FILE, example
+from components.common.artifacts import GateVerdict, LogReport
+from components.common.verdict import read_verdict
 from components.curated_schema.component import Executor as CuratedSchema
 from components.data_check.component import requests_fingerprint
 from components.data_check.executor import Executor as DataCheck
 from components.data_check.pushed_statistics import find
 from components.data_check.settings import DataCheckSettings
-from components.example_gen.artifacts import LogReport
-from components.gates import GateVerdict, read_verdict
 from components.pusher.executor import Executor as Pusher
 from components.statistics_keeper.component import Executor as StatisticsKeeper
 from components.statistics_keeper.component import KeptStatistics

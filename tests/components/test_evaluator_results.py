@@ -9,8 +9,8 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import proto_utils
 
 from benchmarks.transform_graph import BEAM_ARGUMENTS
-from components.evaluator_results import evaluator_verdict, model_metrics
-from components.judgement import eval_config
+from components.evaluator.eval_config import eval_config
+from components.evaluator.results import evaluator_verdict, model_metrics
 
 CANDIDATES = ["item 0", "item 1"]
 
@@ -60,7 +60,7 @@ def evaluated(tmp_path_factory):
             "eval_config": proto_utils.proto_to_json(eval_config(0.9, 0.01, (1, 5))),
             "example_splits": '["test"]',
             "fairness_indicator_thresholds": "null",
-            "module_path": "components.rank_extractors",
+            "module_path": "components.evaluator.rank_extractors",
         },
     )
     return evaluation.uri, blessing.get_int_custom_property("blessed")

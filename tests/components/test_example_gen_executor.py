@@ -203,8 +203,8 @@ def test_gzip_gives_the_same_examples_as_plain_and_a_second_run_as_the_first(res
 
 
 def test_an_output_folder_is_no_pattern(result, run_log, tmp_path):
-    from components.split_files import split_files
-    from components.trainer import _files
+    from components.common.split_files import split_files
+    from components.trainer.run_fn import _files
 
     run = run_log(_write(tmp_path / "log [x]"), out="out [v2]?", export_candidates=True, **NEGATIVES)
     assert run.records == result.records

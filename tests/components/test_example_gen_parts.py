@@ -101,7 +101,7 @@ def test_a_path_is_a_path(tmp_path, name, inside):
 def test_the_directory_of_a_pattern_is_a_path(tmp_path, name, pattern):
     from apache_beam.io.filesystems import FileSystems
 
-    from components.file_patterns import beam_pattern
+    from components.common.file_patterns import beam_pattern
 
     for directory in (tmp_path / name, tmp_path / "log 2", tmp_path / "logyx"):
         directory.mkdir()

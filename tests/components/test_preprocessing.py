@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from benchmarks.transform_graph import example, write_transform_graph
 from components.servable.inputs import parse
 from components.servable.servable import Servable
-from components.vocabularies import table_sizes
+from components.transform.vocabularies import table_sizes
 from model import contract
 from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
@@ -248,7 +248,7 @@ def test_blanks_are_those_that_tensorflow_takes_away():
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.text("\\nr\n\ra", max_size=5), min_size=2, max_size=20))
 def test_lines_of_a_vocabulary_are_as_many_as_its_strings(strings):
-    from components.preprocessing import _as_line
+    from components.transform.preprocessing import _as_line
 
     lines = [line.decode() for line in _as_line(tf.constant(strings)).numpy()]
     assert not any(set(line) & set("\n\r") for line in lines)
@@ -268,7 +268,7 @@ def _known_ids(graph, examples, feature):
 
 
 def _check_every_string_is_known(graph, examples):
-    from components.warm_start import _read
+    from components.trainer.warm_start import _read
 
     for feature, name in ((contract.USER, "users"), (contract.REC_ITEMS, "items"), (contract.SEARCH_WORDS, "words")):
         ids = _known_ids(graph, examples, feature)
@@ -369,7 +369,7 @@ def test_every_id_that_is_kept_of_a_log_is_known(run_log, tmp_path):
 
 @pytest.mark.parametrize("buckets", [1, 10, 1000])
 def test_strings_collide_as_often_as_their_fingerprints_do(buckets):
-    from components.preprocessing import _id_maker
+    from components.transform.preprocessing import _id_maker
 
     strings = [f"item {number}" for number in range(500)] + ["早茶", ""]
     ids = _id_maker("items", None, {"items": "hash", "max_items": buckets})(tf.constant(strings)).numpy()

@@ -9,9 +9,10 @@ from tfx.dsl.io import filesystem_registry
 from tfx.dsl.io.plugins.local import LocalFilesystem
 from tfx.types import standard_artifacts
 
-from components import gates
-from components.baseline_finder.executor import newest_version
-from components.gates import GateVerdict, Verdict, write_verdict
+from components.common import gates
+from components.common.artifacts import GateVerdict
+from components.common.verdict import Verdict, write_verdict
+from components.common.versions import newest_version
 from components.pusher import executor as pusher
 from components.pusher import remote
 from components.pusher.manifest import Facts, find_damage, read_manifest

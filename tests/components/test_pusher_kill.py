@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from components.baseline_finder.executor import newest_version
+from components.common.versions import newest_version
 from components.pusher.layout import live_versions
 from components.pusher.manifest import find_damage
 from serving.versions import find_versions

@@ -11,17 +11,17 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from benchmarks.transform_graph import example as timeline
 from benchmarks.transform_graph import write_transform_graph
+from components.common.artifacts import GateVerdict, Ranks
+from components.common.verdict import Verdict, read_verdict, write_verdict
 from components.evaluation.names import SLICES
 from components.evaluation.raw_requests import raw_requests
 from components.evaluation.request_ranks import RequestRanks
-from components.gates import GateVerdict, Verdict, read_verdict, write_verdict
 from components.pusher.executor import Executor as Pusher
-from components.ranking_check.component import Ranks
 from components.ranking_check.executor import Executor
 from components.ranking_check.settings import RankingCheckSettings, thresholds_of
 from components.servable.saving import describe
 from components.servable.servable import Servable
-from components.vocabularies import table_sizes
+from components.transform.vocabularies import table_sizes
 from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
 

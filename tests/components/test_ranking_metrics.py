@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorflow_model_analysis.metrics import metric_types
 
-from components import ranking_metrics
 from components.evaluation.names import metric_names
-from components.judgement import eval_config
-from components.ranking_metrics import RankHitRate, RankMRR, RankNDCG
+from components.evaluator import ranking_metrics
+from components.evaluator.eval_config import eval_config
+from components.evaluator.ranking_metrics import RankHitRate, RankMRR, RankNDCG
 from model.evaluation.evaluator import ranking_metrics as means
 from model.objectives.metrics import pessimistic_rank
 

@@ -13,7 +13,7 @@ from benchmarks.transform_graph import example as timeline
 from benchmarks.transform_graph import write_transform_graph
 from components.report import used_searches as module
 from components.report.used_searches import used_searches
-from components.vocabularies import table_sizes
+from components.transform.vocabularies import table_sizes
 from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
 

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from products_of import products, unsafe
 from small_servable import RECORDS, VOCABULARY, SmallServable
 
+from components.common.artifacts import GateVerdict
+from components.common.verdict import read_verdict
 from components.evaluation.ranks import rank_requests
-from components.gates import GateVerdict, read_verdict
-from components.rank_extractors import _RankBatch
+from components.evaluator.rank_extractors import _RankBatch
 from components.servable.saving import describe, load, save_weights
 from components.servable_check import ask, child
 from components.servable_check.check import check_servable

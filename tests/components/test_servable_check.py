@@ -168,7 +168,7 @@ def test_weights_that_do_not_fit_are_a_reason(in_this_process, good):
         raise ValueError("another model")
 
     verdict = check_servable(good, RECORDS, golden, ServableCheckSettings())
-    assert verdict.reasons == ("the weights cannot be read into the model of the settings: another model",)
+    assert verdict.reasons == ("the weights cannot be read: another model",)
 
 
 def test_too_many_warm_up_requests_are_a_reason(in_this_process, copied):

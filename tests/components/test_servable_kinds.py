@@ -13,7 +13,7 @@ from components.servable.servable import Servable
 from components.servable_check.golden import golden_scores
 from components.servable_check.requests import rank_inputs, rank_times
 from components.servable_check.session import SessionModel
-from components.vocabularies import ranker_config
+from components.transform.vocabularies import ranker_config
 from model.baselines.popularity import PopularityConfig
 from model.baselines.sasrec import SasRec
 from model.contract import CANDIDATES, REC_ITEMS, REC_TIMES, SEARCH_ITEMS, SEARCH_TIMES

@@ -2,8 +2,8 @@
 
 import pytest
 
-from components import source_hash
-from components.source_hash import DATA_SUFFIXES, PACKAGES, code_hash, source_files
+from components.common import source_hash
+from components.common.source_hash import DATA_SUFFIXES, PACKAGES, code_hash, source_files
 
 TREE = {
     "model/__init__.py": "",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components import trainer
+from components.trainer import run_fn as trainer
 from model.data.requests import Requests
 from model.data.timelines import Timelines
 from model.registry import make_config

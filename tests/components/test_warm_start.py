@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.servable.saving import describe, save_weights
-from components.vocabularies import NAMES
-from components.warm_start import earlier_rows, start_from
+from components.trainer.warm_start import earlier_rows, start_from
+from components.transform.vocabularies import NAMES
 from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
 from model.registry import make_config

@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner
 from run_figures import run_figures
 
+from components.common.run_files import FIGURES_FILE
 from components.evaluation.request_ranks import RANKS_FILE
 from components.pusher import local
 from components.pusher.manifest import MANIFEST_FILE, Facts
-from components.report.files import FIGURES_FILE
 from serving.answer import RankedCandidate, RankedCandidates
 from tfx_pipeline import cli
 from tfx_pipeline.cli import home_variables

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 from run_pairs import make_run, write_run
 
+from components.common.run_files import FIGURES_FILE
 from components.evaluation.request_ranks import RANKS_FILE
-from components.report.files import FIGURES_FILE
 from tfx_pipeline.compare import compare
 
 COMMAND = "import sys; from tfx_pipeline.cli import main; sys.argv = ['lcr-ser', *sys.argv[1:]]; main()"

@@ -9,8 +9,9 @@ from tfx.proto import infra_validator_pb2
 from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
+from components.common.artifacts import GateVerdict
+from components.common.verdict import Verdict, write_verdict
 from components.demo_log import DemoLogSettings, write_demo_log
-from components.gates import GateVerdict, Verdict, write_verdict
 from components.pusher import executor as pusher
 from tfx_pipeline.infra_validation import require_platform
 from tfx_pipeline.pipeline import create_pipeline

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from components import source_hash
+from components.common import source_hash
 from components.demo_log import DemoLogSettings, write_demo_log
 from model.baselines.sasrec import SasRecConfig
 from tfx_pipeline.pipeline import create_pipeline
@@ -15,8 +15,8 @@ from tfx_pipeline.settings import load
 
 MODEL = (
     "components.example_gen.executor",
-    "components.preprocessing",
-    "components.trainer",
+    "components.transform.preprocessing",
+    "components.trainer.run_fn",
     "tfx_pipeline.export",
     "model.lcr_ser",
 )
@@ -27,12 +27,16 @@ CODE = {
     "CuratedSchema": ("components.curated_schema.component",),
     "ExampleValidator": (),
     "DataCheck": ("components.data_check.executor",),
-    "Transform": ("components.preprocessing",),
+    "Transform": ("components.transform.preprocessing",),
     "WarmStartFinder": ("components.baseline_finder.executor",),
-    "SupervisedTrainer": ("components.trainer", "model.lcr_ser"),
+    "SupervisedTrainer": ("components.trainer.run_fn", "model.lcr_ser"),
     "GrpoTrainer": ("tfx_pipeline.export", "model.lcr_ser"),
     "BaselineFinder": ("components.baseline_finder.executor",),
-    "Evaluator": ("components.rank_extractors", "components.judgement", "components.ranking_metrics"),
+    "Evaluator": (
+        "components.evaluator.rank_extractors",
+        "components.evaluator.eval_config",
+        "components.evaluator.ranking_metrics",
+    ),
     "RankingCheck": ("components.ranking_check.executor", "model.lcr_ser"),
     "ServableCheck": ("components.servable_check.executor", "model.lcr_ser"),
     "InfraValidator": (),
@@ -158,12 +162,12 @@ def test_files_that_only_a_few_components_need(files_of):
     def needing(name):
         return {component for component, files in files_of.items() if source_hash.ROOT / name in files}
 
-    assert needing("components/ranking_metrics.py") == {"Evaluator"}
+    assert needing("components/evaluator/ranking_metrics.py") == {"Evaluator"}
     assert needing("components/servable_check/child.py") == {"ServableCheck"}
     assert needing("components/report/run.css") == needing("components/report/plots/slices.py") == {"RunReport"}
     assert needing("components/pusher/remote.py") == {"Pusher"}
     assert needing("serving/warmup.py") == {"GrpoTrainer", "Pusher", "RunReport"}
-    assert needing("components/vocabularies.py") >= {"Transform", "SupervisedTrainer", "GrpoTrainer"}
+    assert needing("components/transform/vocabularies.py") >= {"Transform", "SupervisedTrainer", "GrpoTrainer"}
 
 
 def test_an_edit_of_a_model_re_runs_what_trains_and_loads_that_kind(settings, re_run):
@@ -275,7 +279,10 @@ def test_every_input_comes_from_its_component(composed, component, inputs):
 
 
 def test_the_functions_are_those_whose_code_is_hashed(composed):
-    assert composed["Transform"].exec_properties["preprocessing_fn"] == "components.preprocessing.preprocessing_fn"
-    assert composed["SupervisedTrainer"].exec_properties["run_fn"] == "components.trainer.supervised_run_fn"
+    assert (
+        composed["Transform"].exec_properties["preprocessing_fn"]
+        == "components.transform.preprocessing.preprocessing_fn"
+    )
+    assert composed["SupervisedTrainer"].exec_properties["run_fn"] == "components.trainer.run_fn.supervised_run_fn"
     assert composed["GrpoTrainer"].exec_properties["run_fn"] == "tfx_pipeline.export.grpo_run_fn"
-    assert composed["Evaluator"].exec_properties["module_path"] == "components.rank_extractors"
+    assert composed["Evaluator"].exec_properties["module_path"] == "components.evaluator.rank_extractors"

@@ -22,7 +22,7 @@ def table_sizes(transform: tft.TFTransformOutput, settings: dict[str, Any]) -> d
 
     Args:
         transform: what Transform put out, with the vocabularies that were counted.
-        settings: those of `components.preprocessing`.
+        settings: those of `components.transform.preprocessing`.
     """
 
     def entries(name: str) -> int:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from components.common.verdict import Verdict
 from components.evaluation.names import CANDIDATE
-from components.gates import Verdict
 
 GATE = "Evaluator"
 _KINDS = ("HR@", "NDCG@", "MRR")

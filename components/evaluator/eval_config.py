@@ -9,7 +9,7 @@ from components.evaluation.names import metric_names
 from model import contract
 
 _CLASSES = {"HR": "RankHitRate", "NDCG": "RankNDCG", "MRR": "RankMRR"}
-"""Of `components.ranking_metrics`."""
+"""Of `components.evaluator.ranking_metrics`."""
 MAIN_K = 5
 """NDCG at this k carries the thresholds."""
 
@@ -39,7 +39,9 @@ def eval_config(
     )
     metrics = [
         config_pb2.MetricConfig(
-            class_name="RankCount", module="components.ranking_metrics", config=json.dumps({"code_hash": code_hash})
+            class_name="RankCount",
+            module="components.evaluator.ranking_metrics",
+            config=json.dumps({"code_hash": code_hash}),
         )
     ]
     for name in metric_names(ks):
@@ -47,7 +49,7 @@ def eval_config(
         metrics.append(
             config_pb2.MetricConfig(
                 class_name=_CLASSES[kind],
-                module="components.ranking_metrics",
+                module="components.evaluator.ranking_metrics",
                 config=json.dumps({"k": int(k)} if k else {}),
                 threshold=threshold if name == f"NDCG@{MAIN_K}" else None,
             )

@@ -11,8 +11,8 @@ import tensorflow_transform as tft
 
 from components.servable.saving import describe, load, save, save_weights
 from components.servable.servable import Servable
-from components.vocabularies import ranker_config
-from components.warm_start import start_from
+from components.trainer.warm_start import start_from
+from components.transform.vocabularies import ranker_config
 from model.config import GrpoConfig, RankerConfig, SupervisedConfig
 from model.data.requests import read_requests
 from model.data.timelines import read_timelines
@@ -28,7 +28,7 @@ def supervised_run_fn(fn_args: Any) -> None:
 
     Args:
         fn_args: of the TFX Trainer. `custom_config` holds `model` (fields of a config of `model.registry`),
-            `supervised` (fields of `SupervisedConfig`), `vocabulary` (the settings of `components.preprocessing`),
+            `supervised` (fields of `SupervisedConfig`), `vocabulary` (the settings of Transform),
             `checkpoints` (a directory that outlives a killed run) and `code`.
     """
     transform = tft.TFTransformOutput(fn_args.transform_output)

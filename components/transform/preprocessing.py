@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.vocabularies import HASH
+from components.transform.vocabularies import HASH
 from model import contract
 
 _ITEM_FEATURES = (contract.REC_ITEMS, contract.SEARCH_ITEMS, contract.CANDIDATES)
@@ -35,8 +35,9 @@ def preprocessing_fn(inputs: dict[str, tf.RaggedTensor], custom_config: dict[str
     Args:
         inputs: raw features of `model.contract`, ragged strings and integers `[B, (n)]`.
         custom_config: `items`, `users` and `words`: how ids are made, a value of
-            `components.vocabularies.ID_KINDS`; `max_items`, `max_users`, `max_words`: entries kept of a vocabulary,
-            most frequent first (None: all), or the number of hash buckets; `items_per_search`: M of the model.
+            `components.transform.vocabularies.ID_KINDS`; `max_items`, `max_users`, `max_words`: entries kept of a
+            vocabulary, most frequent first (None: all), or the number of hash buckets; `items_per_search`: M of the
+            model.
 
     Returns:
         The same features as sparse int64 tensors `[B, (n)]`.

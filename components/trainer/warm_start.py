@@ -11,7 +11,7 @@ import tensorflow_transform as tft
 from absl import logging
 
 from components.servable.saving import load
-from components.vocabularies import NAMES
+from components.transform.vocabularies import NAMES
 from model import contract
 from model.config import RankerConfig
 from model.ranker import Ranker

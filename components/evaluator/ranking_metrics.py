@@ -1,7 +1,8 @@
 """HR@k, NDCG@k and MRR for the TFX Evaluator, from the ranks that the `rank_eval` signature returns.
 
-An extract holds the ranks of a request or, as `components.rank_extractors` makes them, those of a whole batch. Ties
-are settled where the rank is made, by `model.objectives.metrics.pessimistic_rank`; here is nothing left to settle.
+An extract holds the ranks of a request or, as `components.evaluator.rank_extractors` makes them, those of a whole
+batch. Ties are settled where the rank is made, by `model.objectives.metrics.pessimistic_rank`; here is nothing left to
+settle.
 """
 
 import functools

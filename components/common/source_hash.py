@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 """The folder of the packages."""
 PACKAGES = ("model", "components", "tfx_pipeline", "serving")
 DATA_SUFFIXES = (".css", ".j2", ".pbtxt")
@@ -26,7 +26,7 @@ def code_hash(*code: Any) -> str:
 
     Args:
         code: components, of which the executor counts, or import names of modules or functions, such as
-            `components.trainer.supervised_run_fn`.
+            `components.trainer.run_fn.supervised_run_fn`.
 
     Returns:
         16 hexadecimal digits that depend on the names and contents of `source_files` alone.

@@ -1,49 +1,15 @@
-"""Verdicts of gates: each stage that may stop a push says so in one artifact, with its reasons.
+"""The gates: a new one is an entry of `GATES`, and its component in `tfx_pipeline.stages.judging`."""
 
-`GATES` is the table of them: a new gate is an entry there, and its component in `tfx_pipeline.stages.judging`.
-"""
-
-import dataclasses
-import json
-import os
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from tfx import types
 from tfx.components.util import model_utils
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter
-from tfx.utils import io_utils
 
-FILE_NAME = "verdict.json"
-
-
-class GateVerdict(types.Artifact):
-    """`verdict.json`, and the custom property `passed`, 1 or 0."""
-
-    TYPE_NAME = "GateVerdict"
-
-
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """What a gate found.
-
-    Attributes:
-        gate: name of the component.
-        reasons: why nothing may be pushed, a line each; none lets the push go on.
-        notes: what else a person should know, such as a check that could not be made.
-        detail: everything that was measured, to be read by programs.
-    """
-
-    gate: str
-    reasons: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    detail: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-    @property
-    def passed(self) -> bool:
-        """Whether a model may be pushed, as far as this gate can tell."""
-        return not self.reasons
+from components.common.artifacts import GateVerdict
+from components.common.verdict import Verdict, read_verdict
 
 
 def infra_verdict(blessing: types.Artifact) -> Verdict:
@@ -55,19 +21,6 @@ def infra_verdict(blessing: types.Artifact) -> Verdict:
         if passed
         else ("TF Serving did not load the model, or did not answer; the log of the run says what it said",),
     )
-
-
-def write_verdict(artifact: types.Artifact, verdict: Verdict) -> None:
-    """Put a verdict into a `GateVerdict` artifact."""
-    text = json.dumps(dataclasses.asdict(verdict), indent=2)
-    io_utils.write_string_file(os.path.join(artifact.uri, FILE_NAME), text)
-    artifact.set_int_custom_property("passed", int(verdict.passed))
-
-
-def read_verdict(artifact: types.Artifact) -> Verdict:
-    """The verdict in a `GateVerdict` artifact."""
-    content = json.loads(io_utils.read_string_file(os.path.join(artifact.uri, FILE_NAME)))
-    return Verdict(**{**content, "reasons": tuple(content["reasons"]), "notes": tuple(content["notes"])})
 
 
 class Gate(NamedTuple):
@@ -95,7 +48,7 @@ GATES: Final[Mapping[str, Gate]] = {
 """By the name of the input of Pusher and RunReport, in the order in which reasons are told.
 
 The Evaluator's blessing is none of them: it is told with the metrics that it is about, see
-`components.evaluator_results`.
+`components.evaluator.results`.
 """
 
 

@@ -1,0 +1,1 @@
+"""What the TFX Evaluator is given, and what it found."""

@@ -1,0 +1,1 @@
+"""The `run_fn` of both training stages."""

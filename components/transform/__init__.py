@@ -1,0 +1,1 @@
+"""The Transform component's function: strings to ids."""
