@@ -74,7 +74,7 @@ def test_ids_in_a_ranking_are_printed_as_they_are(monkeypatch, tmp_path):
     [
         ("", "It is no JSON: "),
         ('{"user": ', "It is no JSON: "),
-        ("[1]", "should be a dictionary"),
+        ("[1]", "should be a mapping"),
         ('{"user": "u"}', "`candidates` should be given."),
         ('{"user": 7, "candidates": ["a"]}', "`user` should be a valid string"),
         ('{"user": "u", "candidates": "abc"}', "`candidates` should be"),
