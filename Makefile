@@ -4,7 +4,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
-PACKAGES := model components tfx_pipeline serving
+PACKAGES := model components tfx_pipeline serving synthetic_logs experiments benchmarks examples
 BENCHMARKS := training evaluation reasoning grpo table input scale
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder
 

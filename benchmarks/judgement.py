@@ -19,8 +19,7 @@ from tfx.components.evaluator.executor import Executor
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import proto_utils
 
-from benchmarks.experiment import quiet, read_experiment
-from benchmarks.full_catalogue import newest_model
+from benchmarks.last_run import newest_model, quiet, read_experiment
 from benchmarks.machine import describe
 from benchmarks.result import report
 from components.evaluation.intervals import compare

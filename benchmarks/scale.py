@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from benchmarks.result import report
-from components.simulator import SimulatorSettings, simulate
+from synthetic_logs.simulator import SimulatorSettings, simulate
 
 POLL = 0.05
 

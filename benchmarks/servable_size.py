@@ -25,8 +25,8 @@ import tensorflow as tf
 
 from benchmarks.machine import describe
 from benchmarks.result import report
-from benchmarks.transform_graph import example, write_transform_graph
 from model import contract
+from tests.support.transform_graph import example, write_transform_graph
 
 MEGABYTE = 1e6
 EXAMPLES = [

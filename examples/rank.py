@@ -6,8 +6,8 @@ log; unknown ones are allowed everywhere.
 
 import sys
 
-from serving.client import RankingClient
-from serving.request import RankRequest, Search
+from serving.client.client import RankingClient
+from serving.client.request import RankRequest, Search
 
 address, model = sys.argv[1:] or ("localhost:8500", "lcr_ser_demo")
 request = RankRequest(

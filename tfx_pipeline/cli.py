@@ -13,20 +13,23 @@ from typing import Any, cast
 
 import click
 
-from tfx_pipeline import quiet
+from tfx_pipeline.console import quiet
 from tfx_pipeline.settings import REPOSITORY
 
 RUNNER_FILE = "local_runner.py"
 _OURS = {
-    "compare": ("tfx_pipeline.compare", "Compare runs: what went in differently, metrics, and how sure that is."),
-    "models": ("tfx_pipeline.models", "List the pushed versions with their metrics, newest first."),
-    "report": ("tfx_pipeline.report", "Write the page of a run again from its figures."),
-    "rollback": ("tfx_pipeline.models", "Serve an earlier version again."),
-    "score": ("tfx_pipeline.score", "Rank the candidates of one request with the pushed model, over gRPC."),
-    "settings": ("tfx_pipeline.show_settings", "Print every setting, checked, and where it comes from."),
-    "simulate": ("tfx_pipeline.simulate", "Write a made-up log whose truth is known."),
+    "compare": (
+        "tfx_pipeline.commands.compare",
+        "Compare runs: what went in differently, metrics, and how sure that is.",
+    ),
+    "models": ("tfx_pipeline.commands.models", "List the pushed versions with their metrics, newest first."),
+    "report": ("tfx_pipeline.commands.report", "Write the page of a run again from its figures."),
+    "rollback": ("tfx_pipeline.commands.models", "Serve an earlier version again."),
+    "score": ("tfx_pipeline.commands.score", "Rank the candidates of one request with the pushed model, over gRPC."),
+    "settings": ("tfx_pipeline.commands.show_settings", "Print every setting, checked, and where it comes from."),
+    "simulate": ("tfx_pipeline.commands.simulate", "Write a made-up log whose truth is known."),
     "simulate-report": (
-        "tfx_pipeline.simulate_report",
+        "tfx_pipeline.commands.simulate_report",
         "Measure a log, simulated or real, and plot its distributions.",
     ),
 }

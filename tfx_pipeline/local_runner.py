@@ -9,7 +9,7 @@ import logging
 import sys
 from pathlib import Path
 
-from tfx_pipeline import quiet
+from tfx_pipeline.console import quiet
 from tfx_pipeline.run_lock import only_run
 from tfx_pipeline.settings import Settings, load
 from tfx_pipeline.sources import SettingsError
@@ -46,7 +46,7 @@ def run(settings: Settings) -> int:
 
 def _reported(settings: Settings, log_file: Path) -> int:
     with quiet.output_to(log_file) as stream:
-        from tfx_pipeline.console import RunConsole
+        from tfx_pipeline.console.console import RunConsole
 
         console = RunConsole(stream)
         console.line(f"{settings.name}: log {settings.log_path}, full output in {log_file}")
@@ -65,16 +65,16 @@ def _reported(settings: Settings, log_file: Path) -> int:
 def _run(settings: Settings, console: "RunConsole") -> None:  # type: ignore[name-defined]  # noqa: F821
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
+    from tfx_pipeline.console.summary import show_summary
     from tfx_pipeline.infra_validation import require_platform
     from tfx_pipeline.metadata_file import connection
     from tfx_pipeline.pipeline import create_pipeline
-    from tfx_pipeline.summary import show_summary
 
     store = connection(settings.run_dir)
     if settings.infra_validation:
         require_platform(settings.infra_validation)
     if settings.demo:
-        from components.demo_log import write_demo_log
+        from synthetic_logs.demo import write_demo_log
 
         write_demo_log(settings.log_path)
     pipeline = create_pipeline(settings, store, BEAM_ARGS)

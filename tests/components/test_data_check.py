@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 
 import apache_beam as beam
-import in_memory_statistics
 import pytest
 import tensorflow as tf
 from tfx.components.example_validator.executor import Executor as ExampleValidator
 from tfx.types import artifact_utils, standard_artifacts
 
-from benchmarks.transform_graph import BEAM_ARGUMENTS, SCHEMA_FILE, example
+import tests.support.in_memory_statistics as in_memory_statistics
 from components.common.artifacts import GateVerdict, LogReport
 from components.common.verdict import read_verdict
 from components.curated_schema.component import Executor as CuratedSchema
@@ -21,6 +20,7 @@ from components.data_check.settings import DataCheckSettings
 from components.pusher.executor import Executor as Pusher
 from components.statistics_keeper.component import Executor as StatisticsKeeper
 from components.statistics_keeper.component import KeptStatistics
+from tests.support.transform_graph import BEAM_ARGUMENTS, SCHEMA_FILE, example
 
 SETTINGS = {"drift": {"search_words": {"infinity_norm": 0.3}}, "skew": {"rec_items": {"infinity_norm": 0.3}}}
 

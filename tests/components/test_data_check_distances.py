@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
-from in_memory_statistics import statistics
 from scipy.spatial.distance import jensenshannon
 
-from benchmarks.transform_graph import BEAM_ARGUMENTS, example
 from components.data_check.comparison import compare
 from components.data_check.histograms import binned, of_lengths
 from components.data_check.settings import DataCheckSettings
+from tests.support.in_memory_statistics import statistics
+from tests.support.transform_graph import BEAM_ARGUMENTS, example
 
 
 def statistics_of(*examples):

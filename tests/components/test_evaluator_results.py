@@ -3,14 +3,14 @@
 import apache_beam as beam
 import pytest
 import tensorflow as tf
-from checkable_servable import example, export
 from tfx.components.evaluator.executor import Executor
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import proto_utils
 
-from benchmarks.transform_graph import BEAM_ARGUMENTS
 from components.evaluator.eval_config import eval_config
 from components.evaluator.results import evaluator_verdict, model_metrics
+from tests.support.checkable_servable import example, export
+from tests.support.transform_graph import BEAM_ARGUMENTS
 
 CANDIDATES = ["item 0", "item 1"]
 

@@ -5,7 +5,6 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from log_frames import click, frames, random_log, settings_of
 
 from components.example_gen import stable_hash
 from components.example_gen.candidates import draw_candidates
@@ -13,6 +12,7 @@ from components.example_gen.item_pool import COUNTS_SCHEMA, ItemPool, count_item
 from components.example_gen.negatives import Own, Wanted, draw
 from components.example_gen.splits import Cuts, split_timelines
 from components.example_gen.timeline import build_timelines
+from tests.support.log_frames import click, frames, random_log, settings_of
 
 
 def pool_of(clicks, first=None):

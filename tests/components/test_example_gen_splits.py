@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from log_frames import click, frames, random_log, requests_of, settings_of, shown
 
 from components.example_gen.settings import LogSettings
 from components.example_gen.splits import Cuts, split_timelines, time_cuts
 from components.example_gen.timeline import build_timelines
+from tests.support.log_frames import click, frames, random_log, requests_of, settings_of, shown
 
 
 def split_of(rows, cuts=None):

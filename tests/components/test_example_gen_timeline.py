@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from log_frames import click, frames, of_user, random_log, settings_of, shown
 
 from components.example_gen.timeline import build_timelines, distinct_clicks
+from tests.support.log_frames import click, frames, of_user, random_log, settings_of, shown
 
 
 def build(rows, **settings):

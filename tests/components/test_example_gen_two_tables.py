@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from log_frames import click, frames, random_log, shown
 
 from components.example_gen.tally import NAMED, Tally, add
 from components.example_gen.two_tables import compare, find_warnings
+from tests.support.log_frames import click, frames, random_log, shown
 
 DAY = 24 * 3_600_000
 

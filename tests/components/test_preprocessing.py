@@ -9,13 +9,13 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.transform_graph import example, write_transform_graph
 from components.servable.inputs import parse
 from components.servable.servable import Servable
 from components.transform.vocabularies import table_sizes
 from model import contract
 from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
+from tests.support.transform_graph import example, write_transform_graph
 
 VOCABULARY = {
     "items": "vocabulary",

@@ -6,11 +6,8 @@ import farmhash
 import numpy as np
 import pytest
 import tensorflow as tf
-from checkable_servable import BUCKETS, FIRST_TIME, example, export
 from tfx.types import artifact_utils, standard_artifacts
 
-from benchmarks.transform_graph import example as timeline
-from benchmarks.transform_graph import write_transform_graph
 from components.common.artifacts import GateVerdict, Ranks
 from components.common.verdict import Verdict, read_verdict, write_verdict
 from components.evaluation.names import SLICES
@@ -24,6 +21,9 @@ from components.servable.servable import Servable
 from components.transform.vocabularies import table_sizes
 from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
+from tests.support.checkable_servable import BUCKETS, FIRST_TIME, example, export
+from tests.support.transform_graph import example as timeline
+from tests.support.transform_graph import write_transform_graph
 
 METRICS = ("HR@1", "NDCG@5", "MRR")
 ITEMS = [f"item {number}" for number in range(12)]

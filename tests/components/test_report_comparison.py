@@ -4,11 +4,11 @@ import statistics
 
 import numpy as np
 import pytest
-from run_pairs import METRICS, make_run
 from scipy import stats
 
 from components.report.comparison import compare_runs
 from components.report.comparison_tables import comparison_tables
+from tests.support.run_pairs import METRICS, make_run
 
 RNG = np.random.default_rng(5)
 RANKS = RNG.integers(1, 30, 800)

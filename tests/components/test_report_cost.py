@@ -4,7 +4,6 @@ import time
 
 import pytest
 import tensorflow as tf
-from synthetic_logs import small_config
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.util.tensor_util import make_tensor_proto
@@ -12,6 +11,7 @@ from tensorboard.util.tensor_util import make_tensor_proto
 from components.report.cost import model_cost, training_rate
 from model.lcr_ser import LcrSer
 from model.training.metrics_log import MetricsLog
+from tests.support.random_logs import small_config
 
 
 def test_every_number_and_every_byte_is_counted(tmp_path):

@@ -5,16 +5,16 @@ import json
 
 import numpy as np
 import pytest
-from plain_requests import plain_requests
-from reference import reasoning, scoring
-from reference_weights import settings_of, weights_of
-from synthetic_logs import NUM_ITEMS, random_logs, random_model, randomise, small_config
 
 from components.report import states
 from components.report.states import EDGES, reasoning_states
 from components.report.tsne import Plane
 from model.contract import UNKNOWN_ID
 from model.lcr_ser import LcrSer
+from tests.support.plain_requests import plain_requests
+from tests.support.random_logs import NUM_ITEMS, random_logs, random_model, randomise, small_config
+from tests.support.reference import reasoning, scoring
+from tests.support.reference_weights import settings_of, weights_of
 
 STEPS = 2
 

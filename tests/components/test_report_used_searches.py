@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from checkable_servable import example
-from reference import scoring
-from reference.encoding import softmax
-from reference_weights import settings_of, weights_of
-from synthetic_logs import randomise
 
-from benchmarks.transform_graph import example as timeline
-from benchmarks.transform_graph import write_transform_graph
 from components.report import used_searches as module
 from components.report.used_searches import used_searches
 from components.transform.vocabularies import table_sizes
 from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
+from tests.support.checkable_servable import example
+from tests.support.random_logs import randomise
+from tests.support.reference import scoring
+from tests.support.reference.encoding import softmax
+from tests.support.reference_weights import settings_of, weights_of
+from tests.support.transform_graph import example as timeline
+from tests.support.transform_graph import write_transform_graph
 
 VOCABULARY = {
     "items": "vocabulary",

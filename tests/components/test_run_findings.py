@@ -1,11 +1,11 @@
 """The sentences of a run page follow from its figures, whichever way they point."""
 
 import pytest
-from run_figures import run_figures
 
 from components.evaluation.names import role_titles
 from components.report import findings
 from components.report.slice_rows import slice_rows
+from tests.support.run_figures import run_figures
 
 STATE = {"closer": [0.5, 0.6, 0.75]}
 

@@ -5,9 +5,9 @@ import html
 import re
 
 import pytest
-from run_figures import NASTY, run_figures, states_figures, without_baseline
 
 from components.report.page import render_html
+from tests.support.run_figures import NASTY, run_figures, states_figures, without_baseline
 
 SECTIONS = [
     "Verdict",

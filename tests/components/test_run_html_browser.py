@@ -4,9 +4,9 @@ import os
 import shutil
 
 import pytest
-from run_figures import METRICS, NASTY, run_figures, stopped
 
 from components.report.page import render_html
+from tests.support.run_figures import METRICS, NASTY, run_figures, stopped
 
 SIZES = {"desk": {"width": 1280, "height": 800}, "phone": {"width": 360, "height": 740}}
 ARGUMENTS = [

@@ -1,9 +1,9 @@
 """The Markdown page of a run: the verdict and its reasons, the numbers, what a part says that is not there."""
 
 import pytest
-from run_figures import EMPTY, METRICS, NASTY, SLICES, run_figures, stopped, without_baseline
 
 from components.report import page
+from tests.support.run_figures import EMPTY, METRICS, NASTY, SLICES, run_figures, stopped, without_baseline
 
 
 def table(text, first_cell):

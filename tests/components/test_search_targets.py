@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from log_frames import click, frames, random_log, settings_of, shown
 
 from components.example_gen.examples import request_examples, timeline_examples
 from components.example_gen.splits import Cuts, split_timelines
@@ -15,6 +14,7 @@ from model import contract as inputs
 from model.config import LcrSerConfig
 from model.data.timelines import read_timelines
 from model.data.windows import ID_INPUTS, SearchTargetWindows
+from tests.support.log_frames import click, frames, random_log, settings_of, shown
 
 START = 1_714_543_200_000
 """The times of rows are milliseconds after it: neither float32 nor int32 could tell them apart."""

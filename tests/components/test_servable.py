@@ -9,11 +9,8 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from checkable_servable import example
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from products_of import products, unsafe
-from small_servable import RECORDS, VOCABULARY, SmallServable
 
 from components.common.artifacts import GateVerdict
 from components.common.verdict import read_verdict
@@ -30,6 +27,9 @@ from components.servable_check.settings import ServableCheckSettings
 from model import contract
 from model.lcr_ser import LcrSer
 from serving.warmup import write_warm_up
+from tests.support.checkable_servable import example
+from tests.support.products_of import products, unsafe
+from tests.support.small_servable import RECORDS, VOCABULARY, SmallServable
 
 NEWCOMER = example("u9", candidates=["a"])
 
@@ -76,7 +76,7 @@ def test_every_loader_gives_the_same_answers(small, directory, signatures, tmp_p
     """TF Serving's way of loading, TensorFlow's own, the development server, the Evaluator and RankingCheck."""
     from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-    from serving.server import RankingServer
+    from serving.dev_server.server import RankingServer
 
     plain = rank_inputs(RECORDS)
     inputs = {

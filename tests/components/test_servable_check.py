@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from checkable_servable import example, expected_scores, export
 
 from components.servable_check import ask as asking
 from components.servable_check import child
@@ -18,6 +17,7 @@ from components.servable_check.operations import forbidden_operations
 from components.servable_check.requests import golden_requests, numbers, rank_inputs
 from components.servable_check.settings import ServableCheckSettings
 from model.contract import TIME_FEATURES
+from tests.support.checkable_servable import example, expected_scores, export
 
 RECORDS = [
     example("u1", ["a", "b"], [(["red", "shoe"], ["c"])], ["a", "c", "d"], label=1, stored=True),

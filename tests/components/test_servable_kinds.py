@@ -3,11 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from checkable_servable import example
-from small_servable import RECORDS, SHAPE, TRAIN, VOCABULARY
-from synthetic_logs import random_logs, randomise
 
-from benchmarks.transform_graph import write_transform_graph
 from components.servable.saving import describe, load, save, save_weights
 from components.servable.servable import Servable
 from components.servable_check.golden import golden_scores
@@ -21,6 +17,10 @@ from model.ops.normalization import Normalization
 from model.ranker import Ranker
 from model.registry import KINDS, make_config, make_ranker
 from serving.warmup import write_warm_up
+from tests.support.checkable_servable import example
+from tests.support.random_logs import random_logs, randomise
+from tests.support.small_servable import RECORDS, SHAPE, TRAIN, VOCABULARY
+from tests.support.transform_graph import write_transform_graph
 
 OTHERS = [kind for kind in KINDS if kind != "lcr_ser"]  # which test_servable.py is about
 LENGTHS = {name: value for name, value in SHAPE.items() if name != "mlp_units"}

@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from workspace import ROOT, FinishedRun, Workspace
+
+from tests.support.workspace import ROOT, FinishedRun, Workspace
 
 
 @pytest.fixture(scope="session")
 def log_dir(tmp_path_factory) -> Path:
-    from components.demo_log import DemoLogSettings, write_demo_log
+    from synthetic_logs.demo import DemoLogSettings, write_demo_log
 
     folder = tmp_path_factory.mktemp("log")
     write_demo_log(folder, DemoLogSettings(num_users=300, num_topics=6, subtopics=3))

@@ -7,7 +7,8 @@ import time
 
 import pytest
 import tensorflow as tf
-from workspace import ROOT, lines_by_component
+
+from tests.support.workspace import ROOT, lines_by_component
 
 RUN = ("run", "create", "--pipeline_path", str(ROOT / "tfx_pipeline"))
 

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from workspace import ROOT
+
+from tests.support.workspace import ROOT
 
 BIN = Path(sys.executable).parent
 

@@ -4,7 +4,8 @@ import dataclasses
 import json
 
 import pytest
-from workspace import ROOT, lines_by_component
+
+from tests.support.workspace import ROOT, lines_by_component
 
 # Each kind is put beside the one that was pushed before it, which it need not reach here.
 ANY_MODEL = {

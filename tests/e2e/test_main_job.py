@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from workspace import COMPONENTS, ROOT, lines_by_component
 
 from model import contract
+from tests.support.workspace import COMPONENTS, ROOT, lines_by_component
 
 
 def _glob(workspace, pattern):
@@ -274,8 +274,8 @@ def test_the_stock_pair_of_commands_works_too(first_run, workspace):
 
 
 def test_the_pushed_model_answers_over_grpc(first_run, workspace):
-    from serving.request import RankRequest, Search
-    from serving.score import score_once
+    from serving.client.request import RankRequest, Search
+    from serving.dev_server.score import score_once
 
     request = json.loads((workspace.run_dir / "request.json").read_text())
     answer = score_once(

@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 import tensorflow as tf
-from workspace import COMPONENTS, ROOT, lines_by_component
+
+from tests.support.workspace import COMPONENTS, ROOT, lines_by_component
 
 CELLS = json.loads((ROOT / "examples" / "walk.ipynb").read_text())["cells"]
 

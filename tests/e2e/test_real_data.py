@@ -6,7 +6,8 @@ The expected counts are those that the description of the sets gives, counted fr
 import json
 
 import pytest
-from workspace import COMPONENTS, ROOT, Workspace, lines_by_component
+
+from tests.support.workspace import COMPONENTS, ROOT, Workspace, lines_by_component
 
 DATA = ROOT.parent / "shared" / "data"
 TRIVAGO = {"LCR_SER_LOGS__SPLIT": "time", "LCR_SER_SUPERVISED__MAX_EPOCHS": "1", "LCR_SER_GRPO__MAX_STEPS": "1"}

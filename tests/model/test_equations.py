@@ -6,12 +6,12 @@ import sys
 
 import numpy as np
 import pytest
-from reference import aggregation, embedding, encoding, grpo, reasoning, scoring
-from reference_weights import requests_of, settings_of, variables_of, weights_of
-from synthetic_logs import random_batch, random_config, random_model, randomise, tensors
 
 from model.layers.reasoning import Sides
 from model.lcr_ser import LcrSer
+from tests.support.random_logs import random_batch, random_config, random_model, randomise, tensors
+from tests.support.reference import aggregation, embedding, encoding, grpo, reasoning, scoring
+from tests.support.reference_weights import requests_of, settings_of, variables_of, weights_of
 
 SWITCHES = pytest.mark.parametrize(
     "changes", [{}, {"post_norm": False}, {"literal_eq5": True, "num_heads": 4}, {"reasoning_steps": 1}], ids=str

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic_logs import random_logs, small_config
 
 from model.config import GrpoConfig, LcrSerConfig, SupervisedConfig
 from model.data.requests import Requests
 from model.data.timelines import Timelines
 from model.training.fingerprint import training_fingerprint
+from tests.support.random_logs import random_logs, small_config
 
 LOGS = random_logs(users=9)
 WEIGHTS = [np.random.default_rng(0).normal(size=shape).astype(np.float32) for shape in ((3, 4), (4,), ())]

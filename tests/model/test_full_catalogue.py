@@ -4,12 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from synthetic_logs import random_logs, random_model, small_config
 
 from model.contract import CANDIDATES, UNKNOWN_ID
 from model.data.windows import RequestWindows
 from model.evaluation.full_catalogue import FullCatalogue
 from model.lcr_ser import LcrSer
+from tests.support.random_logs import random_logs, random_model, small_config
 
 
 def _logs():

@@ -2,12 +2,7 @@
 
 import numpy as np
 import pytest
-import reference.grpo
-import reference.losses
-import reference.scoring
 import tensorflow as tf
-from reference_weights import reference_weights, requests_of, settings_of, variables_of
-from synthetic_logs import random_batch, randomise, small_config, tensors
 
 from model.config import SupervisedConfig
 from model.contract import CANDIDATES, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS
@@ -15,6 +10,9 @@ from model.layers.reasoning import Sides
 from model.lcr_ser import LcrSer
 from model.objectives import grpo
 from model.objectives.losses import l2_penalty
+from tests.support import reference
+from tests.support.random_logs import random_batch, randomise, small_config, tensors
+from tests.support.reference_weights import reference_weights, requests_of, settings_of, variables_of
 
 HISTORY = (REC_ITEMS, SEARCH_WORDS, SEARCH_ITEMS)
 STEP = 1e-6

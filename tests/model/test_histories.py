@@ -5,13 +5,13 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
-from reference import scoring
-from reference_weights import settings_of, weights_of
-from synthetic_logs import random_model
 
 from model.data.columns import offsets
 from model.data.requests import Requests
 from model.data.windows import RequestWindows
+from tests.support.random_logs import random_model
+from tests.support.reference import scoring
+from tests.support.reference_weights import settings_of, weights_of
 
 # (clicks, searches), oldest first. The limits of `small_config` are 6 clicks, and 5 searches of 4 words and 3 clicks.
 HISTORIES = {

@@ -6,14 +6,14 @@ import hashlib
 import numpy as np
 import pytest
 import tensorflow as tf
-from reference import aggregation, embedding, encoding, scoring
-from reference_weights import requests_of, variables_of, weights_of
-from synthetic_logs import random_batch, random_logs, random_model, randomise, small_config, tensors
 
 from model.config import SupervisedConfig
 from model.contract import CANDIDATES, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS
 from model.lcr_ser import LcrSer
 from model.training import supervised
+from tests.support.random_logs import random_batch, random_logs, random_model, randomise, small_config, tensors
+from tests.support.reference import aggregation, embedding, encoding, scoring
+from tests.support.reference_weights import requests_of, variables_of, weights_of
 
 SWITCHES = pytest.mark.parametrize(
     "changes",

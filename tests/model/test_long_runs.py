@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-import training_process
-from synthetic_logs import random_logs, randomise
 
 from model.evaluation.evaluator import evaluate
 from model.lcr_ser import LcrSer
 from model.training import reinforcement
+from tests.support import training_process
+from tests.support.random_logs import random_logs, randomise
 
 
 def results(folder, *stages):

@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from synthetic_logs import random_batch, random_logs, randomise, small_config, tensors
 
 from model.config import GrpoConfig, SupervisedConfig
 from model.lcr_ser import LcrSer
 from model.training import reinforcement, supervised
 from model.training.optimizers import SplitAdam
+from tests.support.random_logs import random_batch, random_logs, randomise, small_config, tensors
 
 SWITCHES = pytest.mark.parametrize(
     "changes", [{}, {"reasoning_steps": 0, "mlp_units": ()}, {"literal_eq5": True, "aggregation": "mean"}], ids=str

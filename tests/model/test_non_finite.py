@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from synthetic_logs import random_logs, randomise, small_config
 
 from model.config import GrpoConfig, SupervisedConfig
 from model.data.targets import TargetOrder
 from model.lcr_ser import LcrSer
 from model.training import reinforcement, supervised
 from model.training.non_finite import batch_ids
+from tests.support.random_logs import random_logs, randomise, small_config
 
 pytestmark = pytest.mark.usefixtures("eager")
 

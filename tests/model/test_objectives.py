@@ -2,12 +2,7 @@
 
 import numpy as np
 import pytest
-import reference.grpo
-import reference.losses
-import reference.scoring
 import tensorflow as tf
-from reference_weights import requests_of, settings_of, weights_of
-from synthetic_logs import random_batch, random_model, randomise, small_config, tensors
 
 from model.config import GrpoConfig, SupervisedConfig
 from model.layers.reasoning import Sides
@@ -16,6 +11,9 @@ from model.objectives import grpo
 from model.objectives.losses import l2_penalty
 from model.objectives.metrics import pessimistic_rank, ranking_reward
 from model.training.reinforcement import group_objective
+from tests.support import reference
+from tests.support.random_logs import random_batch, random_model, randomise, small_config, tensors
+from tests.support.reference_weights import requests_of, settings_of, weights_of
 
 
 def assert_close(ours, expected):

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from products_of import products, unsafe
-from synthetic_logs import random_batch, random_logs, random_model, small_config, tensors
 
 from model.config import GrpoConfig, SupervisedConfig
 from model.evaluation.evaluator import Evaluator
 from model.ops.products import FEW, inner, mix
 from model.training import reinforcement, supervised
+from tests.support.products_of import products, unsafe
+from tests.support.random_logs import random_batch, random_logs, random_model, small_config, tensors
 
 
 @pytest.mark.parametrize(

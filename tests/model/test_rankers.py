@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
-from synthetic_logs import random_batch, random_logs, randomise, small_config
 
 from model.baselines.popularity import Popularity
 from model.baselines.sasrec import EPSILON
@@ -16,6 +15,7 @@ from model.evaluation.full_catalogue import FullCatalogue
 from model.registry import KINDS, config_class, make_config, make_ranker, source_module
 from model.training import reinforcement, supervised
 from model.training.optimizers import SplitAdam
+from tests.support.random_logs import random_batch, random_logs, randomise, small_config
 
 OF_ALL = ("num_users", "num_items", "num_words", "dim", "rec_length", "search_length", "words_per_search",
           "items_per_search")  # fmt: skip

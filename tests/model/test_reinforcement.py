@@ -6,12 +6,12 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from synthetic_logs import random_batch, random_logs, randomise, small_config
 
 from model.config import GrpoConfig
 from model.lcr_ser import LcrSer
 from model.objectives.metrics import ranking_reward
 from model.training import reinforcement
+from tests.support.random_logs import random_batch, random_logs, randomise, small_config
 
 MODEL = small_config(reasoning_steps=1)
 # NDCG@10 over ten candidates: nearly every change of a ranking changes the reward, so most groups have variance.

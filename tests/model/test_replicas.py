@@ -10,17 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-SCRIPT = Path(__file__).with_name("replica_process.py")
-ROOT = SCRIPT.parents[2]
+from tests.support import replica_process
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def start(kind, **environment):
     return subprocess.Popen(
-        [sys.executable, SCRIPT, kind],
+        [sys.executable, "-m", replica_process.__name__, kind],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{SCRIPT.parent}", **environment},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
     )
 
 

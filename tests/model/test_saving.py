@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from synthetic_logs import random_batch, randomise, small_config
 
 from model.contract import CANDIDATES
 from model.lcr_ser import LcrSer
+from tests.support.random_logs import random_batch, randomise, small_config
 
 
 class Exported(tf.Module):

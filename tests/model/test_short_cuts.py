@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from synthetic_logs import random_logs, randomise, small_config
 
 from model.data.windows import RequestWindows
 from model.evaluation.evaluator import BATCHES_A_BLOCK, Evaluator
@@ -18,6 +17,7 @@ from model.ops.dropout import Dropout
 from model.ops.normalization import Normalization
 from model.ops.softmax_attention import attend
 from model.ops.weighted_states import WeightedStates, project
+from tests.support.random_logs import random_logs, randomise, small_config
 
 
 def normal(*shape, seed=0):

@@ -5,12 +5,12 @@ import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic_logs import random_batch, random_logs, randomise, small_config, tensors
 
 from model.contract import CANDIDATES, UNKNOWN_ID
 from model.evaluation.evaluator import Evaluator
 from model.lcr_ser import LcrSer
 from model.objectives.ties import tie_unknown
+from tests.support.random_logs import random_batch, random_logs, randomise, small_config, tensors
 
 # No subnormal numbers: TensorFlow's kernels take them for zero, on some threads and in some versions.
 LOGITS = st.floats(-5, 5, width=32, allow_subnormal=False)

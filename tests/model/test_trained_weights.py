@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from reference_weights import variables_of
-from synthetic_logs import random_batch, random_model, tensors
 
 from model.config import GrpoConfig, SupervisedConfig
 from model.contract import CANDIDATES, REC_ITEMS, SEARCH_ITEMS
 from model.layers.embeddings import take_mean
 from model.training import reinforcement
+from tests.support.random_logs import random_batch, random_model, tensors
+from tests.support.reference_weights import variables_of
 
 
 @pytest.mark.parametrize("steps", [0, 2])

@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from synthetic_logs import random_batch, random_logs, randomise, small_config
 
 from model.config import GrpoConfig, SupervisedConfig
 from model.data.negatives import NegativeSampler
@@ -16,6 +15,7 @@ from model.evaluation.evaluator import evaluate
 from model.lcr_ser import LcrSer
 from model.training import reinforcement, supervised
 from model.training.optimizers import SplitAdam
+from tests.support.random_logs import random_batch, random_logs, randomise, small_config
 
 MODEL = small_config(dropout=0.1, reasoning_steps=1)
 SUPERVISED = SupervisedConfig(

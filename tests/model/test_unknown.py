@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
-from synthetic_logs import random_batch, random_logs, randomise, small_config, tensors
 
 from model.config import SupervisedConfig
 from model.contract import FIRST_KNOWN_ID, UNKNOWN_ID
@@ -13,6 +12,7 @@ from model.lcr_ser import LcrSer
 from model.training import supervised
 from model.training.optimizers import SplitAdam
 from model.training.unknown import with_unknown
+from tests.support.random_logs import random_batch, random_logs, randomise, small_config, tensors
 
 
 def replaced(batch, rate, step=3, seed=11):

@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic_logs import random_logs, small_config
 
 from model import contract as inputs
 from model.data.columns import offsets
@@ -15,6 +14,7 @@ from model.data.requests import Requests, read_requests
 from model.data.targets import TargetOrder
 from model.data.timelines import Timelines, read_timelines
 from model.data.windows import ID_INPUTS, RequestWindows, SearchTargetWindows, TargetWindows
+from tests.support.random_logs import random_logs, small_config
 
 CONFIG = small_config(rec_length=3, search_length=2, words_per_search=2, items_per_search=2)
 ALL_INPUTS = (*ID_INPUTS, *inputs.TIME_FEATURES)

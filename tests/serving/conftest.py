@@ -8,7 +8,7 @@ import pytest
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
     """Writes each toy version once."""
-    from toy_servable import export
+    from tests.support.toy_servable import export
 
     folder = tmp_path_factory.mktemp("exported")
 
@@ -57,7 +57,7 @@ def until():
 @pytest.fixture
 def server(model_dir, push, until):
     """A running server on a free port, with version 1."""
-    from serving.server import RankingServer
+    from serving.dev_server.server import RankingServer
 
     push(1)
     with RankingServer(model_dir, poll_seconds=0.1) as running:
@@ -67,7 +67,7 @@ def server(model_dir, push, until):
 
 @pytest.fixture
 def client(server):
-    from serving.client import RankingClient
+    from serving.client.client import RankingClient
 
     with RankingClient(server.address) as connected:
         yield connected
@@ -76,7 +76,7 @@ def client(server):
 @pytest.fixture(scope="session")
 def still_server(exported, until, tmp_path_factory):
     """A server whose directory nobody changes, for the tests that only ask."""
-    from serving.server import RankingServer
+    from serving.dev_server.server import RankingServer
 
     folder = tmp_path_factory.mktemp("still")
     shutil.copytree(exported(1), folder / "1")
@@ -87,7 +87,7 @@ def still_server(exported, until, tmp_path_factory):
 
 @pytest.fixture
 def still_client(still_server):
-    from serving.client import RankingClient
+    from serving.client.client import RankingClient
 
     with RankingClient(still_server.address) as connected:
         yield connected

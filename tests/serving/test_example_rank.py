@@ -4,7 +4,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from toy_servable import expected_score
+from tests.support.toy_servable import expected_score
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "rank.py"
 

@@ -13,10 +13,10 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from serving.client import RankingClient, RankingError
-from serving.errors import trimmed
-from serving.request import RankRequest, request_inputs
-from serving.servable import Servable
+from serving.client.client import RankingClient, RankingError
+from serving.client.request import RankRequest, request_inputs
+from serving.dev_server.errors import trimmed
+from serving.dev_server.servable import Servable
 
 
 def _proto(dtype, shape, content=b"", **values):

@@ -1,14 +1,14 @@
-"""Hundreds of wrong requests to a server in a process of its own; thousands are sent by `benchmarks.fuzz`."""
+"""Hundreds of wrong requests to a server in a process of its own; thousands are sent by `tests.support.fuzz`."""
 
 import collections
 import shutil
 
 import pytest
 import tensorflow as tf
-from toy_servable import Toy
 
-from benchmarks.fuzz import MAX_GROWTH_MB, fuzz
-from benchmarks.fuzz_requests import PREDICT
+from tests.support.fuzz import MAX_GROWTH_MB, fuzz
+from tests.support.fuzz_requests import PREDICT
+from tests.support.toy_servable import Toy
 
 
 @pytest.fixture

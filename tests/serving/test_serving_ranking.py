@@ -3,10 +3,10 @@ import random
 
 import grpc
 import pytest
-from toy_servable import NOBODY, expected_score
 
-from serving.client import RankingError
-from serving.request import RankRequest, Search
+from serving.client.client import RankingError
+from serving.client.request import RankRequest, Search
+from tests.support.toy_servable import NOBODY, expected_score
 
 
 def _request(seed, candidates):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from serving.request import RankRequest, Search, request_inputs
+from serving.client.request import RankRequest, Search, request_inputs
 
 
 def test_histories_are_padded_left_and_the_inside_of_a_search_right():
@@ -94,6 +94,6 @@ def test_a_request_may_be_as_large_as_the_limits_and_other_blanks_are_text():
     ],
 )
 def test_what_is_too_much_together_is_named_before_anything_is_built(monkeypatch, requests, says):
-    monkeypatch.setattr("serving.request._encoded", None)
+    monkeypatch.setattr("serving.client.request._encoded", None)
     with pytest.raises(ValueError, match=says):
         request_inputs(requests)

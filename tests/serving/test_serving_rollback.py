@@ -1,7 +1,7 @@
 """A rollback while clients ask: the earlier version takes over, and the newer one can come back."""
 
 from components.pusher.rollback import rollback
-from serving.request import RankRequest, Search
+from serving.client.request import RankRequest, Search
 
 REQUEST = RankRequest("u", ["a", "b"], ["i"], [Search(["w"], ["x"])])
 

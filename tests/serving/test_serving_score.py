@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.request import RankRequest
-from serving.score import ScoreError, score_once
+from serving.client.request import RankRequest
+from serving.dev_server.score import ScoreError, score_once
 
 ROOT = Path(__file__).parents[2]
 REQUEST = RankRequest("u", ["a", "b"])
@@ -39,7 +39,7 @@ def test_older_version_answers_when_the_newest_is_broken(push, model_dir):
 
 def test_server_command_says_when_it_is_ready_and_ends_on_sigterm(push, model_dir):
     push(1)
-    command = [sys.executable, "-m", "serving.server", "--model_dir", str(model_dir), "--port", "0"]
+    command = [sys.executable, "-m", "serving.dev_server.server", "--model_dir", str(model_dir), "--port", "0"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             ready = next(line for line in process.stdout if line.startswith("ready"))

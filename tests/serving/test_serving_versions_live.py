@@ -4,9 +4,9 @@ import shutil
 import threading
 
 import pytest
-from toy_servable import bucket, expected_score
 
-from serving.request import RankRequest, Search
+from serving.client.request import RankRequest, Search
+from tests.support.toy_servable import bucket, expected_score
 
 REQUEST = RankRequest("u", ["a", "b", "c"], ["i"], [Search(["w"], ["x"])])
 

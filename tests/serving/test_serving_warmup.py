@@ -5,10 +5,10 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from toy_servable import Toy
 
-from serving.servable import Servable
+from serving.dev_server.servable import Servable
 from serving.warmup import BATCH_SIZES, FILE, SERVED, write_warm_up
+from tests.support.toy_servable import Toy
 
 
 class Encoding(Toy):

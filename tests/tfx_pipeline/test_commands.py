@@ -11,24 +11,24 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from run_figures import run_figures
 
 from components.common.run_files import FIGURES_FILE
 from components.evaluation.request_ranks import RANKS_FILE
 from components.pusher import local
 from components.pusher.manifest import MANIFEST_FILE, Facts
-from serving.answer import RankedCandidate, RankedCandidates
+from serving.client.answer import RankedCandidate, RankedCandidates
+from tests.support.run_figures import run_figures
 from tfx_pipeline import cli
 from tfx_pipeline.cli import home_variables
-from tfx_pipeline.commands import plain_console
-from tfx_pipeline.compare import compare
-from tfx_pipeline.console import RunConsole
-from tfx_pipeline.models import models
-from tfx_pipeline.report import report
-from tfx_pipeline.score import read_request, score
+from tfx_pipeline.commands.compare import compare
+from tfx_pipeline.commands.models import models
+from tfx_pipeline.commands.report import report
+from tfx_pipeline.commands.score import read_request, score
+from tfx_pipeline.commands.simulate import simulate
+from tfx_pipeline.commands.simulate_report import simulate_report
+from tfx_pipeline.console.console import RunConsole
+from tfx_pipeline.console.plain import plain_console
 from tfx_pipeline.settings import REPOSITORY
-from tfx_pipeline.simulate import simulate
-from tfx_pipeline.simulate_report import simulate_report
 
 MARKUP = "/data/[v2]/[bold]x[/bold] :smile: [/] \\[y] " + "long/" * 40
 
@@ -63,7 +63,7 @@ def test_ids_in_a_ranking_are_printed_as_they_are(monkeypatch, tmp_path):
     request = {"user": "[u]:x:", "rec_items": ["[a]"], "searches": [{"words": ["w"]}], "candidates": ["[/b]"]}
     (tmp_path / "request.json").write_text(json.dumps(request))
     answer = RankedCandidates((RankedCandidate("[/b]", 1, 0.5),), version=7)
-    monkeypatch.setattr("serving.score.score_once", lambda *_, **__: answer)
+    monkeypatch.setattr("serving.dev_server.score.score_once", lambda *_, **__: answer)
     code, output = _run(score, "--request", tmp_path / "request.json")
     assert code == 0
     assert "user [u]:x:: 1 clicks" in output and " [/b] " in output

@@ -8,11 +8,11 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from run_pairs import make_run, write_run
 
 from components.common.run_files import FIGURES_FILE
 from components.evaluation.request_ranks import RANKS_FILE
-from tfx_pipeline.compare import compare
+from tests.support.run_pairs import make_run, write_run
+from tfx_pipeline.commands.compare import compare
 
 COMMAND = "import sys; from tfx_pipeline.cli import main; sys.argv = ['lcr-ser', *sys.argv[1:]]; main()"
 RANKS = np.random.default_rng(2).integers(1, 30, 400)

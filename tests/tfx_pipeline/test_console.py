@@ -11,8 +11,8 @@ import pytest
 from rich.progress import Progress as Bar
 
 from model.training.progress import LOGGER, Progress
-from tfx_pipeline import quiet
-from tfx_pipeline.console import RunConsole, _BarHandler
+from tfx_pipeline.console import quiet
+from tfx_pipeline.console.console import RunConsole, _BarHandler
 
 
 def test_everything_but_the_console_goes_into_the_log_file(tmp_path, capfd):

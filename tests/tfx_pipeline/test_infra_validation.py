@@ -11,8 +11,8 @@ from tfx.utils import proto_utils
 
 from components.common.artifacts import GateVerdict
 from components.common.verdict import Verdict, write_verdict
-from components.demo_log import DemoLogSettings, write_demo_log
 from components.pusher import executor as pusher
+from synthetic_logs.demo import DemoLogSettings, write_demo_log
 from tfx_pipeline.infra_validation import require_platform
 from tfx_pipeline.pipeline import create_pipeline
 from tfx_pipeline.settings import InfraValidation, load

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from components.pusher import local
 from components.pusher.manifest import Facts
-from tfx_pipeline.models import models, rollback
+from tfx_pipeline.commands.models import models, rollback
 
 COMMAND = "import sys; from tfx_pipeline.cli import main; sys.argv = ['lcr-ser', *sys.argv[1:]]; main()"
 

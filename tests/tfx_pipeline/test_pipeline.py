@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from components.common import source_hash
-from components.demo_log import DemoLogSettings, write_demo_log
 from model.baselines.sasrec import SasRecConfig
+from synthetic_logs.demo import DemoLogSettings, write_demo_log
 from tfx_pipeline.pipeline import create_pipeline
 from tfx_pipeline.settings import load
 

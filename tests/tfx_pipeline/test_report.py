@@ -6,10 +6,10 @@ import sys
 
 import pytest
 from click.testing import CliRunner
-from run_figures import run_figures
 
 from components.report.page import KEYS, render, render_html
-from tfx_pipeline.report import report
+from tests.support.run_figures import run_figures
+from tfx_pipeline.commands.report import report
 
 
 def _run(path):

@@ -8,8 +8,8 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from tfx_pipeline.commands.show_settings import settings
 from tfx_pipeline.settings import REPOSITORY, load
-from tfx_pipeline.show_settings import settings
 
 FILE = """\
 defaults:

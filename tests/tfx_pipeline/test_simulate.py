@@ -6,8 +6,8 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from tfx_pipeline.simulate import simulate
-from tfx_pipeline.simulate_report import simulate_report
+from tfx_pipeline.commands.simulate import simulate
+from tfx_pipeline.commands.simulate_report import simulate_report
 
 
 def test_a_log_and_its_report(tmp_path):

@@ -8,8 +8,8 @@ import yaml
 from click.testing import CliRunner
 
 from tfx_pipeline import local_runner
-from tfx_pipeline.models import models, rollback
-from tfx_pipeline.score import score
+from tfx_pipeline.commands.models import models, rollback
+from tfx_pipeline.commands.score import score
 from tfx_pipeline.settings import DEFAULT_FILE, load
 from tfx_pipeline.sources import SettingsError
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tfx_pipeline.console.summary import next_command
 from tfx_pipeline.settings import REPOSITORY
-from tfx_pipeline.summary import next_command
 
 VALUES = {
     "LCR_SER_LOG_DIR": "/data/my log's [v2]",

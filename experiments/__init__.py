@@ -1,0 +1,1 @@
+"""Measurements of quality; those of speed are in `benchmarks`."""

@@ -1,0 +1,1 @@
+"""A server for development that speaks TF Serving's gRPC interface."""

@@ -1,0 +1,1 @@
+"""The commands of `lcr-ser`, a module each."""
