@@ -17,7 +17,7 @@ SETTINGS = {"words_per_search": 8, "max_bad_share": 1.0}
 
 
 def main(log: str, out: str, workers: str) -> None:
-    """Runs with the defaults of leave-one-out."""
+    """Run with the defaults of leave-one-out."""
     mode = "in_memory" if workers == "1" else "multi_processing"
     arguments = [
         "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",

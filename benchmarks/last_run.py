@@ -45,7 +45,7 @@ class Experiment:
 
 
 def read_experiment() -> Experiment:
-    """Reads what the last run of the current settings has transformed.
+    """Read what the last run of the current settings has transformed.
 
     Raises:
         FileNotFoundError: if there was none.
@@ -79,13 +79,13 @@ def quiet(threads: int) -> None:
 
 
 def in_scratch(train: Callable[..., LcrSer], *args: Any, **kwargs: Any) -> LcrSer:
-    """Calls a training with directories that are deleted afterwards."""
+    """Call a training with directories that are deleted afterwards."""
     with tempfile.TemporaryDirectory() as scratch:
         return train(*args, checkpoint_dir=f"{scratch}/checkpoints", log_dir=f"{scratch}/log", **kwargs)
 
 
 def append(path: Path, row: dict[str, Any]) -> None:
-    """Adds a line of JSON to a file of results, and prints it."""
+    """Add a line of JSON to a file of results, and print it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     line = json.dumps({name: round(value, 5) if isinstance(value, float) else value for name, value in row.items()})
     with path.open("a") as file:

@@ -13,7 +13,7 @@ SIZE = 2048
 
 
 def parse(description: str | None, rounds: int) -> argparse.Namespace:
-    """Reads the arguments that all benchmarks share, and limits TensorFlow to so many threads."""
+    """Read the arguments that all benchmarks share, and limit TensorFlow to so many threads."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1, help="0 leaves it to TensorFlow")
     parser.add_argument("--rounds", type=int, default=rounds, help="timed calls of everything")

@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def compare(args: argparse.Namespace) -> None:
-    """Runs the processes in turns."""
+    """Run the processes in turns."""
     found: dict[str, list[dict[str, float]]] = {"0": [], "1": []}
     scores: dict[str, np.ndarray] = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -17,7 +17,7 @@ LENGTH, NEGATIVES, WORDS, ITEMS = 30, 99, 8, 5
 
 
 def main(log: Path, out: Path) -> None:
-    """Reads, splits, samples and writes."""
+    """Read, split, sample and write."""
     clicks = (
         pl.scan_csv(log / "rec_inter.csv*")
         .with_row_index("line")
@@ -80,7 +80,7 @@ def write_user(  # noqa: PLR0917 - a script
     rng: np.random.Generator,
     writers: dict[str, tf.io.TFRecordWriter],
 ) -> None:
-    """Writes a timeline and up to two requests."""
+    """Write a timeline and up to two requests."""
     items, times = clicks["item_id"].to_list(), clicks["time"].to_numpy()
     before, searches_before = (np.searchsorted(all_times, times) for all_times in (times, searches["time"].to_numpy()))
     trained = len(items) - 2 if len(items) >= 3 else len(items)
@@ -138,7 +138,7 @@ def texts(ids: list[int]) -> list[bytes]:
 
 
 def write(writer: tf.io.TFRecordWriter, values: dict[str, list]) -> None:
-    """Writes an Example."""
+    """Write an Example."""
     example = tf.train.Example()
     for name, value in values.items():
         feature = example.features.feature[name]

@@ -14,7 +14,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "build" / "bench"
 def report(  # noqa: PLR0917 - the keys of the file, in their order
     name: str, value: float, unit: str, target: str, detail: Mapping[str, Any], rows: Sequence[Sequence[str]]
 ) -> None:
-    """Prints a table and writes `build/bench/NAME.json`.
+    """Print a table and write `build/bench/NAME.json`.
 
     Args:
         name: of the benchmark.

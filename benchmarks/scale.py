@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def measure_size(events: float, rounds: int) -> dict[str, Any]:
-    """Simulates a log and runs every job on it."""
+    """Simulate a log and run every job on it."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         counts = simulate(log, events, SimulatorSettings())
@@ -79,7 +79,7 @@ def measure_size(events: float, rounds: int) -> dict[str, Any]:
 
 
 def run_job(arguments: list[str], cores: int, out: str) -> dict[str, float]:
-    """Runs a module in a process that may use so many cores."""
+    """Run a module in a process that may use so many cores."""
     shutil.rmtree(out, ignore_errors=True)
     environment = {
         **os.environ,

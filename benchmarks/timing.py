@@ -40,7 +40,7 @@ class Timing:
 
 
 def time_in_turns(calls: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 3) -> dict[str, Timing]:
-    """Calls everything in turns, so that a slow phase of the machine falls on all alike.
+    """Call everything in turns, so that a slow phase of the machine falls on all alike.
 
     Each turn begins with a call that is not timed: caches and free memory are still the last one's.
 

@@ -49,7 +49,7 @@ BATCH = 512
 
 
 def main() -> None:
-    """Simulates, trains, measures and reports."""
+    """Simulate, train, measure and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=2025, help="of the log, of the negatives and of the training")

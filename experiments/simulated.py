@@ -44,7 +44,7 @@ class _Events(NamedTuple):
 
 
 def read(log_dir: Path, seed: int) -> Simulated:
-    """Reads a log of `lcr-ser simulate`, gzipped or not, without spans.
+    """Read a log of `lcr-ser simulate`, gzipped or not, without spans.
 
     Negatives are uniform over clicked items that the user never clicked, drawn with `seed`. The training part of a
     user ends before the first held-out click; users with too few clicks are trained on whole.

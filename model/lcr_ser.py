@@ -137,7 +137,7 @@ class LcrSer(Ranker):
         return self.users, self.items, self.words
 
     def embed(self, batch: Batch) -> Embedded:
-        """Looks up a model batch, section 3.2.1 and E_s, E_r of 3.2.2.
+        """Look up a model batch, section 3.2.1 and E_s, E_r of 3.2.2.
 
         Args:
             batch: the model batch of `model.contract`; `candidates` may be absent.
@@ -161,7 +161,7 @@ class LcrSer(Ranker):
         )
 
     def read(self, embedded: Embedded, training: bool = False) -> EncodedHistories:
-        """Adds positions and encodes both histories, Eq. (1); gives `EncodedHistories`."""
+        """Add positions and encode both histories, Eq. (1); give `EncodedHistories`."""
         return self.reasoning.encode(
             self.search_positions(embedded.search),
             embedded.search_mask,

@@ -38,7 +38,7 @@ class PlainFeedForward(keras.layers.Layer):
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5)
 
     def call(self, inputs: tf.Tensor, training: bool) -> tf.Tensor:
-        """Takes and gives `[..., d]`."""
+        """Take and give `[..., d]`."""
         return self.norm(inputs + self.drop(self.out(self.hidden(inputs)), training=training))
 
 

@@ -70,7 +70,7 @@ class Ranker(keras.Model):
         self.config = config
 
     def build(self, input_shape: Any = None) -> None:
-        """Creates every variable."""
+        """Create every variable."""
         for layer in self.layers:
             if not layer.built:
                 layer.build(None)
@@ -88,10 +88,10 @@ class Ranker(keras.Model):
         return [variable for variable in self.trainable_variables if id(variable) not in of_tables]
 
     def fit_counts(self, timelines: "Timelines") -> None:
-        """Takes from the training log what is counted instead of learned by steps; called once, before the first."""
+        """Take from the training log what is counted instead of learned by steps; called once, before the first."""
 
     def embed(self, batch: Batch) -> Embedded:
-        """Looks up a batch, candidates included. It stays outside of XLA, as its shapes depend on the ids."""
+        """Look up a batch, candidates included. It stays outside of XLA, as its shapes depend on the ids."""
         raise NotImplementedError
 
     def losses(self, embedded: Embedded, weights: tf.Tensor, settings: SupervisedConfig, share: Share = WHOLE) -> Logs:
@@ -154,7 +154,7 @@ class Reasoner(Protocol):
         """Noise of a step, `[B, N, ...]`, the first trajectory's is 0; the same seed and step give the same."""
 
     def read(self, embedded: Any, training: bool = False) -> Any:
-        """Encodes what all trajectories share."""
+        """Encode what all trajectories share."""
 
     def reason(self, histories: Any, noise: Any = None, cross: bool = True, training: bool = False) -> Any:
         """Reasoning states of N trajectories."""

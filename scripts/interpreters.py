@@ -43,7 +43,7 @@ class Interpreter:
 
 
 def probe(command: str) -> Interpreter | None:
-    """Starts `command`; None if it does not run (a pyenv shim without a selected version, say)."""
+    """Start `command`; None if it does not run (a pyenv shim without a selected version, say)."""
     try:
         reply = subprocess.run([command, "-c", _PROBE], capture_output=True, text=True, timeout=60, check=True)
         path, version, include = json.loads(reply.stdout.splitlines()[-1])

@@ -82,7 +82,7 @@ def new_certificates(bundle: str, known: str) -> list[str]:
 
 
 def copy_checkout(source: str, target: str) -> None:
-    """Copies what git tracks, or would, into a folder; what else lies there goes, but for `_KEPT`."""
+    """Copy what git tracks, or would, into a folder; what else lies there goes, but for `_KEPT`."""
     os.makedirs(target, exist_ok=True)
     for name in set(os.listdir(target)) - set(_KEPT):
         path = os.path.join(target, name)
@@ -109,7 +109,7 @@ class DebianRoot:
         self.made = os.path.join(folder, "made")
 
     def make(self) -> None:
-        """Makes the tree, unless a finished one of the same packages is there."""
+        """Make the tree, unless a finished one of the same packages is there."""
         wanted = " ".join((SUITE, *PACKAGES))
         if os.path.exists(self.made) and _text(self.made) == wanted:
             return
@@ -143,7 +143,7 @@ class DebianRoot:
                     pip.write(file)
 
     def run(self, command: str) -> bool:
-        """Runs a line of shell in the root, with its output on the console; whether it succeeded."""
+        """Run a line of shell in the root, with its output on the console; whether it succeeded."""
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
         code = subprocess.run(
             ["unshare", "--mount", "/bin/sh", "-c", _IN_NAMESPACE, self.tree, command],
@@ -153,7 +153,7 @@ class DebianRoot:
 
 
 def main(folder: str) -> int:
-    """Makes the root, runs all steps in it and prints how each ended; the exit status."""
+    """Make the root, run all steps in it and print how each ended; the exit status."""
     found = [command for command in _NEEDED_COMMANDS if shutil.which(command)]
     may_mount = (
         "unshare" in found

@@ -25,7 +25,7 @@ Resolution = Mapping[str, str]
 
 
 def parse(lock: str) -> Resolution:
-    """Splits a lock file without comments into its packages."""
+    """Split a lock file without comments into its packages."""
     starts = [match.start() for match in _PIN.finditer(lock)]
     blocks = [lock[start:end].rstrip() for start, end in zip(starts, [*starts[1:], len(lock)], strict=True)]
     return {block.split("==", 1)[0]: block for block in blocks}
@@ -51,7 +51,7 @@ def _marked(block: str, pythons: Sequence[str]) -> str:
 
 
 def compile_lock(python: str, platform: str, present: str, upgrade: bool) -> str:
-    """Resolves for one Python; the versions of `present` are kept where they still fit."""
+    """Resolve for one Python; the versions of `present` are kept where they still fit."""
     listing = subprocess.run(
         [os.path.join(_BIN, "python"), "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     ).stdout
@@ -73,7 +73,7 @@ def compile_lock(python: str, platform: str, present: str, upgrade: bool) -> str
 
 
 def main(upgrade: bool) -> None:
-    """Writes `requirements/line-a.txt` and `requirements/line-b.txt`."""
+    """Write `requirements/line-a.txt` and `requirements/line-b.txt`."""
     path_a, path_b = (os.path.join(ROOT, "requirements", f"line-{line}.txt") for line in "ab")
     versions_b = [f"{major}.{minor}" for major, minor in sorted(LINE_B_PYTHONS)]
     present = {path: _read(path) for path in (path_a, path_b)}

@@ -32,7 +32,7 @@ _COMPILE_SECONDS = "600"
 
 
 def pip_settings(listing: str) -> dict[str, str]:
-    """Reads the output of `pip config list`: lines `scope.key='value'`."""
+    """Read the output of `pip config list`: lines `scope.key='value'`."""
     settings: dict[str, str] = {}
     for scope in _SCOPES:
         for line in listing.splitlines():

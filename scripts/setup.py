@@ -64,7 +64,7 @@ class Setup:
         self.uv_settings = mirror.uv_environment(mirror.pip_settings(listing.stdout), os.environ)
 
     def uv(self, *arguments: str, hint: str) -> None:
-        """Runs uv with pip's mirror, and with bytecode: without it the imports take three times as long."""
+        """Run uv with pip's mirror, and with bytecode: without it the imports take three times as long."""
         extra = {**self.uv_settings, "UV_COMPILE_BYTECODE": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
         self.stages.run([os.path.join(self.bootstrap, "bin", "uv"), *arguments], hint, extra)
 
@@ -106,7 +106,7 @@ class Setup:
         self.stages.run([python, "-c", "import tfx_pipeline.cli"], "the tfx command cannot be imported")
 
     def finish(self) -> None:
-        """Writes the stamp, last."""
+        """Write the stamp, last."""
         with open(self.stamp, "w", encoding="utf-8") as stamp:
             json.dump(self.wanted(), stamp)
 
@@ -135,7 +135,7 @@ def _digest(path: str) -> str:
 
 
 def main(root: str = ROOT) -> None:
-    """Sets up the checkout at `root`."""
+    """Set up the checkout at `root`."""
     python = interpreters.choose(interpreters.glibc_version(), os.environ.get("LCR_PYTHON"))
     setup = Setup(root, python, Stages(os.path.join(root, "build", "setup.log")))
     fresh = not setup.has_packages()

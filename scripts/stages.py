@@ -25,7 +25,7 @@ class Stages:
 
     @contextmanager
     def stage(self, title: str) -> Iterator[None]:
-        """Prints the title, and the time when the block has ended."""
+        """Print the title, and the time when the block has ended."""
         start = time.monotonic()
         print(f"setup: {title} ...", end=" ", flush=True)
         try:
@@ -36,7 +36,7 @@ class Stages:
         print(f"{time.monotonic() - start:.0f} s", flush=True)
 
     def run(self, command: Sequence[str], hint: str, extra: Mapping[str, str] | None = None) -> None:
-        """Runs a command; if it fails, shows the end of the log and raises with `hint`."""
+        """Run a command; if it fails, show the end of the log and raise with `hint`."""
         with open(self.log_path, "a", encoding="utf-8") as log:
             log.write("$ " + " ".join(command) + "\n")
             log.flush()

@@ -17,7 +17,7 @@ class Fingerprint(NamedTuple):
 
 
 def find_versions(model_dir: Path) -> dict[int, Fingerprint]:
-    """Finds the complete versions: numeric folders that hold a `saved_model.pb`, which a pusher writes last."""
+    """Find the complete versions: numeric folders that hold a `saved_model.pb`, which a pusher writes last."""
     versions: dict[int, Fingerprint] = {}
     if not model_dir.is_dir():
         return versions

@@ -69,7 +69,7 @@ class DataCheck(base_beam_component.BaseBeamComponent):
 
 
 def requests_fingerprint(pattern: str | None) -> str:
-    """Changes when files of served requests come, go or change, by their names, sizes and times; "" without any."""
+    """Names, sizes and times of the files of served requests, as a hash; "" without any."""
     files = FileSystems.match([beam_pattern(pattern)])[0].metadata_list if pattern else []
     known = sorted((file.path, file.size_in_bytes, file.last_updated_in_seconds) for file in files)
     return hashlib.sha256(repr(known).encode()).hexdigest()[:16] if known else ""

@@ -50,7 +50,7 @@ class Popularity(Ranker):
         self.build()
 
     def fit_counts(self, timelines: "Timelines") -> None:
-        """Counts the clicks."""
+        """Count the clicks."""
         clicks = np.bincount(timelines.rec_items, minlength=self.config.num_items)
         clicks[:FIRST_KNOWN_ID] = 0
         self.clicks.assign(clicks)

@@ -88,7 +88,7 @@ class SasRecBlock(keras.layers.Layer):
         self.drop = Dropout(dropout, dtype=dtype)
 
     def build(self, input_shape: Any = None) -> None:
-        """Creates all weights."""
+        """Create all weights."""
         for layer in (self.query_norm, self.attention, self.norm, self.hidden, self.out):
             layer.build((None, None, self.dim))
 
@@ -139,7 +139,7 @@ class SasRec(Ranker):
         self.build()
 
     def build(self, input_shape: Any = None) -> None:
-        """Creates every variable."""
+        """Create every variable."""
         self.norm.build((None, self.config.dim))
         super().build()
 
@@ -154,7 +154,7 @@ class SasRec(Ranker):
         return (self.items,)
 
     def embed(self, batch: Batch) -> Embedded:
-        """Looks up clicks and candidates."""
+        """Look up clicks and candidates."""
         clicks = batch[REC_ITEMS]
         candidates = batch.get(CANDIDATES, clicks[:, :0])
         items = self.items(clicks, candidates)

@@ -22,7 +22,7 @@ Columns = dict[str, Column]
 
 
 def read_columns(files: Sequence[str], names: Sequence[str]) -> Columns:
-    """Reads int64 list features of all Examples in gzipped TFRecord files, in the order of the files.
+    """Read int64 list features of all Examples in gzipped TFRecord files, in the order of the files.
 
     A feature that an Example lacks is an empty list.
     """

@@ -27,7 +27,7 @@ class Requests(Histories):
 
 
 def read_requests(files: Sequence[str]) -> Requests:
-    """Reads transformed request Examples, each with a label, from gzipped TFRecord files.
+    """Read transformed request Examples, each with a label, from gzipped TFRecord files.
 
     Raises:
         ValueError: if requests differ in their number of candidates, or lists that belong together in length.

@@ -99,7 +99,7 @@ class Timelines(Histories):
 
 
 def read_timelines(files: Sequence[str]) -> Timelines:
-    """Reads transformed timeline Examples from gzipped TFRecord files.
+    """Read transformed timeline Examples from gzipped TFRecord files.
 
     Raises:
         ValueError: if lists of an Example that belong together differ in length.

@@ -12,7 +12,7 @@ from model.ops.softmax_attention import MASKED_LOGIT
 
 @contextlib.contextmanager
 def watch(layer: ResidualAttention) -> Iterator[list[np.ndarray]]:
-    """Notes the weights `[B, T, heads, L + k]` of every eager call: on the history, then on the query's own inputs."""
+    """Note the weights `[B, T, heads, L + k]` of every eager call: on the history, then on the query's own inputs."""
     seen: list[np.ndarray] = []
     call = layer.call
 

@@ -15,7 +15,7 @@ class TargetAttention(keras.layers.Layer):
     """Att of Eq. (8): scores h W e_v / sqrt(d), a softmax over real events and reasoning steps, a weighted sum.
 
     The root keeps the first weights near a plain mean. Without it the attention is peaked before it has learnt
-    anything, and overfits (BUILD_NOTES.md has the figures).
+    anything, and overfits (docs/experiments/settings_search.md).
 
     Args:
         dim: d.
@@ -26,7 +26,7 @@ class TargetAttention(keras.layers.Layer):
         self.dim = dim
 
     def build(self, input_shape: Any = None) -> None:
-        """Creates W."""
+        """Create W."""
         self.kernel = self.add_weight(name="kernel", shape=(self.dim, self.dim), initializer="glorot_normal")
 
     def call(self, candidates: tf.Tensor, states: tf.Tensor, mask: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:

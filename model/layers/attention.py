@@ -79,7 +79,7 @@ class ResidualAttention(keras.layers.Layer):
         self.norm = Normalization(epsilon=1e-5, dtype=dtype) if post_norm else None
 
     def build(self, input_shape: Any = None) -> None:
-        """Creates all weights."""
+        """Create all weights."""
         for layer in (self.query, self.key_value, self.out, self.norm):
             if layer is not None:
                 layer.build((None, None, self.dim))

@@ -39,12 +39,12 @@ class EmbeddingTable(keras.layers.Layer):
         self.dim = dim
 
     def build(self, input_shape: Any = None) -> None:
-        """Creates the table."""
+        """Create the table."""
         self.table = self.add_weight(
             name="table",
             shape=(self.num_rows, self.dim),
             # Rows of length one on average. Xavier-normal, as in the authors' other code, gives rows of a length that
-            # shrinks with the table, and takes far more steps to learn from (BUILD_NOTES.md has the figures).
+            # shrinks with the table, and takes far more steps to learn from (docs/experiments/settings_search.md).
             initializer=keras.initializers.RandomNormal(stddev=self.dim**-0.5),
             autocast=False,
         )
@@ -121,11 +121,11 @@ class PositionEmbedding(keras.layers.Layer):
         self.dim = dim
 
     def build(self, input_shape: Any = None) -> None:
-        """Creates the positions."""
+        """Create the positions."""
         self.positions = self.add_weight(name="positions", shape=(self.length, self.dim), initializer="glorot_normal")
 
     def call(self, events: tf.Tensor) -> tf.Tensor:
-        """Adds the last L positions to events `[B, L, d]`.
+        """Add the last L positions to events `[B, L, d]`.
 
         Raises:
             ValueError: if L is known and above `length`.

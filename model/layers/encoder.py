@@ -36,13 +36,13 @@ class HistoryEncoder(keras.layers.Layer):
         self.norm = Normalization(epsilon=1e-5, dtype=dtype) if post_norm else None
 
     def build(self, input_shape: Any = None) -> None:
-        """Creates all weights."""
+        """Create all weights."""
         for layer in (self.attention, self.hidden, self.out, self.norm):
             if layer is not None:
                 layer.build((None, None, self.dim))
 
     def call(self, inputs: tf.Tensor, mask: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, Context]:
-        """Encodes a history.
+        """Encode a history.
 
         Args:
             inputs: events with positions, `[B, L, d]`, newest last.

@@ -88,7 +88,7 @@ class LatentCrossReasoning(keras.layers.Layer):
         self.rec_cross = ResidualAttention(**self.layer_config, dtype=dtype, name="rec_cross")
 
     def build(self, input_shape: Any = None) -> None:
-        """Creates all weights; those of the encoders alone if K is 0."""
+        """Create all weights; those of the encoders alone if K is 0."""
         self.search_encoder.build()
         self.rec_encoder.build()
         if self.num_steps:
@@ -108,7 +108,7 @@ class LatentCrossReasoning(keras.layers.Layer):
         rec_mask: tf.Tensor,
         training: bool = False,
     ) -> EncodedHistories:
-        """Encodes both histories, Eq. (1).
+        """Encode both histories, Eq. (1).
 
         Args:
             search, rec: events with positions, `[B, Ls, d]` and `[B, Lr, d]`.

@@ -40,7 +40,7 @@ class ScoringHead(keras.layers.Layer):
         return [getattr(self, f"dense_{index}") for index in range(len(self.units))]
 
     def build(self, input_shape: Any = None) -> None:
-        """Creates all weights."""
+        """Create all weights."""
         widths = (*self.units, 1)
         self.kernel = self.add_weight(name="kernel", shape=(4 * self.dim, widths[0]), initializer="glorot_normal")
         self.bias = self.add_weight(name="bias", shape=(widths[0],), initializer="zeros")

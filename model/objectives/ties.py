@@ -6,7 +6,7 @@ from model.contract import UNKNOWN_ID
 
 
 def tie_unknown(logits: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
-    """Gives all unknown candidates of a request the same logit, the largest of theirs.
+    """Give all unknown candidates of a request the same logit, the largest of theirs.
 
     They share one embedding, so that their logits differ by rounding alone, which depends on the column. A rank that
     counts ties against the positive needs them equal to the bit.

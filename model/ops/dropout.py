@@ -23,7 +23,7 @@ class Dropout(keras.layers.Dropout):
         super().__init__(rate, **kwargs)
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Drops elements of any shape."""
+        """Drop elements of any shape."""
         dropped = round(self.rate * RESOLUTION)
         if not training or not dropped:
             return inputs

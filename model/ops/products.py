@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 FEW = 8
-"""Up to so many vectors a row TensorFlow is faster with one at a time, on a CPU (benchmarks/NOTES.md)."""
+"""Up to so many vectors a row TensorFlow is faster with one at a time, on a CPU (docs/experiments/speed.md)."""
 
 
 def inner(queries: tf.Tensor, events: tf.Tensor) -> tf.Tensor:

@@ -12,7 +12,7 @@ FRESH = -1
 
 
 def carry_over(earlier: Ranker, model: Ranker, rows: Mapping[str, np.ndarray]) -> None:
-    """Copies every dense weight, and the rows of the tables to where their ids are now.
+    """Copy every dense weight, and the rows of the tables to where their ids are now.
 
     Args:
         earlier: the model to copy from; of the same shape but for the sizes of its tables.

@@ -40,12 +40,12 @@ class Checkpoints:
         self._restore(self._best)
 
     def save_latest(self, step: int) -> None:
-        """Saves state and weights after a step; raises what `writing` raises."""
+        """Save state and weights after a step; raise what `writing` raises."""
         with self.writing(f"The checkpoint of step {step}"):
             self._latest.save(step)
 
     def save_best(self, step: int) -> None:
-        """Saves the weights after a step; raises what `writing` raises."""
+        """Save the weights after a step; raise what `writing` raises."""
         with self.writing(f"The best weights, of step {step},"):
             self._best.save(step)
 
@@ -94,7 +94,7 @@ def _recorded(directory: str) -> str | None:
 
 
 def _delete_leftovers(directory: str) -> None:
-    """Deletes what belongs to no recorded checkpoint: parts of a save that was killed or found no space."""
+    """Delete what belongs to no recorded checkpoint: parts of a save that was killed or found no space."""
     if not tf.io.gfile.isdir(directory):
         return
     recorded = _recorded(directory)

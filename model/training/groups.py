@@ -60,7 +60,7 @@ class Totals:
         self.logs: dict[str, tf.Tensor] = {}
 
     def add(self, gradients: list[Gradient], logs: dict[str, tf.Tensor], share: float) -> None:
-        """Adds means over `share` of the batch."""
+        """Add means over `share` of the batch."""
         scaled = gradients if share == 1 else [_scaled(gradient, share) for gradient in gradients]
         before = self.gradients or [None] * len(scaled)
         self.gradients = [_sum(one, other) for one, other in zip(before, scaled, strict=True)]

@@ -113,7 +113,7 @@ class TrainingLoop:
         self._report(done, float(logs["loss"]), evaluate)
 
     def _finish_step(self, done: int, logs: dict[str, tf.Tensor], evaluate: bool) -> None:
-        """Evaluates, logs and saves after a step, as far as these are due; also before the first one."""
+        """Evaluate, log and save after a step, as far as these are due; also before the first one."""
         schedule = self._schedule
         save = evaluate or done % schedule.checkpoint_every == 0
         if save:

@@ -30,7 +30,7 @@ class MetricsLog:
         self._events = tf.summary.create_file_writer(log_dir)
 
     def resume(self, step: int) -> None:
-        """Keeps the rows up to a step: a training that goes on from there writes the later ones again.
+        """Keep the rows up to a step: a training that goes on from there writes the later ones again.
 
         Args:
             step: the last one to keep; -1 for a training that starts anew.
@@ -43,7 +43,7 @@ class MetricsLog:
             tf.io.gfile.remove(self._path)
 
     def write(self, step: int, training: Mapping[str, Any], evaluation: Mapping[str, float]) -> None:
-        """Adds a row.
+        """Add a row.
 
         Args:
             step: steps done; larger than that of the row before.

@@ -50,7 +50,7 @@ class FiniteGuard:
         self._weights = weights
 
     def check_loss(self, done: int, logs: Mapping[str, tf.Tensor]) -> None:
-        """Looks at the loss of a step, counted from 1, among all that the step logged.
+        """Look at the loss of a step, counted from 1, among all that the step logged.
 
         Raises:
             FloatingPointError: if it is not finite; the message names the step and the file.
@@ -60,7 +60,7 @@ class FiniteGuard:
             self._stop(done, logs, f"loss should be finite. Received: {loss}")
 
     def check_weights(self, done: int, logs: Mapping[str, tf.Tensor]) -> None:
-        """Looks at the weights after a step, counted from 1, which logged `logs`.
+        """Look at the weights after a step, counted from 1, which logged `logs`.
 
         A gradient can overflow where the loss did not, and only the next loss shows it. Weights are looked at before
         they are saved, so that the last checkpoint can always be gone on from.

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 def merge_rows(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
-    """Sums the slices of a row that occurs more than once."""
+    """Sum the slices of a row that occurs more than once."""
     rows, which = tf.unique(gradient.indices)
     values = tf.math.unsorted_segment_sum(gradient.values, which, tf.size(rows))
     return tf.IndexedSlices(values, rows, gradient.dense_shape)
@@ -57,7 +57,7 @@ class SplitAdam(tf.Module):
         return [variable.value for variable in (*self.tables, *self.dense)]
 
     def apply(self, gradients: Sequence[tf.Tensor | tf.IndexedSlices | None]) -> None:
-        """Takes one step.
+        """Take one step.
 
         Args:
             gradients: one for each of `sources`; None leaves a weight as it is. Under a `tf.distribute.Strategy`

@@ -34,7 +34,7 @@ class ProgressReporter:
         self._last = 0.0
 
     def report(self, progress: Progress, now: bool = False) -> None:
-        """Logs, unless the last record is too fresh and `now` is False."""
+        """Log, unless the last record is too fresh and `now` is False."""
         if not now and time.monotonic() - self._last < MIN_SECONDS:
             return
         self._last = time.monotonic()

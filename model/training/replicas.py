@@ -24,7 +24,7 @@ def part(tensor: tf.Tensor) -> tf.Tensor:
 
 
 def total(values: Value) -> Value:
-    """Sums over all replicas: of tensors, or of `tf.IndexedSlices`, in any structure."""
+    """Sum over all replicas: of tensors, or of `tf.IndexedSlices`, in any structure."""
     if count() == 1:
         return values
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)

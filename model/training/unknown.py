@@ -8,7 +8,7 @@ from model.training import replicas
 
 
 def with_unknown(batch: Batch, rate: float, seed: int, step: tf.Tensor) -> Batch:
-    """Replaces each known id by the unknown one with a probability, whatever becomes of the others.
+    """Replace each known id by the unknown one with a probability, whatever becomes of the others.
 
     A row of the unknown user, item or word is looked up by requests of a servable, and by nothing in a training log
     whose vocabulary holds all that occurs in it: nothing else would train it.

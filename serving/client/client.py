@@ -85,7 +85,7 @@ class RankingClient:
         return [ranked(request.candidates, score, rank, version) for request, score, rank in rows]
 
     def _predict(self, inputs: dict[str, np.ndarray]) -> Any:
-        """Sends what the served model reads; where that has changed since it was looked up, once more."""
+        """Send what the served model reads; where that has changed since it was looked up, once more."""
         while True:
             read = self._inputs or self._read_inputs()
             if missing := sorted(read - inputs.keys()):
@@ -103,7 +103,7 @@ class RankingClient:
                     raise
 
     def _read_inputs(self) -> frozenset[str]:
-        """Looks up the inputs of the signature `rank`: each kind of model has its own."""
+        """Look up the inputs of the signature `rank`: each kind of model has its own."""
         request = get_model_metadata_pb2.GetModelMetadataRequest()
         request.model_spec.name = self._model_name
         request.metadata_field.append("signature_def")
@@ -129,7 +129,7 @@ class RankingClient:
         return [VersionState(v.version, names(v.state), v.status.error_message) for v in versions]
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         self._channel.close()
 
     def __enter__(self) -> "RankingClient":

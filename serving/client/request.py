@@ -70,7 +70,7 @@ class RankRequest:
 
 
 def request_inputs(requests: Sequence[RankRequest]) -> dict[str, np.ndarray]:
-    """Builds the raw inputs of the `rank` signature.
+    """Build the raw inputs of the `rank` signature.
 
     Histories are padded on the left, so that the newest event is the last column; words and items of a search, and
     candidates, on the right. Every dimension is at least 1: an empty history is one column of padding.

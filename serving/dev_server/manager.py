@@ -38,7 +38,7 @@ class ModelManager:
         self._lock = threading.Lock()
 
     def refresh(self) -> None:
-        """Looks at the directory once; loads the version that should answer, then drops the old one."""
+        """Look at the directory once; load the version that should answer, then drop the old one."""
         found = find_versions(self._model_dir)
         # A failure is remembered with its files, so that a broken version is not tried again and again.
         self._failed = {version: files for version, files in self._failed.items() if version in found}

@@ -80,7 +80,7 @@ class Servable:
         return {name: results[name].numpy() for name in outputs or results}
 
     def _warm_up(self, signature: str) -> None:
-        """Runs a signature on empty values. It may refuse them: the graph was built all the same."""
+        """Run a signature on empty values. It may refuse them: the graph was built all the same."""
         function = self._signatures[signature]
         inputs = {
             name: tf.make_tensor_proto(_empty(spec), dtype=spec.dtype)

@@ -122,7 +122,7 @@ def main(model_dir: Path, model_name: str, port: int, host: str) -> None:
 
 
 def _report(server: RankingServer, states: list[Any], shown: list[object]) -> list[object]:
-    """Prints each change of a version's state, in one line."""
+    """Print each change of a version's state, in one line."""
     if not states:
         click.echo(f"waiting for a version of {server.manager.name} on {server.address}")
         return [None]

@@ -60,7 +60,7 @@ class Answers(grpc.ServerInterceptor):  # type: ignore[misc]
         self._for_large = ThreadPoolExecutor(1)
 
     def intercept_service(self, continuation: Callable[..., Any], handler_call_details: Any) -> Any:
-        """Takes the place of a method's handler; all methods here are unary."""
+        """Take the place of a method's handler; all methods here are unary."""
         handler, name = continuation(handler_call_details), handler_call_details.method
         if handler is None:
             return None
@@ -98,7 +98,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         self._manager = manager
 
     def Predict(self, request: Any, _context: Any) -> Any:
-        """Runs a signature of the loaded version."""
+        """Run a signature of the loaded version."""
         servable = _servable(self._manager, request.model_spec)
         signature = request.model_spec.signature_name or SIGNATURE_DEFAULT
         outputs = servable.call(signature, request.inputs, request.output_filter)
@@ -111,7 +111,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         return response
 
     def GetModelMetadata(self, request: Any, _context: Any) -> Any:
-        """Describes the signatures of the loaded version."""
+        """Describe the signatures of the loaded version."""
         if list(request.metadata_field) != [_SIGNATURES]:
             message = f"metadata_field: expected [{_SIGNATURES!r}], got {list(request.metadata_field)}"
             raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, message)
@@ -133,7 +133,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
         self._manager = manager
 
     def GetModelStatus(self, request: Any, _context: Any) -> Any:
-        """Lists the states of the versions seen so far, newest first."""
+        """List the states of the versions seen so far, newest first."""
         _check_name(self._manager, request.model_spec)
         wanted = _version(request.model_spec)
         states = [state for state in self._manager.states() if wanted in (None, state.version)]

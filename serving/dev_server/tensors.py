@@ -25,7 +25,7 @@ _MOST_INPUTS, _MOST_DIMENSIONS = 100, 10
 
 
 def decode_inputs(specs: Mapping[str, Any], protos: Mapping[str, Any]) -> dict[str, tf.Tensor]:
-    """Checks names, types, shapes and sizes of a request against a signature's inputs, and converts them.
+    """Check names, types, shapes and sizes of a request against a signature's inputs, and convert them.
 
     Args:
         specs: input name -> `tf.TensorSpec`.
