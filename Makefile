@@ -12,10 +12,10 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder
 export LCR_PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test unit test-real test-line-b lint fmt score bench profile lock clean
+.PHONY: help setup run check test unit e2e test-real test-line-b lint fmt score bench profile lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## Make .venv from the lock (once; a changed lock is installed at the next call)
 
@@ -25,11 +25,17 @@ $(STAMP): pyproject.toml $(wildcard requirements/*.txt) $(wildcard scripts/*.py)
 run: $(STAMP) ## Run the pipeline: raw logs in, pushed model out
 	$(BIN)/tfx run create --pipeline_path tfx_pipeline/
 
+check: lint ## Format, lint, types, import contracts, and the unit tests that take no time: about two minutes
+	$(PYTEST) -m "not real_data and not slow" --ignore tests/e2e
+
 test: lint ## Check the code, then run all tests but those on real sets
 	$(PYTEST) -m "not real_data"
 
 unit: $(STAMP) ## The same without lint and without the tests that run the whole pipeline
 	$(PYTEST) -m "not real_data" --ignore tests/e2e
+
+e2e: $(STAMP) ## The tests that run the whole pipeline, alone
+	$(PYTEST) -m "not real_data" tests/e2e
 
 test-real: $(STAMP) ## The tests on real sets, where they are there (../shared/data)
 	$(PYTEST) -m real_data

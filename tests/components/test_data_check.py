@@ -150,6 +150,7 @@ def test_drift_that_a_person_accepts_is_what_later_runs_are_compared_with(runs):
     assert runs(requests())[0].reasons == ("search_words drifted: L-infinity 0.5 > 0.3",)
 
 
+@pytest.mark.slow
 def test_requests_that_differ_from_the_served_ones_stop_the_push(runs, tmp_path):
     pattern = write(tmp_path / "served" / "day-1.gz", requests(item="z")).replace("day-1", "day-*")
     verdict, pushed = runs(requests(), serving_requests=pattern)
@@ -194,6 +195,7 @@ def test_times_are_of_their_type_and_need_not_be_as_before(runs, tmp_path):
         assert [reason.split(":")[0] for reason in verdict.reasons] == [f"{name} in test"]
 
 
+@pytest.mark.slow
 def test_served_requests_are_held_against_the_schema_too(runs, tmp_path):
     pattern = write(tmp_path / "served.gz", requests(user=("u", "another")))
     verdict, pushed = runs(requests(), serving_requests=pattern)

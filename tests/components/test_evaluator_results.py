@@ -12,6 +12,8 @@ from components.evaluator.results import evaluator_verdict, model_metrics
 from tests.support.checkable_servable import example, export
 from tests.support.transform_graph import BEAM_ARGUMENTS
 
+pytestmark = pytest.mark.slow
+
 CANDIDATES = ["item 0", "item 1"]
 
 

@@ -128,6 +128,7 @@ def _check_report(report, bad, rows, unclosed):
         assert "ends inside a quoted field that opens at line" in report.fatal
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(text=_rows(4), block_bytes=st.integers(1, 80) | st.just(1000))
 @example(text='1,2,5,1\n1,"3,6,1\n1,4,7,1\n', block_bytes=8)  # a quote that is never closed
@@ -155,6 +156,7 @@ def test_clicks(read, text, block_bytes):
     _check_report(report, *rest)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(text=_rows(7), block_bytes=st.integers(1, 200) | st.just(1000))
 def test_searches(read, text, block_bytes):
@@ -179,6 +181,7 @@ def test_searches(read, text, block_bytes):
     _check_report(report, *rest)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(
     st.text(st.sampled_from("0123456789+-.eE_ \tnaifINtyx\u0663"), max_size=12)

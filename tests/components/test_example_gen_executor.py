@@ -12,6 +12,8 @@ from components.example_gen.errors import LogError
 from components.example_gen.log_report import format_counts
 from model import contract as inputs
 
+pytestmark = pytest.mark.slow
+
 CLICKS = [  # user, item, timestamp, click; not in order of time
     ("ann", "i5", 50, 1),
     ("ann", "i1", 10, 1),

@@ -105,6 +105,7 @@ def read(tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(lines=st.lists(LINES, min_size=1, max_size=5), block_bytes=st.integers(1, 200) | st.just(1 << 20))
 @example(lines=['{"a": 1.0}', "oops"], block_bytes=1 << 20)

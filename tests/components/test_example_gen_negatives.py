@@ -208,6 +208,7 @@ def test_labels_are_spread_evenly():
     assert asked.set_aside.is_empty()
 
 
+@pytest.mark.slow
 def test_a_user_of_a_hundred_thousand_events_takes_no_more_memory_than_events():
     """Each of ten thousand requests of one user sees all the others: pairs of these would be a thousand million."""
     count = 100_000

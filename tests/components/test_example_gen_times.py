@@ -187,6 +187,7 @@ TEXTS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=600)
 @given(TEXTS)
 @example("1_0")
@@ -199,6 +200,7 @@ def test_both_paths_agree(fields, columns, text):
         assert re.search(r"[\s_]|[^\x00-\x7f]", text)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(
     time=st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)),
@@ -469,6 +471,7 @@ WAYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "of_clicks", "of_searches", "notes"),
     [

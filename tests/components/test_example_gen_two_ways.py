@@ -164,6 +164,7 @@ def _check(read, source, table, ending, header, rows, block_bytes):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "table"), _COLUMNS)
 @settings(deadline=None, max_examples=60)
 @given(data=st.data(), block_bytes=st.integers(1, 300) | st.just(1 << 20))
@@ -172,6 +173,7 @@ def test_rows_of_csv(read, source, table, data, block_bytes):
     _check(read, source, table, ".csv", [",".join(columns)], data.draw(_csv(columns)), block_bytes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "table"), [key for key in _COLUMNS if key[0] == "events"])
 @settings(deadline=None, max_examples=100)
 @given(data=st.data(), block_bytes=st.integers(1, 300) | st.just(1 << 20))
@@ -181,6 +183,7 @@ def test_lines_of_json(read, source, table, data, block_bytes):
     _check(read, source, table, ".jsonl", [json.dumps(dict.fromkeys(columns))], data.draw(_json(columns)), block_bytes)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(data=st.data(), batch_rows=st.integers(1, 4))
 @pytest.mark.parametrize("kind", ["text", "float64", "int64", "decimal"])

@@ -92,6 +92,7 @@ def test_a_part_that_is_there_twice_changes_nothing_but_the_report(run_log, tmp_
     assert "WARNING: 24 clicks repeat another one of the same user, item and time, and 48 do not" in text
 
 
+@pytest.mark.slow
 def test_a_setting_keeps_repeated_clicks(run_log, tmp_path):
     log = write_log(tmp_path / "log", clicks_of() * 2, SEARCHES)
     kept = run_events(run_log, log, repeated_clicks="keep")
@@ -102,6 +103,7 @@ def test_a_setting_keeps_repeated_clicks(run_log, tmp_path):
     assert not {user for user in targets(one, "eval") if targets(one, "eval")[user] == targets(one, "test")[user]}
 
 
+@pytest.mark.slow
 @needs_cases
 def test_case_duplicate_part(run_log):
     run = run_events(run_log, CASES / "duplicate_part")
@@ -118,6 +120,7 @@ def power_log(directory, ordinary=20, powerful=1):
     return write_log(directory, clicks_of(ordinary) + everything, [("u0", 5, [])])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_negatives", [1, 8])
 def test_a_user_who_clicked_everything_is_set_aside_and_named(run_log, tmp_path, num_negatives):
     run = run_events(run_log, power_log(tmp_path / "log"), num_negatives=num_negatives)
@@ -134,6 +137,7 @@ def test_a_user_who_clicked_everything_is_set_aside_and_named(run_log, tmp_path,
     assert f"WARNING: {warning}" in format_counts(run.report).splitlines()
 
 
+@pytest.mark.slow
 def test_where_a_tenth_of_the_requests_is_not_left_the_run_stops_and_names_the_cause(run_log, tmp_path):
     """Of 18 users and one who clicked less, 2 of 38 requests are left."""
     log = power_log(tmp_path / "log", ordinary=1, powerful=18)
@@ -183,6 +187,7 @@ def test_case_one_user_clicked_everything(run_log, num_negatives):
 # Nobody clicked
 
 
+@pytest.mark.slow
 def test_where_no_row_is_clicked_the_column_that_says_so_is_named(run_log, tmp_path):
     log = write_log(tmp_path / "log", [(*row, 0) for row in clicks_of()], SEARCHES)
     with pytest.raises(
@@ -191,6 +196,7 @@ def test_where_no_row_is_clicked_the_column_that_says_so_is_named(run_log, tmp_p
         run_events(run_log, log)
 
 
+@pytest.mark.slow
 def test_where_min_clicks_leaves_nobody_the_largest_number_is_named(run_log, tmp_path):
     log = write_log(tmp_path / "log", clicks_of() * 2, SEARCHES)  # sixteen rows a user, eight of them distinct
     with pytest.raises(
@@ -206,6 +212,7 @@ def test_where_all_clicks_of_a_user_have_one_time_that_is_said(run_log, tmp_path
         run_events(run_log, log)
 
 
+@pytest.mark.slow
 @needs_cases
 def test_case_nobody_clicked(run_log):
     with pytest.raises(
@@ -229,6 +236,7 @@ def test_users_that_are_written_differently_are_told_on_the_console(run_log, tmp
     assert f"WARNING: {warning}" in format_counts(run.report)
 
 
+@pytest.mark.slow
 def test_clicks_of_another_period_than_the_searches_are_told(run_log, tmp_path):
     year = 365 * 86_400
     late = [(f"u{user}", year, ["i3"]) for user in range(6)]

@@ -17,6 +17,8 @@ from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
 from tests.support.transform_graph import example, write_transform_graph
 
+pytestmark = pytest.mark.slow
+
 VOCABULARY = {
     "items": "vocabulary",
     "users": "vocabulary",

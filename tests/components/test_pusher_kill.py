@@ -78,6 +78,7 @@ def _kill_after(process, seconds):
     process.send_signal(signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_killed_pusher_leaves_whole_versions_only(model, tmp_path):
     serving, seeded, in_the_middle = tmp_path / "serving", random.Random(2025), 0
     files = sum(path.is_file() for path in model.rglob("*")) + 1  # the pusher adds one

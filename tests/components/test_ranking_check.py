@@ -25,6 +25,8 @@ from tests.support.checkable_servable import BUCKETS, FIRST_TIME, example, expor
 from tests.support.transform_graph import example as timeline
 from tests.support.transform_graph import write_transform_graph
 
+pytestmark = pytest.mark.slow
+
 METRICS = ("HR@1", "NDCG@5", "MRR")
 ITEMS = [f"item {number}" for number in range(12)]
 VOCABULARY = {

@@ -1,10 +1,12 @@
 """t-SNE keeps apart what points in different directions, whatever its length."""
 
 import numpy as np
+import pytest
 
 from components.report.tsne import tsne
 
 
+@pytest.mark.slow
 def test_directions_stay_together():
     rng = np.random.default_rng(1)
     directions = np.repeat(np.eye(6)[:3], 30, 0)
@@ -18,6 +20,7 @@ def test_directions_stay_together():
     np.testing.assert_array_equal(away.argmin(1) // 30, np.arange(90) // 30)
 
 
+@pytest.mark.slow
 def test_perplexity_has_an_upper_end():
     assert tsne(np.random.default_rng(2).normal(size=(120, 4)), 7).perplexity == 30
 

@@ -17,6 +17,8 @@ from tests.support.reference_weights import settings_of, weights_of
 from tests.support.transform_graph import example as timeline
 from tests.support.transform_graph import write_transform_graph
 
+pytestmark = pytest.mark.slow
+
 VOCABULARY = {
     "items": "vocabulary",
     "users": "vocabulary",

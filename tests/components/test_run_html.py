@@ -9,6 +9,8 @@ import pytest
 from components.report.page import render_html
 from tests.support.run_figures import NASTY, run_figures, states_figures, without_baseline
 
+pytestmark = pytest.mark.slow
+
 SECTIONS = [
     "Verdict",
     "Ranking of the test split",

@@ -143,6 +143,7 @@ def test_rows_set_aside_and_repaired_have_their_reasons():
     assert "- Times are ordinal numbers, no dates (" in text
 
 
+@pytest.mark.slow
 def test_warnings_about_the_log_stand_above_the_metrics_in_both_forms():
     figures = run_figures()
     assert "Warning" not in page.render(figures) + page.render_html(figures)

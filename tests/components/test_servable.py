@@ -31,6 +31,8 @@ from tests.support.checkable_servable import example
 from tests.support.products_of import products, unsafe
 from tests.support.small_servable import RECORDS, VOCABULARY, SmallServable
 
+pytestmark = pytest.mark.slow
+
 NEWCOMER = example("u9", candidates=["a"])
 
 

@@ -53,6 +53,7 @@ def check(directory, golden=GOLDEN, **settings):
     return check_servable(str(directory), RECORDS, lambda: golden, ServableCheckSettings(**settings))
 
 
+@pytest.mark.slow
 def test_a_good_servable_passes_in_a_process_of_its_own(good):
     verdict = check(good)
     assert verdict.reasons == ()
@@ -64,6 +65,7 @@ def test_a_good_servable_passes_in_a_process_of_its_own(good):
     assert "no warm-up requests" in verdict.notes[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "reasons"),
     [

@@ -22,6 +22,8 @@ from tests.support.random_logs import random_logs, randomise
 from tests.support.small_servable import RECORDS, SHAPE, TRAIN, VOCABULARY
 from tests.support.transform_graph import write_transform_graph
 
+pytestmark = pytest.mark.slow
+
 OTHERS = [kind for kind in KINDS if kind != "lcr_ser"]  # which test_servable.py is about
 LENGTHS = {name: value for name, value in SHAPE.items() if name != "mlp_units"}
 

@@ -60,6 +60,7 @@ def _brute_force(model, requests, timelines, avoid):
     return np.array(ranks)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("aggregation", ["target", "mean"])
 @pytest.mark.parametrize("avoid", ["past", "whole_log", "none"])
@@ -72,6 +73,7 @@ def test_ranks_equal_the_brute_force(avoid, aggregation):
     np.testing.assert_array_equal(found.ranks(), expected)
 
 
+@pytest.mark.slow
 def test_sizes_of_batches_and_blocks_do_not_matter():
     timelines, requests = _logs()
     one, other = (

@@ -145,6 +145,7 @@ def test_without_steps_the_model_is_its_encoders(batch):
     compare(model(tensors(batch)), np.reshape(expected, [5, 7]), tolerance=1e-5)
 
 
+@pytest.mark.slow
 def test_compiled_model_equals_the_eager_model(batch):
     """As a graph whole; by XLA what follows the lookups, whose shapes depend on the ids."""
     model = random_model(reasoning_steps=1)
@@ -154,6 +155,7 @@ def test_compiled_model_equals_the_eager_model(batch):
     compare(compiled(model.embed(tensors(batch))._replace(rows=()))[:, 0], eager, tolerance=1e-5)
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_weights(tmp_path):
     """To the bit, on a CPU: initial weights, dropout, shuffling and negatives all hang on the seed."""
     config = SupervisedConfig(batch_size=32, num_negatives=2, max_epochs=1)

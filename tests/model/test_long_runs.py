@@ -17,6 +17,8 @@ from model.training import reinforcement
 from tests.support import training_process
 from tests.support.random_logs import random_logs, randomise
 
+pytestmark = pytest.mark.slow
+
 
 def results(folder, *stages):
     """The hash of the final weights, the table of metrics, and the last state: every weight, moment and counter."""

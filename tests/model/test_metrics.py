@@ -1,6 +1,7 @@
 """Ranks of all candidates."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ SCORES = st.sampled_from(
 IN_A_GRAPH = tf.function(pessimistic_ranks, autograph=False, reduce_retracing=True)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=SCORES))
 def test_a_rank_counts_all_candidates_that_are_not_lower(scores):

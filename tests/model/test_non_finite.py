@@ -75,6 +75,7 @@ def test_weights_that_overflow_are_never_saved(tmp_path):
     assert latest(tmp_path) is None
 
 
+@pytest.mark.slow
 def test_a_broken_row_of_a_table_is_found_through_the_file(tmp_path):
     timelines, requests = LOGS
     model = randomise(LcrSer(small_config(reasoning_steps=1, mlp_units=())))

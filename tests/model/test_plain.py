@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from model.config import LcrSerConfig, SupervisedConfig
@@ -17,6 +18,7 @@ from tests.support.plain_step import make_plain_step
 from tests.support.plain_weights import copy_weights
 
 
+@pytest.mark.slow
 def test_losses_of_200_steps_are_equal():
     """With the contrastive loss and L2; without dropout, as each has random numbers of its own.
 

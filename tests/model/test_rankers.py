@@ -93,6 +93,7 @@ class TestEveryKind:
         of_unknown = scores(ranker, batch)[:, unknown]
         assert (of_unknown == of_unknown[:, :1]).all()
 
+    @pytest.mark.slow
     def test_every_way_of_ranking_gives_the_same_ranks(self, kind):
         # The evaluator prepares items once a block, the full catalogue once for all requests.
         timelines, requests = random_logs()
@@ -108,6 +109,7 @@ class TestEveryKind:
         full = FullCatalogue(ranker, requests, timelines, avoid="none", block_size=8)
         np.testing.assert_array_equal(full.ranks(), Evaluator(ranker, among_all, 16).ranks())
 
+    @pytest.mark.slow
     def test_it_goes_through_both_stages(self, kind, tmp_path):
         logs = random_logs()
         folders = {"checkpoint_dir": str(tmp_path / "c"), "log_dir": str(tmp_path / "l")}
@@ -124,6 +126,7 @@ class TestEveryKind:
             assert after == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TRAINED)
 def test_it_overfits_a_few_rows(kind):
     ranker = make_ranker(config_of(kind))

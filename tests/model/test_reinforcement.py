@@ -121,6 +121,7 @@ def test_reference_shares_the_tables_unless_they_train():
     assert max(differences(model, copied).values()) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trained", ["all", "dense"])
 def test_parts_of_a_batch_add_up_to_the_batch(timelines, eager, trained):
     changes = {"trained": trained, "updates_per_rollout": 2}
@@ -145,6 +146,7 @@ def test_further_updates_keep_the_rollout(timelines, eager):
     assert max(differences(once, twice).values()) > 0
 
 
+@pytest.mark.slow
 def test_clipping_limits_further_updates(timelines, eager):
     changes = {"updates_per_rollout": 4, "kl_weight": 0.0, "learning_rate": 0.02}
     *_, free = run_step(timelines, **changes)
@@ -154,6 +156,7 @@ def test_clipping_limits_further_updates(timelines, eager):
     assert clipped["policy_objective"] < free["policy_objective"]
 
 
+@pytest.mark.slow
 def test_negative_advantages_count_as_much_as_they_are_weighted(timelines, eager):
     whole, half, none = (
         run_step(timelines, negative_weight=weight, learning_rate=0.0)[2]["policy_objective"]
@@ -163,6 +166,7 @@ def test_negative_advantages_count_as_much_as_they_are_weighted(timelines, eager
     assert half == pytest.approx((whole + none) / 2, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_compiled_step_equals_the_eager_one(timelines):
     compiled, _, logs = run_step(timelines, updates_per_rollout=2)
     tf.config.run_functions_eagerly(True)

@@ -12,6 +12,8 @@ import pytest
 
 from tests.support import replica_process
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -11,6 +11,8 @@ from model.contract import CANDIDATES
 from model.lcr_ser import LcrSer
 from tests.support.random_logs import random_batch, randomise, small_config
 
+pytestmark = pytest.mark.slow
+
 
 class Exported(tf.Module):
     """What a servable does: holds the model, and functions over it."""

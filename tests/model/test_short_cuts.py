@@ -123,6 +123,7 @@ def test_states_may_be_projected_first(trajectories, steps, candidates):
     np.testing.assert_allclose(project(sides, kernels, constant), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_items_prepared_once_rank_as_the_whole_model_does():
     """Over more batches than one block, the last of which is not full."""
     _, requests = random_logs(users=4 * BATCHES_A_BLOCK + 3)

@@ -25,6 +25,7 @@ def test_unknown_candidates_share_the_largest_of_their_logits(pairs):
     np.testing.assert_array_equal(ties, np.float32(expected))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [3, 101, 102, 103])
 def test_logits_of_unknown_candidates_are_equal_to_the_bit(count):
     """Products of matrices round their last columns otherwise than the rest."""
@@ -38,6 +39,7 @@ def test_logits_of_unknown_candidates_are_equal_to_the_bit(count):
             assert len(set(row[unknown])) == 1
 
 
+@pytest.mark.slow
 def test_an_unknown_positive_ranks_behind_all_other_unknown_items():
     _, requests = random_logs(users=40)
     requests.candidates[:] = UNKNOWN_ID

@@ -17,6 +17,8 @@ from model.training import reinforcement, supervised
 from model.training.optimizers import SplitAdam
 from tests.support.random_logs import random_batch, random_logs, randomise, small_config
 
+pytestmark = pytest.mark.slow
+
 MODEL = small_config(dropout=0.1, reasoning_steps=1)
 SUPERVISED = SupervisedConfig(
     batch_size=64, eval_batch_size=32, learning_rate=0.02, max_epochs=12, evaluations_per_epoch=1, patience=12

@@ -80,6 +80,7 @@ def test_a_training_stops_after_its_patience_and_gives_the_best_weight(tmp_path)
     assert train(tmp_path) == (weight, 8.0, table)  # once more: there is nothing left to do
 
 
+@pytest.mark.slow
 def test_a_training_cut_off_before_any_of_its_writes_ends_the_same(tmp_path, cut_off_before):
     writes = cut_off_before(0)
     whole = train(tmp_path / "whole")

@@ -69,6 +69,7 @@ def unknown_rows(rate):
     return before, [layer.table.numpy()[UNKNOWN_ID] for layer in model.tables]
 
 
+@pytest.mark.slow
 def test_a_step_trains_the_unknown_rows_of_all_tables(eager):
     for before, after in zip(*unknown_rows(0.2), strict=True):
         assert np.abs(after - before).min() > 0.01

@@ -16,6 +16,7 @@ def log(tmp_path):
     return tmp_path / "server.log"
 
 
+@pytest.mark.slow
 def test_nothing_that_is_sent_breaks_the_server_or_changes_a_good_answer(exported, tmp_path, log):
     shutil.copytree(exported(1), tmp_path / "models" / "1")
     outcome = fuzz(tmp_path / "models", requests=600, seed=2026, max_growth_mb=MAX_GROWTH_MB, log=log)
@@ -47,6 +48,7 @@ class Faulty(Toy):
         return {"rows": ids + tf.cast(tf.strings.length(tf.io.read_file(name)), tf.int64)}
 
 
+@pytest.mark.slow
 def test_faults_are_found(tmp_path, log):
     toy = Faulty(1)
     tf.saved_model.save(

@@ -37,6 +37,7 @@ def test_older_version_answers_when_the_newest_is_broken(push, model_dir):
     assert score_once(model_dir, REQUEST).version == 1
 
 
+@pytest.mark.slow
 def test_server_command_says_when_it_is_ready_and_ends_on_sigterm(push, model_dir):
     push(1)
     command = [sys.executable, "-m", "serving.dev_server.server", "--model_dir", str(model_dir), "--port", "0"]

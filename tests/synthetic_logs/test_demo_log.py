@@ -106,6 +106,7 @@ def test_habits(demo_log):
     assert np.mean([count > 0 for count in searches.values()]) == pytest.approx(0.6, abs=0.04)
 
 
+@pytest.mark.slow
 def test_example_gen_counts_what_is_there(demo_log, run_log):
     run = run_log(demo_log, num_negatives=20)
     good_rec = [

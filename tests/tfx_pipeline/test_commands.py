@@ -164,6 +164,7 @@ def test_a_broken_log_is_reported_in_one_line(tmp_path, broken):
     assert f"{tmp_path / 'log'} should be a whole log in KuaiSAR's form" in _error(simulate_report, tmp_path / "log")
 
 
+@pytest.mark.slow
 def test_a_report_is_of_the_folder_that_is_named(tmp_path):
     folder = tmp_path / "log [v2]? *" / ("long" * 40)
     assert _run(simulate, folder, "--events", "2e3", "--plain")[0] == 0

@@ -13,6 +13,8 @@ from synthetic_logs.demo import DemoLogSettings, write_demo_log
 from tfx_pipeline.pipeline import create_pipeline
 from tfx_pipeline.settings import load
 
+pytestmark = pytest.mark.slow
+
 MODEL = (
     "components.example_gen.executor",
     "components.transform.preprocessing",
