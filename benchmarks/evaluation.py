@@ -12,7 +12,7 @@ from benchmarks.sizes import SHAPE
 from benchmarks.timing import time_in_turns
 from benchmarks.training import RATE_OF_TARGET
 from model.data.windows import RequestWindows
-from model.evaluation.evaluator import Evaluator
+from model.evaluation.evaluator import RankingEvaluator
 from model.lcr_ser import LcrSer
 from model.objectives.metrics import pessimistic_rank
 from model.plain import PlainLcrSer
@@ -28,7 +28,7 @@ def main() -> None:
     args = parse(__doc__, rounds=5)
     machine = describe(args.threads)
     requests = random_requests(SHAPE, REQUESTS, CANDIDATES)
-    evaluator = Evaluator(LcrSer(SHAPE), requests, BATCH)
+    evaluator = RankingEvaluator(LcrSer(SHAPE), requests, BATCH)
     plain, windows = PlainLcrSer(SHAPE), RequestWindows(requests, SHAPE)
 
     @tf.function(autograph=False)

@@ -22,7 +22,7 @@ from tfx.utils import proto_utils
 from benchmarks.last_run import newest_model, quiet, read_experiment
 from benchmarks.machine import describe
 from benchmarks.result import report
-from components.evaluation.intervals import compare
+from components.evaluation.intervals import estimate_metrics
 from components.evaluation.names import metric_names
 from components.evaluation.popularity import popularity_ranks
 from components.evaluation.ranks import BATCH, rank_requests
@@ -31,7 +31,7 @@ from components.evaluation.slices import slice_masks
 from components.evaluator.eval_config import eval_config
 from components.servable.saving import restore
 from model.contract import SIGNATURE_RANK_EVAL
-from model.evaluation.evaluator import Evaluator
+from model.evaluation.evaluator import RankingEvaluator
 from model.lcr_ser import LcrSer
 from tfx_pipeline.local_runner import BEAM_ARGS
 
@@ -54,13 +54,13 @@ def main() -> None:
     count = len(log.test_requests) * (copies - 1)
     transform, batches = transform_function(graph), list(_batches(many))
     requests = requests_of_parts([transform(batch) for batch in batches])
-    bare = Evaluator(restore(LcrSer(log.shape), str(model_dir)), requests, BATCH)
+    bare = RankingEvaluator(restore(LcrSer(log.shape), str(model_dir)), requests, BATCH)
     served = tf.saved_model.load(str(model_dir)).signatures[SIGNATURE_RANK_EVAL]
 
     def judge(of: list[str]) -> None:
         ranked = rank_requests({"candidate": str(model_dir)}, graph, of)
         ranks = {**ranked.ranks, "popularity": popularity_ranks(ranked.requests, log.timelines)}
-        compare(ranks, slice_masks(ranked.requests, log.timelines), metric_names(log.settings.evaluation.ks))
+        estimate_metrics(ranks, slice_masks(ranked.requests, log.timelines), metric_names(log.settings.evaluation.ks))
 
     for warm_up in (bare.ranks, lambda: served(examples=batches[0]), lambda: served(examples=batches[-1])):
         warm_up()

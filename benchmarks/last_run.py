@@ -16,7 +16,7 @@ from components.transform.vocabularies import table_sizes
 from model.config import GrpoConfig, LcrSerConfig, SupervisedConfig
 from model.data.requests import Requests, read_requests
 from model.data.timelines import Timelines, read_timelines
-from model.evaluation.evaluator import Evaluator, ranking_metrics
+from model.evaluation.evaluator import RankingEvaluator, ranking_metrics
 from model.lcr_ser import LcrSer
 from tfx_pipeline.settings import Settings, load
 
@@ -41,7 +41,7 @@ class Experiment:
 
     def test_metrics(self, model: LcrSer) -> dict[str, float]:
         """HR and NDCG over the whole test split."""
-        return ranking_metrics(Evaluator(model, self.test_requests, self.supervised.eval_batch_size).ranks())
+        return ranking_metrics(RankingEvaluator(model, self.test_requests, self.supervised.eval_batch_size).ranks())
 
 
 def read_experiment() -> Experiment:

@@ -22,7 +22,7 @@ from benchmarks.sizes import SHAPE
 from benchmarks.timing import time_in_turns
 from benchmarks.training import SUPERVISED, ours
 from components.servable_check.session import SessionModel, Signature
-from model.evaluation.evaluator import Evaluator
+from model.evaluation.evaluator import RankingEvaluator
 from model.lcr_ser import LcrSer
 from tests.support.full_histories import random_requests, random_timelines
 
@@ -97,7 +97,7 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     """Processor seconds of each thing; writes the scores that the served model gives."""
     tf.config.threading.set_intra_op_parallelism_threads(args.threads)
     tf.config.threading.set_inter_op_parallelism_threads(args.threads)
-    evaluator = Evaluator(LcrSer(SHAPE), random_requests(SHAPE, 512, CANDIDATES), 512)
+    evaluator = RankingEvaluator(LcrSer(SHAPE), random_requests(SHAPE, 512, CANDIDATES), 512)
     with SessionModel(args.saved_model) as model:
         inputs = {users: _inputs(users) for users in (1, USERS)}
         np.save(args.scores, model.signatures["rank"](**inputs[USERS])["scores"])

@@ -10,7 +10,7 @@ from benchmarks.operations import forward
 from benchmarks.result import report
 from benchmarks.sizes import SHAPE
 from benchmarks.timing import time_in_turns
-from model.evaluation.evaluator import Evaluator
+from model.evaluation.evaluator import RankingEvaluator
 from model.lcr_ser import LcrSer
 from tests.support.full_histories import random_requests
 
@@ -24,7 +24,7 @@ def main() -> None:
     machine = describe(args.threads)
     requests = random_requests(SHAPE, REQUESTS, CANDIDATES)
     calls = {
-        str(steps): Evaluator(LcrSer(dataclasses.replace(SHAPE, reasoning_steps=steps)), requests, BATCH).ranks
+        str(steps): RankingEvaluator(LcrSer(dataclasses.replace(SHAPE, reasoning_steps=steps)), requests, BATCH).ranks
         for steps in PAPER
     }
     timings = time_in_turns(calls, args.rounds, warm_up=1)

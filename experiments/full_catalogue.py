@@ -15,7 +15,7 @@ from components.evaluation.names import metric_names
 from components.servable.saving import restore
 from model.config import MAIN_METRIC
 from model.contract import FIRST_KNOWN_ID
-from model.evaluation.evaluator import Evaluator, ranking_metrics
+from model.evaluation.evaluator import RankingEvaluator, ranking_metrics
 from model.evaluation.full_catalogue import FullCatalogue
 from model.lcr_ser import LcrSer
 
@@ -41,7 +41,10 @@ def main() -> None:
     known = full.positives >= FIRST_KNOWN_ID
     names = metric_names(log.settings.evaluation.ks)
     found, seconds = {}, {}
-    for name, ranks_of in (("sampled", Evaluator(model, requests, log.supervised.eval_batch_size)), ("full", full)):
+    for name, ranks_of in (
+        ("sampled", RankingEvaluator(model, requests, log.supervised.eval_batch_size)),
+        ("full", full),
+    ):
         started = time.monotonic()
         ranks = ranks_of.ranks()
         seconds[name] = time.monotonic() - started

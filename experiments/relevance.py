@@ -22,7 +22,7 @@ from benchmarks.result import report
 from experiments.simulated import Simulated, read
 from model.config import LcrSerConfig, SupervisedConfig
 from model.data.windows import RequestWindows
-from model.evaluation.evaluator import Evaluator, ranking_metrics
+from model.evaluation.evaluator import RankingEvaluator, ranking_metrics
 from model.inspection.attention_weights import watch
 from model.lcr_ser import LcrSer
 from model.training import supervised
@@ -77,7 +77,7 @@ def main() -> None:
         found[name] = {
             **{kind: _summary(areas(weights, relevant, real)) for kind, weights in look(model, log).items()},
             **{f"{kind}, untrained": _summary(areas(weights, relevant, real)) for kind, weights in untrained.items()},
-            **ranking_metrics(Evaluator(model, log.test_requests, BATCH).ranks()),
+            **ranking_metrics(RankingEvaluator(model, log.test_requests, BATCH).ranks()),
             "seconds": round(time.monotonic() - started, 1),
         }
         print(name, found[name], flush=True)

@@ -43,7 +43,7 @@ class Measurement:
         return self.value is None or self.value > self.threshold
 
 
-def compare(
+def measure_distances(
     current: Statistics, control: Statistics, comparators: Comparators, kind: Literal["drift", "skew"]
 ) -> list[Measurement]:
     """Compare the features that comparators name.

@@ -16,8 +16,8 @@ from tfx_bsl.public import tfxio
 from components.common.executor import single_artifacts
 from components.common.file_patterns import beam_pattern
 from components.common.verdict import write_verdict
-from components.data_check.comparison import Measurement, Statistics, compare
-from components.data_check.judge import GATE, judge
+from components.data_check.comparison import Measurement, Statistics, measure_distances
+from components.data_check.judge import GATE, data_verdict
 from components.data_check.pushed_statistics import find, split_statistics
 from components.data_check.settings import DataCheckSettings
 from components.example_gen.log_report import FILE_NAME, too_many_bad_rows
@@ -57,17 +57,17 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if previous is None:
             notes.append("drift was not checked: no statistics of a pushed version")
         else:
-            measurements += compare(current, previous, settings.drift, "drift")
+            measurements += measure_distances(current, previous, settings.drift, "drift")
         if settings.serving_requests is None:
             notes.append("skew was not checked: `data_check.serving_requests` names no requests")
         else:
             served = self._served_statistics(settings.serving_requests)
             schema = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(artifacts["schema"].uri))
             anomalies["serving requests"] = tfdv.validate_statistics(served, schema)
-            measurements += compare(current, served, settings.skew, "skew")
+            measurements += measure_distances(current, served, settings.skew, "skew")
         write_verdict(
             artifacts["verdict"],
-            judge(anomalies, measurements, notes, _bad_rows(artifacts["log_report"], settings.max_bad_share)),
+            data_verdict(anomalies, measurements, notes, _bad_rows(artifacts["log_report"], settings.max_bad_share)),
         )
 
     def _served_statistics(self, pattern: str) -> Statistics:

@@ -12,7 +12,7 @@ GATE = "DataCheck"
 _VERBS = {"drift": "drifted", "skew": "is skewed against serving"}
 
 
-def judge(
+def data_verdict(
     schema_anomalies: Mapping[str, anomalies_pb2.Anomalies],
     measurements: Sequence[Measurement],
     notes: Sequence[str] = (),

@@ -46,7 +46,7 @@ class Comparison:
     differences: dict[str, Estimates]
 
 
-def compare(
+def estimate_metrics(
     ranks: Mapping[str, np.ndarray],
     masks: Mapping[str, np.ndarray],
     metrics: Sequence[str],
@@ -67,10 +67,10 @@ def compare(
         ValueError: without a model, or for arrays that differ in length.
     """
     values = {model: {metric: rank_values(of_model, metric) for metric in metrics} for model, of_model in ranks.items()}
-    return compare_values(values, masks, resamples=resamples, seed=seed)
+    return estimate_means(values, masks, resamples=resamples, seed=seed)
 
 
-def compare_values(
+def estimate_means(
     values: Mapping[str, Mapping[str, np.ndarray]],
     masks: Mapping[str, np.ndarray],
     *,

@@ -17,7 +17,7 @@ Thresholds = Mapping[str, Mapping[str, Threshold]]
 """By slice and metric."""
 
 
-def judge(comparison: Comparison, thresholds: Thresholds, min_requests: int = MIN_REQUESTS) -> Verdict:
+def threshold_verdict(comparison: Comparison, thresholds: Thresholds, min_requests: int = MIN_REQUESTS) -> Verdict:
     """Hold estimates against thresholds.
 
     Args:

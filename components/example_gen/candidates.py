@@ -9,7 +9,7 @@ from components.example_gen import negatives, stable_hash
 from components.example_gen.item_pool import ItemPool
 from components.example_gen.settings import LogSettings
 from components.example_gen.splits import EVAL, TEST, Split
-from components.example_gen.timeline import Ints, Timelines
+from components.example_gen.timeline import Ints, TimelineColumns
 
 SCHEMA = pl.Schema(
     {
@@ -45,7 +45,7 @@ class Asked(NamedTuple):
     missing: int = 0
 
 
-def draw_candidates(timelines: Timelines, split: Split, pool: ItemPool, settings: LogSettings) -> Asked:
+def draw_candidates(timelines: TimelineColumns, split: Split, pool: ItemPool, settings: LogSettings) -> Asked:
     """Draw negatives for all requests and put the positive at a column that the seed fixes."""
     requests = describe(timelines, split)
     keys = stable_hash.mix(
@@ -93,7 +93,7 @@ def draw_candidates(timelines: Timelines, split: Split, pool: ItemPool, settings
     )
 
 
-def take_candidates(timelines: Timelines, split: Split, imported: pl.DataFrame) -> Asked:
+def take_candidates(timelines: TimelineColumns, split: Split, imported: pl.DataFrame) -> Asked:
     """Take candidates from lines of `SCHEMA`; a request that occurs twice takes the first of its lines."""
     requests = describe(timelines, split).with_row_index("row")
     found = requests.join(
@@ -109,7 +109,7 @@ def take_candidates(timelines: Timelines, split: Split, imported: pl.DataFrame) 
     )
 
 
-def describe(timelines: Timelines, split: Split) -> pl.DataFrame:
+def describe(timelines: TimelineColumns, split: Split) -> pl.DataFrame:
     """What names each request: columns `split`, `user`, `timestamp` and `item`, `[R]`."""
     targets = timelines.clicks[split.requests]
     return targets.select(
@@ -126,7 +126,7 @@ def _without_candidates(requests: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _own_items(timelines: Timelines, split: Split, pool: ItemPool) -> negatives.Own:
+def _own_items(timelines: TimelineColumns, split: Split, pool: ItemPool) -> negatives.Own:
     """What each user clicked, recommended or found."""
     searches = timelines.searches.with_columns(
         user=np.repeat(np.arange(timelines.users.len()), np.diff(timelines.search_offsets))

@@ -8,7 +8,7 @@ from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from components.example_gen.settings import LogSettings
 from components.example_gen.splits import Split
-from components.example_gen.timeline import Ints, Timelines
+from components.example_gen.timeline import Ints, TimelineColumns
 from model import contract as inputs
 
 
@@ -20,7 +20,7 @@ class HistoryColumns:
         items_per_search: clicked items kept of a search, the first ones; None keeps all.
     """
 
-    def __init__(self, timelines: Timelines, items_per_search: int | None = None) -> None:
+    def __init__(self, timelines: TimelineColumns, items_per_search: int | None = None) -> None:
         self._users = _binary(timelines.users)
         self._clicks = _binary(timelines.clicks["item"])
         self._click_times, self._search_times = (
@@ -57,7 +57,7 @@ class HistoryColumns:
         return columns
 
 
-def timeline_examples(timelines: Timelines, split: Split) -> list[bytes]:
+def timeline_examples(timelines: TimelineColumns, split: Split) -> list[bytes]:
     """Serialize the training part of each user who has one; equal parts give equal bytes.
 
     All clicked items of a search are there: the model looks at the first few, but none of them is a negative.
@@ -84,7 +84,7 @@ def timeline_examples(timelines: Timelines, split: Split) -> list[bytes]:
 
 
 def request_examples(
-    timelines: Timelines, split: Split, requests: Ints, candidates: pl.DataFrame, settings: LogSettings
+    timelines: TimelineColumns, split: Split, requests: Ints, candidates: pl.DataFrame, settings: LogSettings
 ) -> list[bytes]:
     """Serialize requests; equal requests give equal bytes.
 

@@ -12,7 +12,7 @@ from components.example_gen.settings import LogSettings
 from components.example_gen.splits import EVAL, SPLITS, TEST, TRAIN, Cuts, Split, split_timelines
 from components.example_gen.tally import NAMED, Tally, add
 from components.example_gen.timeline import build_timelines, distinct_clicks
-from components.example_gen.two_tables import compare
+from components.example_gen.two_tables import compare_tables
 
 
 class ShardRows(NamedTuple):
@@ -54,7 +54,7 @@ def make_examples(rows: ShardRows, pool: ItemPool, cuts: Cuts | None, settings: 
         chosen = asked.requests.filter(pl.Series(mask, dtype=pl.Boolean))
         examples[name] = request_examples(timelines, split, asked.kept[mask], chosen, settings)
     counts.update(repeated_clicks=rows.clicks.height - clicks.height, train_users=len(train))
-    tally = add([Tally(counts, {}, {}), compare(clicks, rows.shown), _of_clicks(split, asked)])
+    tally = add([Tally(counts, {}, {}), compare_tables(clicks, rows.shown), _of_clicks(split, asked)])
     return ShardExamples(examples, pl.concat([asked.requests, asked.set_aside]), tally)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.example_gen.settings import LogSettings, milliseconds
-from components.example_gen.timeline import Ints, Timelines
+from components.example_gen.timeline import Ints, TimelineColumns
 
 TRAIN, EVAL, TEST = "train", "eval", "test"
 SPLITS = (TRAIN, EVAL, TEST)
@@ -64,7 +64,7 @@ def time_cuts(first: int, last: int, settings: LogSettings) -> Cuts:
     return Cuts(math.ceil(last - test - evaluated), math.ceil(last - test))
 
 
-def split_timelines(timelines: Timelines, cuts: Cuts | None) -> Split:
+def split_timelines(timelines: TimelineColumns, cuts: Cuts | None) -> Split:
     """Split all users.
 
     Leave-one-out: of three clicks or more, the last is the test target and the second last the eval target; users
@@ -110,7 +110,7 @@ def split_timelines(timelines: Timelines, cuts: Cuts | None) -> Split:
     )
 
 
-def _search_targets(timelines: Timelines, train_searches: Ints) -> tuple[Ints, Ints, Bools]:
+def _search_targets(timelines: TimelineColumns, train_searches: Ints) -> tuple[Ints, Ints, Bools]:
     """Clicks and searches strictly earlier than each search, and which of the training part are targets."""
     begins, searches = timelines.search_offsets, timelines.searches
     user = np.repeat(np.arange(len(train_searches)), np.diff(begins))

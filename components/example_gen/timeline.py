@@ -13,7 +13,7 @@ Ints = npt.NDArray[np.int64]
 _SEARCH = ["user", "timestamp", "session", "words", "source"]
 
 
-class Timelines(NamedTuple):
+class TimelineColumns(NamedTuple):
     """The events of U users, sorted by id; each kind sorted by user, time and place in the log.
 
     Attributes:
@@ -32,7 +32,9 @@ class Timelines(NamedTuple):
     search_offsets: Ints
 
 
-def build_timelines(clicks: pl.DataFrame, shown: pl.DataFrame, settings: LogSettings) -> tuple[Timelines, Counter[str]]:
+def build_timelines(
+    clicks: pl.DataFrame, shown: pl.DataFrame, settings: LogSettings
+) -> tuple[TimelineColumns, Counter[str]]:
     """Sort clicks, gather searches, and leave out what the reading rules leave out.
 
     Args:
@@ -66,7 +68,7 @@ def build_timelines(clicks: pl.DataFrame, shown: pl.DataFrame, settings: LogSett
         searches_with_click=clicked,
         searches_without_click=searches.height - clicked,
     )
-    return Timelines(
+    return TimelineColumns(
         users,
         clicks.select("item", "timestamp"),
         _offsets(users, clicks),

@@ -19,7 +19,7 @@ NAME_LENGTH = 40
 _DAY = 86_400_000
 
 
-def compare(clicks: pl.DataFrame, shown: pl.DataFrame) -> Tally:
+def compare_tables(clicks: pl.DataFrame, shown: pl.DataFrame) -> Tally:
     """Compare what was read of some users, before any rule leaves something out.
 
     Args:

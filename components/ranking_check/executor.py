@@ -12,13 +12,13 @@ from tfx.utils import path_utils
 from components.common.executor import single_artifacts
 from components.common.split_files import split_files
 from components.common.verdict import write_verdict
-from components.evaluation.intervals import compare
+from components.evaluation.intervals import estimate_metrics
 from components.evaluation.names import BASELINE, CANDIDATE, POPULARITY
 from components.evaluation.popularity import popularity_ranks
 from components.evaluation.ranks import rank_requests
 from components.evaluation.request_ranks import RANKS_FILE, RequestRanks
 from components.evaluation.slices import slice_masks
-from components.evaluation.thresholds import judge
+from components.evaluation.thresholds import threshold_verdict
 from components.ranking_check.figures import RESAMPLES, SEED, catalogue_figures, evaluation_figures
 from components.ranking_check.settings import RankingCheckSettings
 from components.servable.saving import load
@@ -62,13 +62,13 @@ class Executor(base_executor.BaseExecutor):
         masks = slice_masks(ranked.requests, timelines)
         ranks = {**ranked.ranks, POPULARITY: popularity_ranks(ranked.requests, timelines)}
         RequestRanks(ranked.fingerprints, ranks, masks).write(os.path.join(artifacts["ranks"].uri, RANKS_FILE))
-        comparison = compare(ranks, masks, settings.metrics, resamples=RESAMPLES, seed=SEED)
+        comparison = estimate_metrics(ranks, masks, settings.metrics, resamples=RESAMPLES, seed=SEED)
         figures = evaluation_figures(comparison, len(ranked.fingerprints), settings, seconds)
         figures["non_finite"] = ranked.non_finite[CANDIDATE]
         figures["full_catalogue"] = None
         if settings.full_catalogue_requests:
             figures["full_catalogue"] = catalogue_figures(load(models[CANDIDATE]), ranked, timelines, settings)
-        verdict = judge(comparison, settings.thresholds, settings.min_slice_requests)
+        verdict = threshold_verdict(comparison, settings.thresholds, settings.min_slice_requests)
         write_verdict(
             artifacts["verdict"],
             dataclasses.replace(verdict, reasons=(*_not_numbers(figures), *verdict.reasons), detail=figures),

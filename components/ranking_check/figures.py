@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from components.evaluation.intervals import LEVEL, Comparison, compare
+from components.evaluation.intervals import LEVEL, Comparison, estimate_metrics
 from components.evaluation.names import ALL, CANDIDATE
 from components.evaluation.ranks import Ranked
 from components.ranking_check.settings import RankingCheckSettings
@@ -56,7 +56,7 @@ def catalogue_figures(
     full = FullCatalogue(model, ranked.requests, timelines, avoid=avoid, max_requests=settings.full_catalogue_requests)
     ranks = {"sampled": ranked.ranks[CANDIDATE][full.rows], "full": full.ranks()}
     everything = {ALL: full.rows >= 0}
-    found = compare(ranks, everything, settings.metrics, resamples=RESAMPLES, seed=SEED)
+    found = estimate_metrics(ranks, everything, settings.metrics, resamples=RESAMPLES, seed=SEED)
     estimates = {
         name: {metric: dataclasses.asdict(one) for metric, one in by_slice[ALL].items()}
         for name, by_slice in found.models.items()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluation.intervals import Estimate, compare_values, over_seeds
+from components.evaluation.intervals import Estimate, estimate_means, over_seeds
 from components.evaluation.names import CANDIDATE
 from components.evaluation.rank_values import rank_values
 from components.evaluation.request_ranks import RequestRanks
@@ -89,7 +89,7 @@ def _paired(
     rows = _rows(a[0], common)
     masks = {name: a[0].ranks.masks[name][rows] for name in slices}
     # The first is compared with the other.
-    found = compare_values({"b": values(b), "a": values(a)}, masks).differences["a"]
+    found = estimate_means({"b": values(b), "a": values(a)}, masks).differences["a"]
     return {
         name: {metric: dataclasses.asdict(one) for metric, one in by_metric.items()}
         for name, by_metric in found.items()

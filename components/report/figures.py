@@ -26,21 +26,21 @@ from model.data.requests import read_requests
 STAGES = ("supervised", "grpo")
 
 
-def run_figures(one: dict[str, types.Artifact], parameters: dict[str, Any]) -> dict[str, Any]:
+def run_figures(inputs: dict[str, types.Artifact], parameters: dict[str, Any]) -> dict[str, Any]:
     """All that `run.json` holds; docs/report.md names its parts.
 
     Args:
-        one: input artifacts of RunReport by name.
+        inputs: artifacts of RunReport by name.
         parameters: its execution parameters.
     """
     settings = json.loads(parameters["settings"])
-    log = json.loads(io_utils.read_string_file(os.path.join(one["log_report"].uri, LOG_REPORT)))
-    verdicts = read_verdicts(one)
+    log = json.loads(io_utils.read_string_file(os.path.join(inputs["log_report"].uri, LOG_REPORT)))
+    verdicts = read_verdicts(inputs)
     evaluation = verdicts[RANKING_VERDICT].detail
-    blessed = bool(one["blessing"].get_int_custom_property("blessed"))
-    metrics = model_metrics(one["evaluation"].uri)
+    blessed = bool(inputs["blessing"].get_int_custom_property("blessed"))
+    metrics = model_metrics(inputs["evaluation"].uri)
     metrics[POPULARITY] = {name: estimate["value"] for name, estimate in evaluation["models"][POPULARITY][ALL].items()}
-    pushed = one["pushed_model"].get_string_custom_property
+    pushed = inputs["pushed_model"].get_string_custom_property
     return {
         "name": parameters["run_name"],
         "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -49,13 +49,13 @@ def run_figures(one: dict[str, types.Artifact], parameters: dict[str, Any]) -> d
         "log": log,
         "metrics": metrics,
         "evaluation": evaluation,
-        "gates": _gates(verdicts, evaluator_verdict(one["evaluation"].uri, blessed)),
+        "gates": _gates(verdicts, evaluator_verdict(inputs["evaluation"].uri, blessed)),
         "blessed": blessed,
         "pushed": pushed("pushed_destination") or None,
         "version": pushed("pushed_version") or None,
         "push_reason": pushed("reason") or None,
-        "training": {stage: training_curves(one[f"{stage}_run"].uri, stage) for stage in STAGES},
-        **_of_model(one, settings, evaluation, log["splits"]["train_targets"]),
+        "training": {stage: training_curves(inputs[f"{stage}_run"].uri, stage) for stage in STAGES},
+        **_of_model(inputs, settings, evaluation, log["splits"]["train_targets"]),
     }
 
 
@@ -67,14 +67,14 @@ def _gates(verdicts: dict[str, Verdict], evaluator: Verdict) -> list[dict[str, A
 
 
 def _of_model(
-    one: dict[str, types.Artifact], settings: dict[str, Any], evaluation: dict[str, Any], targets: int
+    inputs: dict[str, types.Artifact], settings: dict[str, Any], evaluation: dict[str, Any], targets: int
 ) -> dict[str, Any]:
     """`cost`, `states` and `used_searches`: what only the model itself tells."""
-    directory, graph = path_utils.serving_model_path(one["model"].uri), one["transform_graph"].uri
+    directory, graph = path_utils.serving_model_path(inputs["model"].uri), inputs["transform_graph"].uri
     model = load(directory)
-    requests = read_requests(split_files(one["transformed_examples"], "test"))
+    requests = read_requests(split_files(inputs["transformed_examples"], "test"))
     rates = {
-        stage: training_rate(one[f"{stage}_run"].uri, min(settings[stage]["batch_size"], targets), stage)
+        stage: training_rate(inputs[f"{stage}_run"].uri, min(settings[stage]["batch_size"], targets), stage)
         for stage in STAGES
     }
     ranked = evaluation["requests"] * sum(role != POPULARITY for role in evaluation["models"])
@@ -85,5 +85,5 @@ def _of_model(
             "seconds": {},
         },
         "states": reasoning_states(model, requests),
-        "used_searches": used_searches(model, graph, split_files(one["examples"], "test")),
+        "used_searches": used_searches(model, graph, split_files(inputs["examples"], "test")),
     }

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 
 from components.common.verdict import Verdict
 from components.servable_check.ask import ask
-from components.servable_check.compare import compare
+from components.servable_check.compare import compare_answers
 from components.servable_check.operations import WARM_UP_FILE, forbidden_operations, signature_names
 from components.servable_check.requests import labels
 from components.servable_check.settings import ServableCheckSettings
@@ -84,7 +84,7 @@ def _of_answers(
         right = golden()
     except (tf.errors.OpError, AssertionError, ValueError) as error:
         return [*reasons, f"the weights cannot be read: {error}"], detail
-    wrong, distances = compare(answers.outputs, right, labels(records), settings.tolerance)
+    wrong, distances = compare_answers(answers.outputs, right, labels(records), settings.tolerance)
     return [*reasons, *wrong], {**detail, "distances": distances}
 
 

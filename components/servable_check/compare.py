@@ -13,7 +13,7 @@ _SCORING = (
 )
 
 
-def compare(
+def compare_answers(
     outputs: Mapping[str, np.ndarray], golden: Sequence[np.ndarray], positives: np.ndarray, tolerance: float
 ) -> tuple[list[str], dict[str, float]]:
     """Reasons against a model, and the largest distance of each signature's scores from the golden ones.

@@ -16,7 +16,7 @@ BATCHES_A_BLOCK = 8
 """Items are prepared once for so many batches; the memory is that of their distinct candidates."""
 
 
-class Evaluator:
+class RankingEvaluator:
     """Evaluates one model on the same requests again and again.
 
     Args:
@@ -76,4 +76,4 @@ def ranking_metrics(ranks: np.ndarray, names: Sequence[str] = METRICS) -> dict[s
 
 def evaluate(model: Ranker, requests: Requests, batch_size: int) -> dict[str, float]:
     """HR@1, HR@5, HR@10, NDCG@5 and NDCG@10 of a model over all requests."""
-    return Evaluator(model, requests, batch_size)()
+    return RankingEvaluator(model, requests, batch_size)()

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from model.config import MAIN_METRIC
-from model.evaluation.evaluator import Evaluator
+from model.evaluation.evaluator import RankingEvaluator
 from model.training.checkpoints import Checkpoints
 from model.training.metrics_log import MetricsLog
 from model.training.non_finite import BatchIds, FiniteGuard
@@ -57,7 +57,7 @@ class TrainingLoop:
         self,
         schedule: Schedule,
         take_step: Callable[[int], dict[str, tf.Tensor]],
-        evaluator: Evaluator,
+        evaluator: RankingEvaluator,
         *,
         state: dict[str, Any],
         weights: Sequence[keras.Variable],

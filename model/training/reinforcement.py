@@ -13,7 +13,7 @@ from model.data.requests import Requests
 from model.data.targets import TargetOrder
 from model.data.timelines import Timelines
 from model.data.windows import TargetWindows
-from model.evaluation.evaluator import Evaluator
+from model.evaluation.evaluator import RankingEvaluator
 from model.objectives import grpo
 from model.objectives.metrics import pessimistic_rank, ranking_reward
 from model.ranker import Embedded, Logs, Ranker, Reasoner
@@ -71,7 +71,7 @@ def train(
             log_every=1,  # a few hundred steps at the most, each worth seeing
         ),
         lambda step: take_step(tf.constant(step, tf.int64), tf.constant(order.batch(step))),
-        Evaluator(model, requests, config.eval_batch_size, config.max_eval_requests),
+        RankingEvaluator(model, requests, config.eval_batch_size, config.max_eval_requests),
         state={"optimizer": optimizer},
         weights=[*optimizer.tables, *optimizer.dense],
         batch_ids=lambda step: batch_ids(timelines, order.batch(step)),

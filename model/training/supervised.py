@@ -12,7 +12,7 @@ from model.data.requests import Requests
 from model.data.targets import TargetOrder
 from model.data.timelines import Timelines
 from model.data.windows import TargetWindows
-from model.evaluation.evaluator import Evaluator
+from model.evaluation.evaluator import RankingEvaluator
 from model.objectives.losses import l2_penalty
 from model.ranker import Embedded, Logs, Ranker, Share
 from model.registry import make_ranker
@@ -70,7 +70,7 @@ def train(
             evaluate_first=start is not None,
         ),
         lambda step: take_step(tf.constant(step, tf.int64), tf.constant(order.batch(step))),
-        Evaluator(model, requests, config.eval_batch_size, config.max_eval_requests),
+        RankingEvaluator(model, requests, config.eval_batch_size, config.max_eval_requests),
         # Keras does not show its dropout seeds to a tf.train.Checkpoint.
         state={"optimizer": optimizer, "seeds": [variable.value for variable in model.non_trainable_variables]},
         weights=model.trainable_variables,

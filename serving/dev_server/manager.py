@@ -10,7 +10,7 @@ import grpc
 from model.contract import SIGNATURE_RANK
 from serving.client.status import VersionState
 from serving.dev_server.errors import RequestError, trimmed
-from serving.dev_server.servable import Servable
+from serving.dev_server.servable import LoadedVersion
 from serving.versions import Fingerprint, choose_version, find_versions
 
 _LOGGER = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class ModelManager:
         self.name = name
         self._model_dir = model_dir
         self._required = required
-        self._current: Servable | None = None
+        self._current: LoadedVersion | None = None
         self._failed: dict[int, Fingerprint] = {}
         self._states: dict[int, VersionState] = {}
         self._lock = threading.Lock()
@@ -47,7 +47,7 @@ class ModelManager:
                 return
             self._failed[version] = found[version]
 
-    def servable(self, version: int | None = None) -> Servable:
+    def servable(self, version: int | None = None) -> LoadedVersion:
         """The loaded version.
 
         Raises:
@@ -73,7 +73,7 @@ class ModelManager:
     def _load(self, version: int, path: Path) -> bool:
         self._set(version, "LOADING")
         try:
-            servable = Servable(path, version, self._required)
+            servable = LoadedVersion(path, version, self._required)
         except Exception as error:  # a damaged SavedModel fails in many ways, and none may stop the server
             _LOGGER.warning("version %d cannot be loaded: %s", version, trimmed(error))
             self._set(version, "END", trimmed(error))

@@ -19,7 +19,7 @@ _CLIENT_MISTAKES = (
 )  # fmt: skip
 
 
-class Servable:
+class LoadedVersion:
     """A SavedModel, loaded and called once, so that the first client does not wait for the graph to be built.
 
     Args:

@@ -19,7 +19,7 @@ from tensorflow_serving.apis import (
 from model.contract import SIGNATURE_DEFAULT
 from serving.dev_server.errors import RequestError
 from serving.dev_server.manager import ModelManager
-from serving.dev_server.servable import Servable
+from serving.dev_server.servable import LoadedVersion
 
 _LOGGER = logging.getLogger(__name__)
 _SIGNATURES = "signature_def"
@@ -41,7 +41,7 @@ def _version(spec: Any) -> int | None:
     return spec.version.value if spec.HasField("version") else None
 
 
-def _servable(manager: ModelManager, spec: Any) -> Servable:
+def _servable(manager: ModelManager, spec: Any) -> LoadedVersion:
     _check_name(manager, spec)
     return manager.servable(_version(spec))
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from synthetic_logs.simulator.activity import REC_LEVELS, SEARCH_LEVELS
 from synthetic_logs.simulator.marginals import Marginals
-from synthetic_logs.simulator.targets import LARGE_MEANS, TRANSITIONS, WORD_SHARES, compare
+from synthetic_logs.simulator.targets import LARGE_MEANS, TRANSITIONS, WORD_SHARES, measured_targets
 
 matplotlib.use("Agg")
 
@@ -47,7 +47,7 @@ def plot(marginals: Marginals, path: str | Path) -> None:
 
 
 def _shares(axis: Any, marginals: Marginals) -> None:
-    rows = {target.name: (target, measured) for target, measured in compare(marginals)}
+    rows = {target.name: (target, measured) for target, measured in measured_targets(marginals)}
     for place, name in enumerate(reversed(_SHARES)):
         target, measured = rows[name]
         axis.barh(place, measured, color=_REC, height=0.55)

@@ -67,7 +67,7 @@ TARGETS: Final = (
 """What each figure should be; those of items hold at full scale, about 1e7 rows."""
 
 
-def compare(marginals: Marginals) -> list[tuple[Target, float]]:
+def measured_targets(marginals: Marginals) -> list[tuple[Target, float]]:
     """Pair each target with what was measured."""
     batches = marginals.batch_rows
     within = int(batches.filter(batches["rows"].is_between(*BATCH))["batches"].sum())

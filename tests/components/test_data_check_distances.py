@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_data_validation as tfdv
 from scipy.spatial.distance import jensenshannon
 
-from components.data_check.comparison import compare
+from components.data_check.comparison import measure_distances
 from components.data_check.histograms import binned, of_lengths
 from components.data_check.settings import DataCheckSettings
 from tests.support.in_memory_statistics import statistics
@@ -26,7 +26,7 @@ def words(**counts):
 
 def test_l_infinity_and_divergence_of_strings():
     current, control = statistics_of(words(red=6, blue=2)), statistics_of(words(red=1, blue=2), words(green=1))
-    infinity, divergence = compare(
+    infinity, divergence = measure_distances(
         current, control, {"search_words": {"infinity_norm": 0.4, "jensen_shannon": 0.4}}, "drift"
     )
     # Shares: red 3/4 and 1/4, blue 1/4 and 2/4, green 0 and 1/4.
@@ -40,13 +40,13 @@ def test_l_infinity_and_divergence_of_strings():
 @pytest.mark.parametrize("kind", ["drift", "skew"])
 def test_equal_data_is_at_distance_zero_by_either_comparator(kind):
     data = statistics_of(words(red=3, blue=2))
-    [one] = compare(data, data, {"search_words": {"infinity_norm": 0.0}}, kind)
+    [one] = measure_distances(data, data, {"search_words": {"infinity_norm": 0.0}}, kind)
     assert (one.kind, one.value, one.exceeded) == (kind, 0.0, False)
 
 
 def test_numbers_are_compared_by_their_histograms():
     current, control = (statistics_of({"search_word_counts": counts}) for counts in ([1] * 80, [1] * 40 + [11] * 40))
-    [one] = compare(current, control, {"search_word_counts": {"jensen_shannon": 0.1}}, "skew")
+    [one] = measure_distances(current, control, {"search_word_counts": {"jensen_shannon": 0.1}}, "skew")
     assert one.value == pytest.approx(jensenshannon([1, 0], [1, 1], base=2) ** 2, abs=0.1)
 
 
@@ -63,7 +63,7 @@ def lengths(*numbers):
     ],
 )
 def test_lengths_of_histories(one, other, expected):
-    [found] = compare(
+    [found] = measure_distances(
         statistics_of(*lengths(*one)),
         statistics_of(*lengths(*other)),
         {"rec_items.length": {"jensen_shannon": 0.1}},
@@ -85,10 +85,10 @@ def test_values_on_one_side_only_are_an_anomaly_and_on_none_are_not():
     full, empty = statistics_of(words(red=1)), statistics_of({"search_words": [], "user": ["u"]})
     comparators = {"search_words": {"infinity_norm": 0.9}}
     for sides in ((full, empty), (empty, full)):
-        [one] = compare(*sides, comparators, "drift")
+        [one] = measure_distances(*sides, comparators, "drift")
         assert one.value is None
         assert one.exceeded
-    assert compare(empty, empty, comparators, "drift") == []
+    assert measure_distances(empty, empty, comparators, "drift") == []
 
 
 @pytest.mark.slow
@@ -102,7 +102,7 @@ def test_only_a_thousand_values_are_seen(tmp_path):
             writer.write(example(rec_items=words(**common, **rare)["search_words"]))
         options = beam.options.pipeline_options.PipelineOptions(BEAM_ARGUMENTS)
         sides.append(tfdv.generate_statistics_from_tfrecord(path, pipeline_options=options))
-    [found] = compare(*sides, {"rec_items": {"jensen_shannon": 0.1}}, "drift")
+    [found] = measure_distances(*sides, {"rec_items": {"jensen_shannon": 0.1}}, "drift")
     assert found.value == pytest.approx(0.0, abs=1e-6)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from components.evaluation.intervals import compare, compare_values, over_seeds
+from components.evaluation.intervals import estimate_means, estimate_metrics, over_seeds
 from components.evaluation.rank_values import rank_values
 from model.objectives.metrics import metric_values
 
@@ -28,7 +28,7 @@ def _mean(ranks, metric):
 
 def test_values_are_means_in_each_slice():
     ranks, mask = {"a": _ranks(0), "b": _ranks(1)}, _ranks(2) > 60
-    found = compare(ranks, {"all": np.ones(400, bool), "part": mask}, METRICS, resamples=20)
+    found = estimate_metrics(ranks, {"all": np.ones(400, bool), "part": mask}, METRICS, resamples=20)
     for metric in METRICS:
         for name, of_model in ranks.items():
             assert found.models[name]["all"][metric].value == pytest.approx(_mean(of_model, metric), abs=1e-6)
@@ -42,7 +42,7 @@ def test_values_are_means_in_each_slice():
 def test_intervals_agree_with_the_normal_approximation():
     ranks = {"a": _ranks(0, 3000, high=20), "b": _ranks(1, 3000, high=25)}
     mask = _ranks(2, 3000) > 30
-    found = compare(ranks, {"part": mask}, ["MRR"], resamples=4000)
+    found = estimate_metrics(ranks, {"part": mask}, ["MRR"], resamples=4000)
     inverse = [1 / ranks[name][mask] for name in "ab"]
     for estimate, sample in (
         (found.models["a"]["part"]["MRR"], inverse[0]),
@@ -56,7 +56,7 @@ def test_intervals_agree_with_the_normal_approximation():
 def test_resamples_equal_a_plain_loop():
     ranks = {name: _ranks(seed, 50) for seed, name in enumerate(("a", "b", "c"))}
     masks = {"all": np.ones(50, bool), "part": _ranks(3, 50) > 50, "overlapping": _ranks(4, 50) > 30}
-    found = compare(ranks, masks, METRICS, resamples=200, seed=7)
+    found = estimate_metrics(ranks, masks, METRICS, resamples=200, seed=7)
     drawn = np.random.default_rng(7).integers(0, 50, (200, 50))
     for name, mask in masks.items():
         for metric in METRICS:
@@ -75,7 +75,7 @@ def test_each_difference_agrees_with_a_plain_loop_of_other_draws():
     a = _ranks(0, 600, high=20)
     ranks = {"a": a, "b": np.minimum(a + _ranks(1, 600, high=3), 20), "c": _ranks(2, 600, high=20)}
     mask = _ranks(3, 600) > 40
-    found = compare(ranks, {"part": mask}, ["NDCG@5"], resamples=4000).differences
+    found = estimate_metrics(ranks, {"part": mask}, ["NDCG@5"], resamples=4000).differences
     assert list(found) == ["b", "c"]
     rng = np.random.RandomState(11)
     for other, by_slice in found.items():
@@ -91,7 +91,7 @@ def test_each_difference_agrees_with_a_plain_loop_of_other_draws():
 def test_values_of_requests_are_compared_as_ranks_are():
     ranks, masks = {"a": _ranks(0), "b": _ranks(1)}, {"part": _ranks(2) > 60}
     values = {name: {"MRR": 1 / one} for name, one in ranks.items()}
-    assert compare_values(values, masks, seed=3) == compare(ranks, masks, ["MRR"], seed=3)
+    assert estimate_means(values, masks, seed=3) == estimate_metrics(ranks, masks, ["MRR"], seed=3)
 
 
 def test_a_metric_of_a_rank_is_that_of_training():
@@ -103,13 +103,13 @@ def test_a_metric_of_a_rank_is_that_of_training():
 def test_a_paired_test_agrees_with_the_t_test():
     a = _ranks(0, 2000, high=20)
     for b in (np.where(_ranks(1, 2000) <= 4, a + 1, a - (_ranks(2, 2000) <= 2) * (a > 1)), a + 1):
-        found = compare({"a": a, "b": b}, {"all": np.ones(2000, bool)}, ["MRR"], resamples=4000)
+        found = estimate_metrics({"a": a, "b": b}, {"all": np.ones(2000, bool)}, ["MRR"], resamples=4000)
         expected = max(stats.ttest_rel(1 / a, 1 / b).pvalue, 2 / 4001)
         assert found.differences["b"]["all"]["MRR"].p_value == pytest.approx(expected, rel=0.25, abs=0.02)
 
 
 def test_equal_models_do_not_differ():
-    found = compare({"a": _ranks(0), "b": _ranks(0)}, {"all": np.ones(400, bool)}, METRICS, resamples=50)
+    found = estimate_metrics({"a": _ranks(0), "b": _ranks(0)}, {"all": np.ones(400, bool)}, METRICS, resamples=50)
     differences = found.differences["b"]["all"].values()
     assert {(one.value, one.low, one.high, one.p_value) for one in differences} == {(0, 0, 0, 1)}
 
@@ -118,7 +118,7 @@ def test_an_interval_covers_the_truth_as_often_as_it_says():
     truth = np.mean(1 / np.arange(1, 21))
     hits = 0
     for seed in range(200):
-        one = compare(
+        one = estimate_metrics(
             {"a": _ranks(seed, 200, high=20)}, {"all": np.ones(200, bool)}, ["MRR"], resamples=300, seed=seed
         ).models["a"]["all"]["MRR"]
         hits += one.low <= truth <= one.high
@@ -127,19 +127,19 @@ def test_an_interval_covers_the_truth_as_often_as_it_says():
 
 
 def test_a_slice_without_requests_says_so():
-    found = compare({"a": _ranks(0), "b": _ranks(1)}, {"none": np.zeros(400, bool)}, ["MRR"], resamples=5)
+    found = estimate_metrics({"a": _ranks(0), "b": _ranks(1)}, {"none": np.zeros(400, bool)}, ["MRR"], resamples=5)
     for one in (found.models["a"]["none"]["MRR"], found.differences["b"]["none"]["MRR"]):
         assert (one.value, one.low, one.high, one.requests, one.p_value) == (None, None, None, 0, None)
 
 
 def test_a_slice_of_one_request_has_an_interval():
-    one = compare({"a": _ranks(0)}, {"one": np.arange(400) == 3}, ["MRR"]).models["a"]["one"]["MRR"]
+    one = estimate_metrics({"a": _ranks(0)}, {"one": np.arange(400) == 3}, ["MRR"]).models["a"]["one"]["MRR"]
     assert one.value == one.low == one.high == pytest.approx(1 / _ranks(0)[3])
 
 
 def test_the_same_seed_gives_the_same_interval():
     def interval(seed):
-        return compare({"a": _ranks(0)}, {"all": np.ones(400, bool)}, ["MRR"], seed=seed)
+        return estimate_metrics({"a": _ranks(0)}, {"all": np.ones(400, bool)}, ["MRR"], seed=seed)
 
     assert interval(1) == interval(1)
     assert interval(1) != interval(2)
@@ -148,7 +148,7 @@ def test_the_same_seed_gives_the_same_interval():
 @pytest.mark.parametrize("ranks", [{}, {"a": _ranks(0)}, {"a": _ranks(0), "b": np.ones(3, int)}])
 def test_lengths_must_agree(ranks):
     with pytest.raises(ValueError, match="at least one model and as long as `masks`"):
-        compare(ranks, {"all": np.ones(3, bool)}, ["MRR"])
+        estimate_metrics(ranks, {"all": np.ones(3, bool)}, ["MRR"])
 
 
 def test_seeds_are_a_mean_and_a_standard_deviation():

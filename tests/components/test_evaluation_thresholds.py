@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from components.evaluation.intervals import Comparison, Estimate, compare
+from components.evaluation.intervals import Comparison, Estimate, estimate_metrics
 from components.evaluation.threshold import Threshold
-from components.evaluation.thresholds import judge
+from components.evaluation.thresholds import threshold_verdict
 
 
 def _comparison(value=0.5, change=None, p_value=0.5, requests=500):
@@ -16,7 +16,7 @@ def _comparison(value=0.5, change=None, p_value=0.5, requests=500):
 
 
 def _judge(comparison, **threshold):
-    return judge(comparison, {"part": {"MRR": Threshold(**threshold)}})
+    return threshold_verdict(comparison, {"part": {"MRR": Threshold(**threshold)}})
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_without_a_pushed_model_that_is_noted():
 def test_a_threshold_on_what_was_not_measured_is_refused():
     for thresholds in ({"nope": {"MRR": Threshold(min=0)}}, {"part": {"HR@3": Threshold(min=0)}}):
         with pytest.raises(ValueError, match="should be on slices and metrics that are measured"):
-            judge(_comparison(), thresholds)
+            threshold_verdict(_comparison(), thresholds)
 
 
 @pytest.mark.parametrize("values", [{"significance": 0.0}, {"significance": 1.0}, {"max_drop": -0.1}])
@@ -83,10 +83,10 @@ def test_a_model_that_is_worse_on_one_slice_alone_is_stopped_there():
     rng = np.random.default_rng(0)
     mask, baseline = rng.random(2000) < 0.3, rng.integers(1, 20, 2000)
     candidate = np.where(mask, baseline + 3, np.maximum(baseline - 2, 1))
-    found = compare(
+    found = estimate_metrics(
         {"candidate": candidate, "baseline": baseline}, {"all": np.ones(2000, bool), "part": mask}, ["NDCG@5"]
     )
     limits = {name: {"NDCG@5": Threshold(significance=0.01)} for name in ("all", "part")}
-    [reason] = judge(found, limits).reasons
+    [reason] = threshold_verdict(found, limits).reasons
     assert reason.startswith("NDCG@5 of 'part' is significantly lower")
-    assert judge(found, limits).detail["models"]["candidate"]["part"]["NDCG@5"]["requests"] == mask.sum()
+    assert threshold_verdict(found, limits).detail["models"]["candidate"]["part"]["NDCG@5"]["requests"] == mask.sum()

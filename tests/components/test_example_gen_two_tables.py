@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.example_gen.tally import NAMED, Tally, add
-from components.example_gen.two_tables import compare, find_warnings
+from components.example_gen.two_tables import compare_tables, find_warnings
 from tests.support.log_frames import click, frames, random_log, shown
 
 DAY = 24 * 3_600_000
@@ -135,12 +135,12 @@ def test_what_is_counted_of_the_tables():
         shown(4, 4, user="eve"),
         shown(4, 5, user="fay"),
     ]
-    assert compare(*frames(rows)) == (
+    assert compare_tables(*frames(rows)) == (
         {"users_of_clicks": 2, "users_of_searches": 5, "users_of_both": 1},
         {"click_times": (5, 9), "search_times": (2, 30), "clicks_of_a_user": (1, 2)},
         {"only_clicks": ["ann"], "only_searches": ["cid", "dan", "eve"]},
     )
-    assert compare(*frames([])) == (
+    assert compare_tables(*frames([])) == (
         {"users_of_clicks": 0, "users_of_searches": 0, "users_of_both": 0},
         {},
         {"only_clicks": [], "only_searches": []},
@@ -151,9 +151,10 @@ def test_what_is_counted_of_the_tables():
 def test_shards_add_up_to_the_whole(seed, shards):
     rows = random_log(np.random.default_rng(seed), users=9, rows=25)
     parts = [
-        compare(*frames([row for row in rows if int(row["user"][1:]) % shards == shard])) for shard in range(shards)
+        compare_tables(*frames([row for row in rows if int(row["user"][1:]) % shards == shard]))
+        for shard in range(shards)
     ]
-    whole = compare(*frames(rows))
+    whole = compare_tables(*frames(rows))
     assert add(parts) == whole
     assert add([add(parts[:1]), add(parts[1:])]) == whole
     assert add([]) == Tally({}, {}, {})

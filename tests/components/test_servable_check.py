@@ -12,7 +12,7 @@ import tensorflow as tf
 from components.servable_check import ask as asking
 from components.servable_check import child
 from components.servable_check.check import check_servable
-from components.servable_check.compare import compare
+from components.servable_check.compare import compare_answers
 from components.servable_check.operations import forbidden_operations
 from components.servable_check.requests import golden_requests, numbers, rank_inputs
 from components.servable_check.settings import ServableCheckSettings
@@ -185,7 +185,7 @@ def test_too_many_warm_up_requests_are_a_reason(in_this_process, copied):
 
 
 def test_a_golden_score_that_is_not_finite_is_the_models_fault():
-    assert compare({}, [np.array([np.nan, 1])], np.array([0]), 1e-5) == (
+    assert compare_answers({}, [np.array([np.nan, 1])], np.array([0]), 1e-5) == (
         ["the model's weights give scores that are not finite"],
         {},
     )
@@ -195,7 +195,7 @@ def test_a_golden_score_that_is_not_finite_is_the_models_fault():
 def test_a_rank_may_be_any_within_the_tolerance(rank, right):
     # One candidate is surely better, one within the tolerance, one surely worse.
     golden = [np.array([0.5, 0.9, 0.5 + 1e-6, 0.1])]
-    reasons, _ = compare({"rank_eval/rank": np.array([[rank]])}, golden, np.array([0]), 1e-5)
+    reasons, _ = compare_answers({"rank_eval/rank": np.array([[rank]])}, golden, np.array([0]), 1e-5)
     assert (reasons == []) == right
 
 

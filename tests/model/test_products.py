@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from model.config import GrpoConfig, SupervisedConfig
-from model.evaluation.evaluator import Evaluator
+from model.evaluation.evaluator import RankingEvaluator
 from model.ops.products import FEW, inner, mix
 from model.training import reinforcement, supervised
 from tests.support.products_of import products, unsafe
@@ -77,7 +77,7 @@ def test_models_of_any_batch_hold_no_unsafe_product(aggregation):
         tf.function(model.encode, autograph=False).get_concrete_function(open_batch)
         score = tf.function(lambda state, items: model.score(state, model.prepare(items)), autograph=False)
         score.get_concrete_function(state, tf.TensorSpec([None, None], tf.int32))
-        Evaluator(model, random_logs()[1], batch_size=8).ranks()
+        RankingEvaluator(model, random_logs()[1], batch_size=8).ranks()
         model({**batch, "candidates": candidates}, training=True)
     assert found
     assert unsafe(found) == []

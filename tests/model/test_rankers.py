@@ -10,7 +10,7 @@ from model.baselines.popularity import Popularity
 from model.baselines.sasrec import EPSILON
 from model.config import GrpoConfig, SupervisedConfig
 from model.contract import CANDIDATES, INPUTS, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, UNKNOWN_ID, USER
-from model.evaluation.evaluator import Evaluator, evaluate
+from model.evaluation.evaluator import RankingEvaluator, evaluate
 from model.evaluation.full_catalogue import FullCatalogue
 from model.registry import KINDS, config_class, make_config, make_ranker, source_module
 from model.training import reinforcement, supervised
@@ -107,7 +107,7 @@ class TestEveryKind:
             ),
         )
         full = FullCatalogue(ranker, requests, timelines, avoid="none", block_size=8)
-        np.testing.assert_array_equal(full.ranks(), Evaluator(ranker, among_all, 16).ranks())
+        np.testing.assert_array_equal(full.ranks(), RankingEvaluator(ranker, among_all, 16).ranks())
 
 
 @pytest.mark.slow

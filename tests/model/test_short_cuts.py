@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from model.data.windows import RequestWindows
-from model.evaluation.evaluator import BATCHES_A_BLOCK, Evaluator
+from model.evaluation.evaluator import BATCHES_A_BLOCK, RankingEvaluator
 from model.lcr_ser import LcrSer
 from model.memory import keep_memory
 from model.objectives.metrics import pessimistic_rank
@@ -130,7 +130,7 @@ def test_items_prepared_once_rank_as_the_whole_model_does():
     model = randomise(LcrSer(small_config()))
     batch, label = RequestWindows(requests, model.config)(tf.range(len(requests)))
     expected = pessimistic_rank(model(batch), label)
-    np.testing.assert_array_equal(Evaluator(model, requests, batch_size=4).ranks(), expected)
+    np.testing.assert_array_equal(RankingEvaluator(model, requests, batch_size=4).ranks(), expected)
 
 
 def test_memory_settings_of_the_user_stay():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.contract import CANDIDATES, UNKNOWN_ID
-from model.evaluation.evaluator import Evaluator
+from model.evaluation.evaluator import RankingEvaluator
 from model.lcr_ser import LcrSer
 from model.objectives.ties import tie_unknown
 from tests.support.random_logs import random_batch, random_logs, randomise, small_config, tensors
@@ -43,5 +43,5 @@ def test_logits_of_unknown_candidates_are_equal_to_the_bit(count):
 def test_an_unknown_positive_ranks_behind_all_other_unknown_items():
     _, requests = random_logs(users=40)
     requests.candidates[:] = UNKNOWN_ID
-    ranks = Evaluator(randomise(LcrSer(small_config())), requests, batch_size=8).ranks()
+    ranks = RankingEvaluator(randomise(LcrSer(small_config())), requests, batch_size=8).ranks()
     np.testing.assert_array_equal(ranks, requests.candidates.shape[1])

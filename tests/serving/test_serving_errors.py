@@ -16,7 +16,7 @@ from tensorflow_serving.apis import (
 from serving.client.client import RankingClient, RankingError
 from serving.client.request import RankRequest, request_inputs
 from serving.dev_server.errors import trimmed
-from serving.dev_server.servable import Servable
+from serving.dev_server.servable import LoadedVersion
 
 
 def _proto(dtype, shape, content=b"", **values):
@@ -199,7 +199,7 @@ def test_bytes_that_are_no_message_are_the_clients_mistake(channel, method, data
 
 @pytest.mark.parametrize(("size", "at_a_time", "patience"), [(2 * 2**20, 1, 0.5), (2**10, 2, 30)])
 def test_large_messages_are_answered_one_after_another(still_server, monkeypatch, size, at_a_time, patience):
-    answer, inside, most, two_inside = Servable.call, [], [], threading.Event()
+    answer, inside, most, two_inside = LoadedVersion.call, [], [], threading.Event()
 
     def watched(*arguments):
         inside.append(1)
@@ -210,7 +210,7 @@ def test_large_messages_are_answered_one_after_another(still_server, monkeypatch
         inside.pop()
         return answer(*arguments)
 
-    monkeypatch.setattr(Servable, "call", watched)
+    monkeypatch.setattr(LoadedVersion, "call", watched)
     with grpc.insecure_channel(still_server.address) as opened, ThreadPoolExecutor() as pool:
         asked = [pool.submit(_predict, opened, inputs=_with("user", [b"u" * size])) for _ in range(2)]
         assert all("scores" in call.result().outputs for call in asked)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving.dev_server.servable import Servable
+from serving.dev_server.servable import LoadedVersion
 from serving.warmup import BATCH_SIZES, FILE, SERVED, write_warm_up
 from tests.support.toy_servable import Toy
 
@@ -80,7 +80,7 @@ def test_its_ids_are_nobodys(model):
 
 def test_a_server_answers_them_when_it_loads_the_version(model, monkeypatch):
     asked = []
-    call = Servable.call
+    call = LoadedVersion.call
 
     def recorded(self, signature, inputs, outputs=()):
         answers = call(self, signature, inputs, outputs)
@@ -88,8 +88,8 @@ def test_a_server_answers_them_when_it_loads_the_version(model, monkeypatch):
         assert all(np.isfinite(value).all() for value in answers.values())
         return answers
 
-    monkeypatch.setattr(Servable, "call", recorded)
-    Servable(model, 1)
+    monkeypatch.setattr(LoadedVersion, "call", recorded)
+    LoadedVersion(model, 1)
     assert asked[-len(SERVED) * len(BATCH_SIZES) :] == [(name, size) for name in SERVED for size in BATCH_SIZES]
 
 

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from components.evaluation.intervals import compare
+from components.evaluation.intervals import estimate_metrics
 from components.evaluation.request_ranks import RequestRanks
 from components.report.comparison import Run
 
@@ -17,7 +17,7 @@ def make_run(ranks, requests=None, masks=None, name="small", settings=None, clic
     requests = np.arange(len(ranks)) if requests is None else requests
     masks = {"all": np.ones(len(ranks), bool), **(masks or {})}
     by_model = {"candidate": ranks, "popularity": np.full(len(ranks), 50, np.int32)}
-    found = compare(by_model, masks, METRICS, resamples=200)
+    found = estimate_metrics(by_model, masks, METRICS, resamples=200)
     estimates = {
         model: {part: {metric: vars(one) for metric, one in of_part.items()} for part, of_part in of_model.items()}
         for model, of_model in found.models.items()

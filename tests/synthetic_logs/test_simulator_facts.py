@@ -6,7 +6,7 @@ import pytest
 
 from synthetic_logs.simulator import SimulatorSettings, simulate
 from synthetic_logs.simulator.marginals import measure
-from synthetic_logs.simulator.targets import TARGETS, TRANSITIONS, Target, compare
+from synthetic_logs.simulator.targets import TARGETS, TRANSITIONS, Target, measured_targets
 
 EVENTS = 100_000
 ERRORS = 4  # standard errors
@@ -164,7 +164,7 @@ def test_the_share_of_clicks_that_a_search_announces_is_a_setting(tmp_path):
 
 
 def test_every_target_is_measured(marginals):
-    assert all(measured > 0 for _, measured in compare(marginals))
+    assert all(measured > 0 for _, measured in measured_targets(marginals))
     assert [target.text for target in (Target("", 1, 2, ""), Target("", 3, 3, ""), Target("", 4, np.inf, ""))] == [
         "1 to 2",
         "3",

@@ -29,7 +29,7 @@ def simulate_report(log_dir: Path, plot_file: Path | None) -> None:
     """Measure the log in LOG_DIR, simulated or real, from its files; print a table and draw a plot."""
     from synthetic_logs.simulator.marginals import measure
     from synthetic_logs.simulator.plot import plot
-    from synthetic_logs.simulator.targets import compare
+    from synthetic_logs.simulator.targets import measured_targets
 
     try:
         marginals = measure(log_dir)
@@ -41,7 +41,7 @@ def simulate_report(log_dir: Path, plot_file: Path | None) -> None:
             f"Received: {str(error).splitlines()[0]}. Bring a whole copy."
         ) from error
     table = Table("figure", "target", "measured", "source of the target")
-    for target, measured in compare(marginals):
+    for target, measured in measured_targets(marginals):
         table.add_row(target.name, target.text, f"{measured:,.4g}", target.source)
     console = plain_console()
     console.print(
