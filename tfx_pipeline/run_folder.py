@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.run_files import FIGURES_FILE, HTML_FILE, PAGE_FILE
-from components.report.page import render, render_html
+from components.report.page.page import render, render_html
 
 
 def keep_run(page_dir: Path, run_dir: Path, seconds: dict[str, float]) -> dict[str, Any]:

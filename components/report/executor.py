@@ -13,9 +13,9 @@ from components.common.executor import single_artifacts
 from components.common.run_files import FIGURES_FILE, HTML_FILE, PAGE_FILE, REQUEST_FILE
 from components.common.split_files import split_files
 from components.evaluation.request_ranks import RANKS_FILE
-from components.report.figures import run_figures
-from components.report.page import render, render_html
-from components.report.sample_request import sample_request
+from components.report.gather.figures import run_figures
+from components.report.gather.sample_request import sample_request
+from components.report.page.page import render, render_html
 
 
 class Executor(base_executor.BaseExecutor):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from components.report.comparison import compare_runs
-from components.report.comparison_tables import comparison_tables
+from components.report.compare.comparison import compare_runs
+from components.report.compare.comparison_tables import comparison_tables
 from tests.support.run_pairs import METRICS, make_run
 
 RNG = np.random.default_rng(5)

@@ -8,7 +8,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from components.report.cost import model_cost, training_rate
+from components.report.gather.cost import model_cost, training_rate
 from model.lcr_ser import LcrSer
 from model.training.metrics_log import MetricsLog
 from tests.support.random_logs import small_config

@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from components.report import states
-from components.report.states import EDGES, reasoning_states
-from components.report.tsne import Plane
+from components.report.gather import states
+from components.report.gather.states import EDGES, reasoning_states
+from components.report.gather.tsne import Plane
 from model.contract import UNKNOWN_ID
 from model.lcr_ser import LcrSer
 from tests.support.plain_requests import plain_requests

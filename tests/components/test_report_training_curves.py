@@ -1,6 +1,6 @@
 """Curves are the numbers that a training logged."""
 
-from components.report.training_curves import training_curves
+from components.report.gather.training_curves import training_curves
 from model.training.metrics_log import MetricsLog
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from components.report.tsne import tsne
+from components.report.gather.tsne import tsne
 
 
 @pytest.mark.slow

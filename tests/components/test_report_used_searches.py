@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.report import used_searches as module
-from components.report.used_searches import used_searches
+from components.report.gather import used_searches as module
+from components.report.gather.used_searches import used_searches
 from components.transform.vocabularies import table_sizes
 from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer

@@ -3,8 +3,8 @@
 import pytest
 
 from components.evaluation.names import role_titles
-from components.report import findings
-from components.report.slice_rows import slice_rows
+from components.report.page import findings
+from components.report.page.slice_rows import slice_rows
 from tests.support.run_figures import run_figures
 
 STATE = {"closer": [0.5, 0.6, 0.75]}

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from components.report.page import render_html
+from components.report.page.page import render_html
 from tests.support.run_figures import NASTY, run_figures, states_figures, without_baseline
 
 pytestmark = pytest.mark.slow

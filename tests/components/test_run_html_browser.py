@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from components.report.page import render_html
+from components.report.page.page import render_html
 from tests.support.run_figures import METRICS, NASTY, run_figures, stopped
 
 SIZES = {"desk": {"width": 1280, "height": 800}, "phone": {"width": 360, "height": 740}}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.report import numbers
+from components.report.page import numbers
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.report import page
+from components.report.page import page
 from tests.support.run_figures import EMPTY, METRICS, NASTY, SLICES, run_figures, stopped, without_baseline
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from components.evaluation.intervals import estimate_metrics
 from components.evaluation.request_ranks import RequestRanks
-from components.report.comparison import Run
+from components.report.compare.comparison import Run
 
 METRICS = ("HR@1", "NDCG@5", "MRR")
 

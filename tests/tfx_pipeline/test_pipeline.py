@@ -166,7 +166,9 @@ def test_files_that_only_a_few_components_need(files_of):
 
     assert needing("components/evaluator/ranking_metrics.py") == {"Evaluator"}
     assert needing("components/servable_check/child.py") == {"ServableCheck"}
-    assert needing("components/report/run.css") == needing("components/report/plots/slices.py") == {"RunReport"}
+    assert (
+        needing("components/report/page/run.css") == needing("components/report/page/plots/slices.py") == {"RunReport"}
+    )
     assert needing("components/pusher/remote.py") == {"Pusher"}
     assert needing("serving/warmup.py") == {"GrpoTrainer", "Pusher", "RunReport"}
     assert needing("components/transform/vocabularies.py") >= {"Transform", "SupervisedTrainer", "GrpoTrainer"}

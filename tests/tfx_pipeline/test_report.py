@@ -7,7 +7,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from components.report.page import KEYS, render, render_html
+from components.report.page.page import KEYS, render, render_html
 from tests.support.run_figures import run_figures
 from tfx_pipeline.commands.report import report
 

@@ -10,8 +10,8 @@ from polars.exceptions import PolarsError
 
 from components.common.run_files import FIGURES_FILE
 from components.evaluation.request_ranks import RANKS_FILE, RequestRanks
-from components.report.comparison import Run, compare_runs
-from components.report.comparison_tables import Table, comparison_tables
+from components.report.compare.comparison import Run, compare_runs
+from components.report.compare.comparison_tables import Table, comparison_tables
 from tfx_pipeline.commands.command import Command, read_figures
 from tfx_pipeline.console.plain import plain_console
 

@@ -14,7 +14,7 @@ from tfx_pipeline.commands.command import Command, read_figures
 @click.argument("run", type=click.Path(path_type=Path))
 def report(run: Path) -> None:
     """Write run.html and run.md again, beside the run.json of RUN: a folder that holds it, or the file itself."""
-    from components.report.page import render, render_html
+    from components.report.page.page import render, render_html
 
     file = run if run.is_file() else run / FIGURES_FILE
     figures = _figures(file)
@@ -26,7 +26,7 @@ def report(run: Path) -> None:
 
 
 def _figures(file: Path) -> dict[str, Any]:
-    from components.report.page import KEYS
+    from components.report.page.page import KEYS
 
     try:
         figures = read_figures(file)

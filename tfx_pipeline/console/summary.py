@@ -12,7 +12,7 @@ from tfx.orchestration import metadata
 from components.common.run_files import HTML_FILE
 from components.evaluation.names import ALL, BASELINE, CANDIDATE, role_titles
 from components.example_gen.log_report import format_counts
-from components.report.page import metric_names, why_not_pushed
+from components.report.page.page import metric_names, why_not_pushed
 from model.config import MAIN_METRIC
 from model.registry import title
 from tfx_pipeline.console.console import Executions, RunConsole

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.evaluation.names import CANDIDATE, POPULARITY
-from components.report.numbers import count, fixed, interval, p_value, percent, signed, signed_interval
-from components.report.slice_rows import MAIN, SECOND, SliceRow
+from components.report.page.numbers import count, fixed, interval, p_value, percent, signed, signed_interval
+from components.report.page.slice_rows import MAIN, SECOND, SliceRow
 
 _DIGITS = 3
 """Of distances: what a reader sees is what is called a fall or a rise."""

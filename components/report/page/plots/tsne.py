@@ -4,7 +4,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from components.report.plots.picture import COLOURS, GREY, MARKERS, Picture, draw
+from components.report.page.plots.picture import COLOURS, GREY, MARKERS, Picture, draw
 
 
 def tsne_pictures(tsne: dict[str, Any], titles: dict[str, str], findings: dict[str, str]) -> list[Picture]:

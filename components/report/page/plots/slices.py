@@ -6,8 +6,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from components.evaluation.names import BASELINE, CANDIDATE, POPULARITY
-from components.report.plots.picture import BLACK, BLUE, GREY, VERMILLION, Picture, draw
-from components.report.slice_rows import MAIN, SliceRow
+from components.report.page.plots.picture import BLACK, BLUE, GREY, VERMILLION, Picture, draw
+from components.report.page.slice_rows import MAIN, SliceRow
 
 _OTHERS = {BASELINE: ("D", VERMILLION), POPULARITY: ("x", GREY)}
 

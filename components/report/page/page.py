@@ -7,9 +7,9 @@ import jinja2
 
 from components.common.run_files import HTML_FILE
 from components.evaluation.names import CANDIDATE
-from components.report.escapes import html_prose, markdown_cell, markdown_code, markdown_prose
-from components.report.numbers import FILTERS
-from components.report.view import page_view, why_not_pushed
+from components.report.page.escapes import html_prose, markdown_cell, markdown_code, markdown_prose
+from components.report.page.numbers import FILTERS
+from components.report.page.view import page_view, why_not_pushed
 
 __all__ = ["KEYS", "metric_names", "render", "render_html", "why_not_pushed"]
 
@@ -52,7 +52,7 @@ def render_html(figures: dict[str, Any]) -> str:
     Args:
         figures: what `run.json` holds.
     """
-    from components.report.plots.pictures import pictures
+    from components.report.page.plots.pictures import pictures
 
     view = page_view(figures)
     environment = _environment(autoescape=True, filters={"prose": html_prose})

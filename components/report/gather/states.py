@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components.report.tsne import tsne
+from components.report.gather.tsne import tsne
 from model.contract import UNKNOWN_ID
 from model.data.requests import Requests
 from model.data.windows import RequestWindows

@@ -4,7 +4,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from components.report.plots.picture import BLUE, VERMILLION, Picture, draw
+from components.report.page.plots.picture import BLUE, VERMILLION, Picture, draw
 
 
 def distance_pictures(states: dict[str, Any], titles: dict[str, str], findings: dict[str, str]) -> list[Picture]:

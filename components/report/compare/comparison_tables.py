@@ -21,7 +21,7 @@ class Table(NamedTuple):
 
 
 def comparison_tables(found: Mapping[str, Any]) -> list[Table]:
-    """What `components.report.comparison.compare_runs` found, as tables: what differs, metrics, slices."""
+    """What `components.report.compare.comparison.compare_runs` found, as tables: what differs, metrics, slices."""
     sides = [_title(side, of_side) for side, of_side in found["metrics"][MAIN_METRIC].items()]
     head = [*sides, *(["B less A", "p"] if found["paired"] else [])]
     metrics = [

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from components.report.plots.distances import cross_pictures, distance_pictures
-from components.report.plots.picture import Picture
-from components.report.plots.slices import slices_pictures
-from components.report.plots.training import training_pictures
-from components.report.plots.tsne import tsne_pictures
-from components.report.slice_rows import compared_with
+from components.report.page.plots.distances import cross_pictures, distance_pictures
+from components.report.page.plots.picture import Picture
+from components.report.page.plots.slices import slices_pictures
+from components.report.page.plots.training import training_pictures
+from components.report.page.plots.tsne import tsne_pictures
+from components.report.page.slice_rows import compared_with
 
 
 def pictures(figures: dict[str, Any], view: dict[str, Any]) -> dict[str, list[Picture]]:
@@ -15,7 +15,7 @@ def pictures(figures: dict[str, Any], view: dict[str, Any]) -> dict[str, list[Pi
 
     Args:
         figures: what `run.json` holds.
-        view: of `components.report.view.page_view`, whose findings go into the texts for those who do not see.
+        view: of `components.report.page.view.page_view`, whose findings go into the texts for those who do not see.
     """
     found = {
         "slices": slices_pictures(

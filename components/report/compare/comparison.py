@@ -11,7 +11,7 @@ from components.evaluation.intervals import Estimate, estimate_means, over_seeds
 from components.evaluation.names import CANDIDATE
 from components.evaluation.rank_values import rank_values
 from components.evaluation.request_ranks import RequestRanks
-from components.report.differences import differences
+from components.report.compare.differences import differences
 from model.config import MAIN_METRIC
 
 ALL = "all"
@@ -43,7 +43,7 @@ def compare_runs(a: Sequence[Run], b: Sequence[Run]) -> dict[str, Any]:
 
     Returns:
         Plain values.
-        `settings`, `environment`, `data`, `mixed`: as `components.report.differences` gives them.
+        `settings`, `environment`, `data`, `mixed`: as `components.report.compare.differences` gives them.
         `metrics`: of all requests, by metric and side: `value`, `low` and `high` of a single run, `value` (the mean)
             and `std` over several, and `runs`.
         `slices`: the same of the main metric, by slice.

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.evaluation.raw_requests import raw_requests
-from components.report.sample_request import as_request, shorter_history
+from components.report.gather.sample_request import as_request, shorter_history
 from model import contract
 from model.config import RankerConfig
 from model.data.requests import Requests

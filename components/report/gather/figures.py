@@ -15,11 +15,11 @@ from components.common.verdict import Verdict
 from components.evaluation.names import ALL, POPULARITY
 from components.evaluator.results import evaluator_verdict, model_metrics
 from components.example_gen.log_report import FILE_NAME as LOG_REPORT
-from components.report.cost import model_cost, training_rate
-from components.report.environment import environment
-from components.report.states import reasoning_states
-from components.report.training_curves import training_curves
-from components.report.used_searches import used_searches
+from components.report.gather.cost import model_cost, training_rate
+from components.report.gather.environment import environment
+from components.report.gather.states import reasoning_states
+from components.report.gather.training_curves import training_curves
+from components.report.gather.used_searches import used_searches
 from components.servable.saving import load
 from model.data.requests import read_requests
 

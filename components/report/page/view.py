@@ -4,8 +4,8 @@ from typing import Any
 
 from components.evaluation.names import ALL, CANDIDATE, role_titles
 from components.example_gen.log_report import RULES
-from components.report import findings
-from components.report.slice_rows import MAIN, SECOND, compared_with, slice_rows
+from components.report.page import findings
+from components.report.page.slice_rows import MAIN, SECOND, compared_with, slice_rows
 from model.registry import DEFAULT, title
 
 SIDES = {"search": "search side", "rec": "recommendation side"}

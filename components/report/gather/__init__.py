@@ -1,0 +1,1 @@
+"""The figures of a run, read from its artifacts and its model."""

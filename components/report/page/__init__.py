@@ -1,0 +1,1 @@
+"""The page of a run, as HTML and Markdown, from its figures."""
