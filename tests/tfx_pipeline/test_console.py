@@ -15,6 +15,7 @@ from tfx_pipeline.console import quiet
 from tfx_pipeline.console.console import RunConsole, _BarHandler
 
 
+@pytest.mark.filterwarnings("default")
 def test_everything_but_the_console_goes_into_the_log_file(tmp_path, capfd):
     log = tmp_path / "logs" / "run.log"
     with quiet.output_to(log) as stream:
