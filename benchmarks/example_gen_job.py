@@ -5,6 +5,7 @@ python -m benchmarks.example_gen_job LOG_DIR OUT_DIR WORKERS
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 from tfx.types import standard_artifacts
@@ -13,7 +14,7 @@ from components.common.artifacts import Candidates, LogReport
 from components.example_gen.executor import Executor
 from components.example_gen.settings import LogSettings
 
-SETTINGS = {"words_per_search": 8, "max_bad_share": 1.0}
+SETTINGS: dict[str, Any] = {"words_per_search": 8, "max_bad_share": 1.0}
 
 
 def main(log: str, out: str, workers: str) -> None:

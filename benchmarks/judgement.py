@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
@@ -109,7 +110,7 @@ def _newest(folder: Path) -> Path:
 def _evaluate(model_dir: Path, files: list[str]) -> None:
     """Run the Evaluator's own executor, as the pipeline does."""
 
-    def artifact(kind: type, path: str) -> list:
+    def artifact(kind: type, path: str) -> list[Any]:
         made = kind()
         made.uri = path
         return [made]

@@ -6,7 +6,7 @@ import logging
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import tensorflow as tf
@@ -62,7 +62,7 @@ def read_experiment() -> Experiment:
 
     return Experiment(
         settings=settings,
-        shape=dataclasses.replace(settings.model, **sizes),
+        shape=cast(LcrSerConfig, dataclasses.replace(settings.model, **sizes)),
         supervised=settings.supervised,
         grpo=settings.grpo,
         timelines=read_timelines(files("train")),
@@ -95,7 +95,7 @@ def append(path: Path, row: dict[str, Any]) -> None:
 
 def without_searches(log: Timelines | Requests) -> Any:
     """The same log, as if nobody had ever searched."""
-    changes = {"search_offsets": np.zeros_like(log.search_offsets)}
+    changes: dict[str, Any] = {"search_offsets": np.zeros_like(log.search_offsets)}
     if isinstance(log, Timelines):
         changes["rec_searches_before"] = np.zeros_like(log.rec_searches_before)
     return dataclasses.replace(log, **changes)

@@ -13,14 +13,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from benchmarks.result import report
-from benchmarks.sizes import SHAPE
+from benchmarks.sizes import SHAPE, SUPERVISED
 from benchmarks.timing import time_in_turns
-from benchmarks.training import SUPERVISED, ours
+from benchmarks.training import ours
 from components.servable_check.session import SessionModel, Signature
 from model.evaluation.evaluator import RankingEvaluator
 from model.lcr_ser import LcrSer
@@ -48,7 +50,7 @@ def main() -> None:
 def compare(args: argparse.Namespace) -> None:
     """Run the processes in turns."""
     found: dict[str, list[dict[str, float]]] = {"0": [], "1": []}
-    scores: dict[str, np.ndarray] = {}
+    scores: dict[str, npt.NDArray[Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(args.rounds):
             for switch, measured in found.items():
@@ -72,7 +74,7 @@ def compare(args: argparse.Namespace) -> None:
         name: statistics.median(on[name] / off[name] for off, on in zip(*found.values(), strict=True))
         for name in found["0"][0]
     }
-    rows = [("", "without, ms", "with, ms", "with / without")]
+    rows: list[tuple[str, ...]] = [("", "without, ms", "with, ms", "with / without")]
     rows += [
         (
             name,
@@ -112,7 +114,7 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
         return {name: timing.cpu for name, timing in time_in_turns(calls, rounds=5).items()}
 
 
-def _repeated(signature: Signature, inputs: dict[str, np.ndarray]) -> Callable[[], None]:
+def _repeated(signature: Signature, inputs: dict[str, npt.NDArray[Any]]) -> Callable[[], None]:
     def call() -> None:
         for _ in range(CALLS):
             signature(**inputs)
@@ -120,11 +122,11 @@ def _repeated(signature: Signature, inputs: dict[str, np.ndarray]) -> Callable[[
     return call
 
 
-def _inputs(users: int) -> dict[str, np.ndarray]:
+def _inputs(users: int) -> dict[str, npt.NDArray[Any]]:
     """Requests of ids as the demo log has them; some are known, some are not."""
     random = np.random.default_rng(0)
 
-    def ids(*shape: int) -> np.ndarray:
+    def ids(*shape: int) -> npt.NDArray[Any]:
         return np.array([b"%d" % one for one in random.integers(0, 1_000, shape).ravel()], object).reshape(shape)
 
     return {

@@ -8,8 +8,10 @@ No report of bad rows, no shards, no runner: the whole log is in memory.
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import tensorflow as tf
 
@@ -76,7 +78,7 @@ def write_user(  # noqa: PLR0917 - a script
     user: int,
     clicks: pl.DataFrame,
     searches: pl.DataFrame,
-    pool: np.ndarray,
+    pool: npt.NDArray[Any],
     rng: np.random.Generator,
     writers: dict[str, tf.io.TFRecordWriter],
 ) -> None:
@@ -117,7 +119,7 @@ def write_user(  # noqa: PLR0917 - a script
             write(writers[split], {**history, "candidates": texts(candidates), "label": [label]})
 
 
-def features(user: int, items: list[int], times: np.ndarray, searches: pl.DataFrame) -> dict[str, list]:
+def features(user: int, items: list[int], times: npt.NDArray[Any], searches: pl.DataFrame) -> dict[str, Any]:
     """A history."""
     words, found = searches["words"].to_list(), searches["items"].to_list()
     return {
@@ -137,7 +139,7 @@ def texts(ids: list[int]) -> list[bytes]:
     return [str(one).encode() for one in ids]
 
 
-def write(writer: tf.io.TFRecordWriter, values: dict[str, list]) -> None:
+def write(writer: tf.io.TFRecordWriter, values: dict[str, Any]) -> None:
     """Write an Example."""
     example = tf.train.Example()
     for name, value in values.items():

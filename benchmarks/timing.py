@@ -3,8 +3,10 @@
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,8 +18,8 @@ class Timing:
         cpus: processor time of all threads, `[rounds]`.
     """
 
-    walls: np.ndarray
-    cpus: np.ndarray
+    walls: npt.NDArray[Any]
+    cpus: npt.NDArray[Any]
 
     @property
     def median(self) -> float:

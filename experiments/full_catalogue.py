@@ -5,8 +5,9 @@ python -m experiments.full_catalogue --threads 1    # the log and the trained mo
 
 import argparse
 import time
+from typing import Any
 
-import numpy as np
+import numpy.typing as npt
 
 from benchmarks.last_run import newest_model, quiet, read_experiment
 from benchmarks.machine import describe
@@ -40,7 +41,8 @@ def main() -> None:
     full = FullCatalogue(model, requests, log.timelines, avoid=args.avoid, batch_size=args.batch, block_size=args.block)
     known = full.positives >= FIRST_KNOWN_ID
     names = metric_names(log.settings.evaluation.ks)
-    found, seconds = {}, {}
+    found: dict[str, dict[str, float]] = {}
+    seconds: dict[str, float] = {}
     for name, ranks_of in (
         ("sampled", RankingEvaluator(model, requests, log.supervised.eval_batch_size)),
         ("full", full),
@@ -76,7 +78,7 @@ def main() -> None:
     report("full_catalogue", found["full"][MAIN_METRIC], f"{MAIN_METRIC} among all known items", "none", detail, rows)
 
 
-def _means(ranks: np.ndarray, names: list[str]) -> dict[str, float]:
+def _means(ranks: npt.NDArray[Any], names: list[str]) -> dict[str, float]:
     return ranking_metrics(ranks, names) if len(ranks) else dict.fromkeys(names, float("nan"))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from benchmarks.last_run import in_scratch, quiet
@@ -39,7 +40,14 @@ LOG = SimulatorSettings(
     search_rows_an_item=60.0,
     recommended_results=0.5,
 )
-SHAPE = {"dim": 32, "num_heads": 2, "rec_length": 30, "search_length": 30, "words_per_search": 6, "items_per_search": 5}
+SHAPE: dict[str, Any] = {
+    "dim": 32,
+    "num_heads": 2,
+    "rec_length": 30,
+    "search_length": 30,
+    "words_per_search": 6,
+    "items_per_search": 5,
+}
 SUPERVISED = SupervisedConfig(
     batch_size=256, learning_rate=0.004, max_epochs=8, patience=2, tcl_stop_gradient="both", targets_per_user=25
 )
@@ -61,7 +69,7 @@ def main() -> None:
     config = dataclasses.replace(SUPERVISED, seed=args.seed, max_epochs=args.epochs)
     relevant, real = searches_of(log, SHAPE["search_length"])
     newest_first = np.broadcast_to(np.arange(relevant.shape[1], dtype=float), relevant.shape)
-    found = {
+    found: dict[str, dict[str, Any]] = {
         "newest first": {
             "requests": len(areas(newest_first, relevant, real)),
             "newest": _summary(areas(newest_first, relevant, real)),
@@ -69,7 +77,7 @@ def main() -> None:
     }
     for name, (steps, weight) in VARIANTS.items():
         started = time.monotonic()
-        shape = LcrSerConfig(**log.sizes, **SHAPE, reasoning_steps=steps)
+        shape = LcrSerConfig(**(SHAPE | log.sizes), reasoning_steps=steps)
         untrained = look(LcrSer(shape), log)
         model = in_scratch(
             supervised.train, shape, dataclasses.replace(config, tcl_weight=weight), log.timelines, log.eval_requests
@@ -101,7 +109,7 @@ def main() -> None:
     )
 
 
-def look(model: LcrSer, log: Simulated) -> dict[str, np.ndarray]:
+def look(model: LcrSer, log: Simulated) -> dict[str, npt.NDArray[Any]]:
     """Weights on the searches of each test request, `[R, Ls]`, the newest in the last column.
 
     Returns:
@@ -109,7 +117,7 @@ def look(model: LcrSer, log: Simulated) -> dict[str, np.ndarray]:
         the last step on the search history, mean over heads.
     """
     windows = RequestWindows(log.test_requests, model.config)
-    parts: dict[str, list[np.ndarray]] = {}
+    parts: dict[str, list[npt.NDArray[Any]]] = {}
     for begin in range(0, len(log.test_requests), BATCH):
         batch, label = windows(tf.range(begin, min(begin + BATCH, len(log.test_requests))))
         embedded = model.embed(batch)
@@ -126,7 +134,7 @@ def look(model: LcrSer, log: Simulated) -> dict[str, np.ndarray]:
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
 
-def searches_of(log: Simulated, length: int) -> tuple[np.ndarray, np.ndarray]:
+def searches_of(log: Simulated, length: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Which of the newest searches of each test request bear on its target, and which are there: `[R, Ls]` each."""
     ends = log.test_requests.search_offsets[1:, None]
     at = ends - length + np.arange(length)
@@ -134,7 +142,7 @@ def searches_of(log: Simulated, length: int) -> tuple[np.ndarray, np.ndarray]:
     return np.where(real, np.append(log.relevant, False)[np.where(real, at, -1)], False), real
 
 
-def areas(weights: np.ndarray, relevant: np.ndarray, real: np.ndarray) -> np.ndarray:
+def areas(weights: npt.NDArray[Any], relevant: npt.NDArray[Any], real: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Area under the ROC curve of each request with a relevant and an irrelevant search; ties count half.
 
     Args:
@@ -156,13 +164,13 @@ def _simulated(users: int, seed: int) -> Simulated:
         return read(Path(directory), seed)
 
 
-def _summary(values: np.ndarray) -> dict[str, float]:
+def _summary(values: npt.NDArray[Any]) -> dict[str, float]:
     return {"mean": round(float(values.mean()), 4), "error": round(float(values.std() / len(values) ** 0.5), 4)}
 
 
 def _rows(found: dict[str, dict[str, Any]]) -> list[tuple[str, ...]]:
     kinds = ("target attention", "cross attention", "target attention, untrained", "cross attention, untrained")
-    rows = [("", *kinds, "NDCG@5")]
+    rows: list[tuple[str, ...]] = [("", *kinds, "NDCG@5")]
     newest = found["newest first"]["newest"]
     rows.append(("newest first", f"{newest['mean']:.3f}", f"{newest['mean']:.3f}", "", "", ""))
     for name in VARIANTS:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from model.contract import FIRST_KNOWN_ID
-from model.data.columns import offsets
+from model.data.columns import Array, offsets
 from model.data.requests import Requests
 from model.data.timelines import Timelines
 
@@ -32,7 +32,7 @@ class Simulated(NamedTuple):
     timelines: Timelines
     eval_requests: Requests
     test_requests: Requests
-    relevant: np.ndarray
+    relevant: Array
     sizes: dict[str, int]
 
 
@@ -125,12 +125,12 @@ def _scan(log_dir: Path, name: str) -> pl.LazyFrame:
 
 def _timelines(  # noqa: PLR0917 - one call
     events: _Events,
-    ends: np.ndarray,
-    search_ends: np.ndarray,
-    before: np.ndarray,
-    clicks_before: np.ndarray,
-    kept: np.ndarray,
-    search_before: list[np.ndarray],
+    ends: Array,
+    search_ends: Array,
+    before: Array,
+    clicks_before: Array,
+    kept: Array,
+    search_before: list[Array],
 ) -> Timelines:
     at = _ranges(ends[:-1], kept)
     # A user's searches before the last click that is trained on, and those up to the first held out.
@@ -162,11 +162,11 @@ def _timelines(  # noqa: PLR0917 - one call
 
 def _requests(  # noqa: PLR0917 - one call
     events: _Events,
-    targets: np.ndarray,
-    ends: np.ndarray,
-    search_ends: np.ndarray,
-    before: np.ndarray,
-    clicks_before: np.ndarray,
+    targets: Array,
+    ends: Array,
+    search_ends: Array,
+    before: Array,
+    clicks_before: Array,
     rng: np.random.Generator,
 ) -> Requests:
     user, item, time = (events.clicks[name].to_numpy() for name in ("user", "item", "timestamp"))
@@ -183,7 +183,7 @@ def _requests(  # noqa: PLR0917 - one call
     )
 
 
-def _searches(events: _Events, begins: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
+def _searches(events: _Events, begins: Array, counts: Array) -> dict[str, Array]:
     at = _ranges(begins, counts)
     found = {"search_offsets": offsets(counts), "search_times": events.searches["timestamp"].to_numpy()[at]}
     for column, name, place in (("words", "search_words", "word_offsets"), ("items", "search_items", "item_offsets")):
@@ -195,9 +195,7 @@ def _searches(events: _Events, begins: np.ndarray, counts: np.ndarray) -> dict[s
     return found
 
 
-def _candidates(
-    events: _Events, owner: np.ndarray, positive: np.ndarray, rng: np.random.Generator
-) -> dict[str, np.ndarray]:
+def _candidates(events: _Events, owner: Array, positive: Array, rng: np.random.Generator) -> dict[str, Array]:
     # Drawn in excess, then the first 99 that are distinct and that the user never clicked, by the order of drawing.
     pool = events.clicks["item"].unique().sort().to_numpy()
     size = events.sizes["num_items"]
@@ -227,9 +225,7 @@ def _candidates(
     return {"candidates": candidates, "label": label.astype(np.int32)}
 
 
-def _relevant(
-    log_dir: Path, events: _Events, targets: np.ndarray, search_ends: np.ndarray, before: np.ndarray
-) -> np.ndarray:
+def _relevant(log_dir: Path, events: _Events, targets: Array, search_ends: Array, before: Array) -> Array:
     asked = events.clicks[targets].with_row_index("request").select("request", "user_id", "item_id", "timestamp")
     truth = (
         _scan(log_dir / "truth", "relevant_searches.csv").collect().join(asked, on=["user_id", "item_id", "timestamp"])
@@ -248,6 +244,6 @@ def _relevant(
     return relevant
 
 
-def _ranges(begins: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _ranges(begins: Array, counts: Array) -> Array:
     """Indices `begin, begin + 1, ...`, so many of each: flat."""
     return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts - begins, counts)

@@ -5,10 +5,12 @@ python -m experiments.states --seed 2025    # contrastive loss as set, with its 
 
 import argparse
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from benchmarks.last_run import Experiment, append, in_scratch, quiet, read_experiment, without_searches
@@ -77,14 +79,14 @@ def look_at(model: LcrSer, experiment: Experiment) -> dict[str, Any]:
     no_searches = dataclasses.replace(experiment, test_requests=without_searches(experiment.test_requests))
     figures["NDCG@5 without searches"] = no_searches.test_metrics(model)["NDCG@5"]
     reason = model.reason
-    model.reason = lambda histories, training=False: reason(histories, cross=False)
+    model.reason = functools.partial(reason, cross=False)  # type: ignore[method-assign]
     figures["NDCG@5 without cross attention"] = experiment.test_metrics(model)["NDCG@5"]
-    model.reason = reason
+    model.reason = reason  # type: ignore[method-assign]
     return figures
 
 
 def _cross_figures(
-    histories: EncodedHistories, crossed_weights: dict[str, list[np.ndarray]]
+    histories: EncodedHistories, crossed_weights: dict[str, list[npt.NDArray[Any]]]
 ) -> Iterator[tuple[str, list[float]]]:
     for side, other in (("search", histories.rec), ("rec", histories.search)):
         events = other.mask.numpy().sum(1)

@@ -221,7 +221,7 @@ class LcrSer(Ranker):
     @property
     def reasoning_variables(self) -> list[keras.Variable]:
         """The weights of encoders, cross attention and steps."""
-        return self.reasoning.trainable_variables  # type: ignore[no-any-return]
+        return self.reasoning.trainable_variables
 
     def noise(self, rows: tf.Tensor, trajectories: int, scale: float, seed: int, step: tf.Tensor) -> Sides:
         """Noise of a step for both sides, `[B, N, d]` each, Eq. (14)."""

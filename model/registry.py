@@ -47,7 +47,7 @@ def config_class(kind: str) -> type[RankerConfig]:
     Raises:
         ValueError: for a kind that is not registered.
     """
-    return _load(_kind(kind).config)  # type: ignore[no-any-return]
+    return _load(_kind(kind).config)
 
 
 def make_config(fields: Mapping[str, Any]) -> RankerConfig:
@@ -61,7 +61,7 @@ def make_config(fields: Mapping[str, Any]) -> RankerConfig:
 
 def make_ranker(config: RankerConfig, **kwargs: Any) -> "Ranker":
     """A new model of a config, with the arguments of `Ranker` and `keras.Model`."""
-    return _load(_kind(config.kind).ranker)(config, **kwargs)  # type: ignore[no-any-return]
+    return _load(_kind(config.kind).ranker)(config, **kwargs)
 
 
 def source_module(kind: str) -> str:

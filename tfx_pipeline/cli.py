@@ -130,7 +130,7 @@ def _accept_pipeline_path(command: click.Command) -> None:
 def _with_pipeline_path(upstream: Callable[..., Any]) -> Callable[..., Any]:
     @click.pass_context
     def create(
-        context: click.Context, pipeline_path: str | None, pipeline_name: str | None, engine: str, **options: Any
+        context: click.Context, /, pipeline_path: str | None, pipeline_name: str | None, engine: str, **options: Any
     ) -> None:
         if pipeline_path is None:
             if pipeline_name is None:

@@ -6,8 +6,9 @@ from typing import Literal
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatisticsList as Statistics
+from tensorflow_metadata.proto.v0.statistics_pb2 import FeatureNameStatistics as Feature
 
-from components.data_check.histograms import Feature, binned, common_statistics, of_lengths, of_values
+from components.data_check.histograms import binned, common_statistics, of_lengths, of_values
 from components.data_check.settings import JENSEN_SHANNON, L_INFINITY, LENGTH, Comparators
 
 MEASURE_NAMES = {L_INFINITY: "L-infinity", JENSEN_SHANNON: "Jensen-Shannon"}

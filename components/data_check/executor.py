@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow_data_validation as tfdv
 from apache_beam.io.filesystems import FileSystems
 from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatisticsList as Statistics
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
@@ -16,7 +17,7 @@ from tfx_bsl.public import tfxio
 from components.common.executor import single_artifacts
 from components.common.file_patterns import beam_pattern
 from components.common.verdict import write_verdict
-from components.data_check.comparison import Measurement, Statistics, measure_distances
+from components.data_check.comparison import Measurement, measure_distances
 from components.data_check.judge import GATE, data_verdict
 from components.data_check.pushed_statistics import find, split_statistics
 from components.data_check.settings import DataCheckSettings

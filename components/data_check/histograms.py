@@ -1,6 +1,9 @@
 """Values of integer features, and numbers of values in an Example, as histograms that TFDV can compare."""
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 from tensorflow_metadata.proto.v0.statistics_pb2 import CommonStatistics, Histogram
 from tensorflow_metadata.proto.v0.statistics_pb2 import FeatureNameStatistics as Feature
 
@@ -42,7 +45,7 @@ def binned(name: str, one: Histogram, other: Histogram) -> tuple[Feature, Featur
     return first, second
 
 
-def _counts(quantiles: np.ndarray, edges: np.ndarray) -> np.ndarray:
+def _counts(quantiles: npt.NDArray[Any], edges: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Values in each bin, from the low end, the high end and the number of each quantile."""
     low, high, number = quantiles.T
     begin, end, width = edges[:-1, None], edges[1:, None], high - low
@@ -51,7 +54,7 @@ def _counts(quantiles: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return np.where(width > 0, covered, (begin <= low) & (low < end)) @ number
 
 
-def _numeric(name: str, edges: np.ndarray, counts: np.ndarray) -> Feature:
+def _numeric(name: str, edges: npt.NDArray[Any], counts: npt.NDArray[Any]) -> Feature:
     feature = Feature(type=Feature.FLOAT)
     feature.path.step.append(name)
     common = feature.num_stats.common_stats

@@ -2,13 +2,13 @@
 
 import os
 
+from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatisticsList as Statistics
 from tfx import types
 from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
 from components.common.versions import newest_version
-from components.data_check.comparison import Statistics
 
 SPLIT = "test"
 """The split that is compared: its requests are cut and stored as served ones are."""

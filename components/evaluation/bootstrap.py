@@ -1,12 +1,17 @@
 """Means of values of requests in overlapping slices, and of resamples of the requests."""
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 _DRAWS_AT_ONCE = 1_000_000
 """Requests drawn that are in memory at a time."""
 
 
-def bootstrap_means(values: np.ndarray, slices: np.ndarray, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def bootstrap_means(
+    values: npt.NDArray[Any], slices: npt.NDArray[Any], resamples: int, seed: int
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Draw requests with replacement, as often as there are, and average in each slice what was drawn of it.
 
     Slices overlap, but requests that are in the same slices are always counted together. So each resample is summed
@@ -29,7 +34,7 @@ def bootstrap_means(values: np.ndarray, slices: np.ndarray, resamples: int, seed
     # The ones count the requests drawn.
     columns = np.concatenate([values.reshape(-1, requests), np.ones((1, requests))]).T[order]
 
-    def means(weights: np.ndarray) -> np.ndarray:
+    def means(weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
         parts = zip(np.split(weights, starts, axis=1), np.split(columns, starts), strict=True)
         sums = np.stack([drawn @ part for drawn, part in parts], axis=1)
         sums = groups.astype(np.float64) @ sums

@@ -2,8 +2,10 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from components.evaluation.bootstrap import bootstrap_means
 from components.evaluation.rank_values import rank_values
@@ -47,8 +49,8 @@ class Comparison:
 
 
 def estimate_metrics(
-    ranks: Mapping[str, np.ndarray],
-    masks: Mapping[str, np.ndarray],
+    ranks: Mapping[str, npt.NDArray[Any]],
+    masks: Mapping[str, npt.NDArray[Any]],
     metrics: Sequence[str],
     *,
     resamples: int = 1000,
@@ -71,8 +73,8 @@ def estimate_metrics(
 
 
 def estimate_means(
-    values: Mapping[str, Mapping[str, np.ndarray]],
-    masks: Mapping[str, np.ndarray],
+    values: Mapping[str, Mapping[str, npt.NDArray[Any]]],
+    masks: Mapping[str, npt.NDArray[Any]],
     *,
     resamples: int = 1000,
     seed: int = 0,
@@ -132,7 +134,7 @@ def over_seeds(runs: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float
     }
 
 
-def _estimate(mean: float, resampled: np.ndarray, requests: int, is_difference: bool) -> Estimate:
+def _estimate(mean: float, resampled: npt.NDArray[Any], requests: int, is_difference: bool) -> Estimate:
     if not requests:
         return Estimate(None, None, None, 0)
     # A small slice may be empty in some draws.

@@ -1,6 +1,9 @@
 """The popularity ranking that every model is put beside."""
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from model import contract
 from model.data.requests import Requests
@@ -8,7 +11,7 @@ from model.data.timelines import Timelines
 from model.objectives.metrics import pessimistic_rank
 
 
-def popularity_ranks(requests: Requests, timelines: Timelines) -> np.ndarray:
+def popularity_ranks(requests: Requests, timelines: Timelines) -> npt.NDArray[Any]:
     """Rank of each request's positive when the stored candidates are ranked by their clicks in the train split.
 
     Args:

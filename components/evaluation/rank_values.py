@@ -1,9 +1,12 @@
 """What a rank is worth: the metrics of every judge of this project, in NumPy."""
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 
-def rank_values(ranks: np.ndarray, metric: str) -> np.ndarray:
+def rank_values(ranks: npt.NDArray[Any], metric: str) -> npt.NDArray[Any]:
     """The metric `HR@k`, `NDCG@k` or `MRR` of each rank, float64.
 
     The run page, the TFX Evaluator and the comparison of runs use it; the last one answers before TensorFlow would be

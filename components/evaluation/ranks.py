@@ -2,8 +2,10 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from components.evaluation.raw_requests import requests_of_parts, rows_a_call, transform_function
@@ -27,8 +29,8 @@ class Ranked:
     """
 
     requests: Requests
-    fingerprints: np.ndarray
-    ranks: dict[str, np.ndarray]
+    fingerprints: npt.NDArray[Any]
+    ranks: dict[str, npt.NDArray[Any]]
     non_finite: dict[str, int]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 RANKS_FILE = "ranks.parquet"
@@ -25,9 +26,9 @@ class RequestRanks:
         masks: bool `[R]` by slice.
     """
 
-    requests: np.ndarray
-    ranks: dict[str, np.ndarray]
-    masks: dict[str, np.ndarray]
+    requests: npt.NDArray[Any]
+    ranks: dict[str, npt.NDArray[Any]]
+    masks: dict[str, npt.NDArray[Any]]
 
     def write(self, path: str) -> None:
         """Write a Parquet file: columns `request`, `rank: candidate`, ..., `slice: all`, ..., a row a request.
@@ -51,7 +52,7 @@ class RequestRanks:
         with _opened(path, "rb") as file:
             frame = pl.read_parquet(io.BytesIO(file.read()))
 
-        def columns(prefix: str) -> dict[str, np.ndarray]:
+        def columns(prefix: str) -> dict[str, npt.NDArray[Any]]:
             return {
                 name.removeprefix(prefix): frame[name].to_numpy() for name in frame.columns if name.startswith(prefix)
             }
@@ -59,7 +60,7 @@ class RequestRanks:
         return RequestRanks(frame[_REQUEST].to_numpy(), columns(_RANK), columns(_SLICE))
 
 
-def fingerprints(records: Sequence[bytes]) -> np.ndarray:
+def fingerprints(records: Sequence[bytes]) -> npt.NDArray[Any]:
     """Fingerprint of each serialized raw request Example, uint64 `[R]`: the same on every machine and in every version.
 
     It depends on all that the Example holds: user, histories with their times, candidates and label. Among a million

@@ -1,8 +1,10 @@
 """Slices of test requests: by what is known of the user, and by what is known of the target."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from components.evaluation import names as names_of
 from model.contract import FIRST_KNOWN_ID, UNKNOWN_ID
@@ -19,7 +21,7 @@ def slice_masks(
     click_bins: Sequence[int] = names_of.CLICK_BINS,
     search_bins: Sequence[int] = names_of.SEARCH_BINS,
     head_share: float = HEAD_SHARE,
-) -> dict[str, np.ndarray]:
+) -> dict[str, npt.NDArray[Any]]:
     """Which requests are in which slice.
 
     Histories are counted as they are stored, which is at most as long as the model looks back.
@@ -51,14 +53,14 @@ def slice_masks(
     }
 
 
-def _bins(title: str, counts: np.ndarray, begins: Sequence[int]) -> dict[str, np.ndarray]:
+def _bins(title: str, counts: npt.NDArray[Any], begins: Sequence[int]) -> dict[str, npt.NDArray[Any]]:
     """Masks of `begins[i] <= counts < begins[i + 1]`."""
     names = names_of.bin_names(title, begins)
     number = np.searchsorted(begins, counts, side="right") - 1
     return {name: number == at for at, name in enumerate(names)}
 
 
-def _popular(timelines: Timelines, share: float, largest: int) -> np.ndarray:
+def _popular(timelines: Timelines, share: float, largest: int) -> npt.NDArray[Any]:
     """Whether each id is a popular item, bool `[at least largest + 1]`."""
     known = timelines.rec_items[timelines.rec_items >= FIRST_KNOWN_ID]
     counts = np.bincount(known, minlength=largest + 1)

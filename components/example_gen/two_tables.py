@@ -42,7 +42,7 @@ def compare_tables(clicks: pl.DataFrame, shown: pl.DataFrame) -> Tally:
             "users_of_searches": of_searches.height,
             "users_of_both": of_clicks.height - only_clicks.len(),
         },
-        {name: (int(column.min()), int(column.max())) for name, column in values if column.len()},  # type: ignore
+        {name: (int(column.min()), int(column.max())) for name, column in values if column.len()},  # type: ignore[arg-type]
         {
             name: users.bottom_k(NAMED).sort().to_list()
             for name, users in (("only_clicks", only_clicks), ("only_searches", only_searches))

@@ -8,8 +8,10 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from components.servable_check import child
@@ -27,7 +29,7 @@ class Answers:
 
     load_seconds: float | None
     errors: Mapping[str, str]
-    outputs: Mapping[str, np.ndarray]
+    outputs: Mapping[str, npt.NDArray[Any]]
 
 
 def ask(saved_model_dir: str, records: Sequence[bytes], max_seconds: float) -> Answers:

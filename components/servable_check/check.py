@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
-import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
@@ -30,7 +31,7 @@ MAX_WARM_UP_RECORDS = 1000
 def check_servable(
     saved_model_dir: str,
     records: Sequence[bytes],
-    golden: Callable[[], Sequence[np.ndarray]],
+    golden: Callable[[], Sequence[npt.NDArray[Any]]],
     settings: ServableCheckSettings,
 ) -> Verdict:
     """Check a SavedModel, on its files first and then by asking it.
@@ -68,7 +69,7 @@ def check_servable(
 def _of_answers(
     saved_model_dir: str,
     records: Sequence[bytes],
-    golden: Callable[[], Sequence[np.ndarray]],
+    golden: Callable[[], Sequence[npt.NDArray[Any]]],
     settings: ServableCheckSettings,
 ) -> tuple[list[str], dict[str, object]]:
     """Reasons, and what was measured."""

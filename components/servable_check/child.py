@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
@@ -21,7 +22,7 @@ REQUESTS_FILE = "requests.tfrecord"
 ANSWERS_FILE = "answers.npz"
 REPORT_FILE = "report.json"
 
-_Answers = Mapping[str, np.ndarray]
+_Answers = Mapping[str, npt.NDArray[Any]]
 
 
 def ask(saved_model_dir: str, folder: Path) -> None:
@@ -33,7 +34,7 @@ def ask(saved_model_dir: str, folder: Path) -> None:
     """
     records = list(tf.data.TFRecordDataset(str(folder / REQUESTS_FILE)).as_numpy_iterator())
     report: dict[str, Any] = {"errors": {}}
-    answers: dict[str, np.ndarray] = {}
+    answers: dict[str, Any] = {}
     begin = time.monotonic()
     try:
         model = SessionModel(saved_model_dir)
@@ -47,7 +48,7 @@ def ask(saved_model_dir: str, folder: Path) -> None:
                     answers |= {f"{name}/{output}": value for output, value in call().items()}
                 except Exception as error:  # noqa: BLE001
                     report["errors"][name] = _line(error)
-    np.savez(folder / ANSWERS_FILE, **answers)  # type: ignore[arg-type]
+    np.savez(folder / ANSWERS_FILE, **answers)
     (folder / REPORT_FILE).write_text(json.dumps(report))
 
 

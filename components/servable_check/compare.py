@@ -1,8 +1,10 @@
 """Compares what a SavedModel answered with what it should have."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from model import contract
 
@@ -14,7 +16,10 @@ _SCORING = (
 
 
 def compare_answers(
-    outputs: Mapping[str, np.ndarray], golden: Sequence[np.ndarray], positives: np.ndarray, tolerance: float
+    outputs: Mapping[str, npt.NDArray[Any]],
+    golden: Sequence[npt.NDArray[Any]],
+    positives: npt.NDArray[Any],
+    tolerance: float,
 ) -> tuple[list[str], dict[str, float]]:
     """Reasons against a model, and the largest distance of each signature's scores from the golden ones.
 
@@ -48,7 +53,9 @@ def compare_answers(
     return reasons, distances
 
 
-def _of_scores(scores: np.ndarray, golden: Sequence[np.ndarray], tolerance: float) -> tuple[list[str], float]:
+def _of_scores(
+    scores: npt.NDArray[Any], golden: Sequence[npt.NDArray[Any]], tolerance: float
+) -> tuple[list[str], float]:
     width = max(map(len, golden))
     if scores.shape != (len(golden), width):
         return [f"gives scores of shape {list(scores.shape)} instead of {[len(golden), width]}"], float("inf")
@@ -64,11 +71,11 @@ def _of_scores(scores: np.ndarray, golden: Sequence[np.ndarray], tolerance: floa
     return [reason] if wrong else [], float(farthest.max())
 
 
-def _distance(scores: np.ndarray, right: np.ndarray) -> float:
+def _distance(scores: npt.NDArray[Any], right: npt.NDArray[Any]) -> float:
     return float(np.max(np.abs(scores.astype(np.float64) - right) / np.maximum(1, np.abs(right)), initial=0))
 
 
-def _of_ranks(ranks: np.ndarray, scores: np.ndarray, golden: Sequence[np.ndarray]) -> list[str]:
+def _of_ranks(ranks: npt.NDArray[Any], scores: npt.NDArray[Any], golden: Sequence[npt.NDArray[Any]]) -> list[str]:
     """Each rank should be the number of candidates that score as high or higher, the candidate itself included."""
     if ranks.shape != scores.shape:
         return [f"gives ranks of shape {list(ranks.shape)} and scores of shape {list(scores.shape)}"]
@@ -80,7 +87,7 @@ def _of_ranks(ranks: np.ndarray, scores: np.ndarray, golden: Sequence[np.ndarray
 
 
 def _of_positives(
-    ranks: np.ndarray, golden: Sequence[np.ndarray], positives: np.ndarray, tolerance: float
+    ranks: npt.NDArray[Any], golden: Sequence[npt.NDArray[Any]], positives: npt.NDArray[Any], tolerance: float
 ) -> list[str]:
     """A rank may be any that scores within the tolerance can give; ties count against the positive."""
     if ranks.shape != (len(golden), 1):

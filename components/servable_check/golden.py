@@ -1,8 +1,10 @@
 """What a servable should answer, computed without it: by the trained weights and Transform's graph, each apart."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_transform as tft
 
@@ -12,7 +14,9 @@ from model import contract
 from model.config import RankerConfig
 
 
-def golden_scores(saved_model_dir: str, transform: tft.TFTransformOutput, records: Sequence[bytes]) -> list[np.ndarray]:
+def golden_scores(
+    saved_model_dir: str, transform: tft.TFTransformOutput, records: Sequence[bytes]
+) -> list[npt.NDArray[Any]]:
     """Scores of the candidates of each request, float32 `[C]` each.
 
     Of the SavedModel only the weights are read, into a new model. Transform's own graph gives the ids, and NumPy cuts
@@ -38,7 +42,7 @@ def golden_scores(saved_model_dir: str, transform: tft.TFTransformOutput, record
     return [row[:count] for row, count in zip(scores, counts, strict=True)]
 
 
-def _ids(plain: dict[str, np.ndarray], transform: tft.TFTransformOutput) -> dict[str, np.ndarray]:
+def _ids(plain: dict[str, npt.NDArray[Any]], transform: tft.TFTransformOutput) -> dict[str, npt.NDArray[Any]]:
     """Ids of strings of any shape, 0 for padding, by Transform's graph on all strings of a feature as one row."""
     present = {name: values != b"" for name, values in plain.items()}
     raw = {
@@ -55,7 +59,7 @@ def _ids(plain: dict[str, np.ndarray], transform: tft.TFTransformOutput) -> dict
     return ids
 
 
-def _cut(ids: dict[str, np.ndarray], shape: RankerConfig) -> dict[str, np.ndarray]:
+def _cut(ids: dict[str, npt.NDArray[Any]], shape: RankerConfig) -> dict[str, npt.NDArray[Any]]:
     """The newest events and the first words and clicks of each search, as many as the model looks at."""
     limits = {
         contract.REC_ITEMS: np.s_[:, -shape.rec_length :],

@@ -1,8 +1,10 @@
 """Golden requests: Examples of the test split, two that are hard, and the same as plain tensors."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from model import contract
@@ -34,7 +36,7 @@ def golden_requests(files: Sequence[str], count: int) -> list[bytes]:
     return [*found, *_hard(found[0])]
 
 
-def rank_inputs(records: Sequence[bytes]) -> dict[str, np.ndarray]:
+def rank_inputs(records: Sequence[bytes]) -> dict[str, npt.NDArray[Any]]:
     """Requests as the signature `rank` takes them, histories padded on the left, everything else on the right.
 
     Returns:
@@ -57,7 +59,7 @@ def rank_inputs(records: Sequence[bytes]) -> dict[str, np.ndarray]:
     }
 
 
-def rank_times(records: Sequence[bytes]) -> dict[str, np.ndarray]:
+def rank_times(records: Sequence[bytes]) -> dict[str, npt.NDArray[Any]]:
     """The times of requests as `rank` takes them, padded on the left: `rec_times [B, Lr]`, `search_times [B, Ls]`.
 
     Returns:
@@ -67,7 +69,7 @@ def rank_times(records: Sequence[bytes]) -> dict[str, np.ndarray]:
     return {name: _padded_times([numbers(one, name) for one in examples]) for name in contract.TIME_FEATURES}
 
 
-def labels(records: Sequence[bytes]) -> np.ndarray:
+def labels(records: Sequence[bytes]) -> npt.NDArray[Any]:
     """Column of the positive of each request, `[B]`."""
     return np.array([numbers(tf.train.Example.FromString(record), contract.LABEL)[0] for record in records])
 
@@ -82,7 +84,7 @@ def numbers(example: tf.train.Example, feature: str) -> list[int]:
     return list(example.features.feature[feature].int64_list.value)
 
 
-def padded(rows: Sequence[Sequence[bytes]], left: bool = False) -> np.ndarray:
+def padded(rows: Sequence[Sequence[bytes]], left: bool = False) -> npt.NDArray[Any]:
     """Lists of strings as an array `[B, n]`, n at least 1."""
     width = max((len(row) for row in rows), default=0) or 1
     out = np.full((len(rows), width), b"", object)
@@ -91,12 +93,12 @@ def padded(rows: Sequence[Sequence[bytes]], left: bool = False) -> np.ndarray:
     return out
 
 
-def _padded_times(rows: Sequence[Sequence[int]]) -> np.ndarray:
+def _padded_times(rows: Sequence[Sequence[int]]) -> npt.NDArray[Any]:
     width = max(map(len, rows), default=0) or 1
     return np.array([[0] * (width - len(row)) + list(row) for row in rows], np.int64)
 
 
-def _padded_searches(rows: Sequence[Sequence[Sequence[bytes]]]) -> np.ndarray:
+def _padded_searches(rows: Sequence[Sequence[Sequence[bytes]]]) -> npt.NDArray[Any]:
     count = max(map(len, rows), default=0) or 1
     # Searches are padded on the left, the strings of one on the right.
     flat = padded([search for row in rows for search in [()] * (count - len(row)) + list(row)])

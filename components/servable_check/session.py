@@ -3,12 +3,13 @@
 import functools
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
-import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
-Signature = Callable[..., dict[str, np.ndarray]]
+Signature = Callable[..., dict[str, npt.NDArray[Any]]]
 
 
 class SessionModel:
@@ -49,9 +50,9 @@ class SessionModel:
     ) -> None:
         self._session.close()
 
-    def _run(self, definition: meta_graph_pb2.SignatureDef, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+    def _run(self, definition: meta_graph_pb2.SignatureDef, **inputs: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
         known = dict(definition.inputs)
         feeds = {known[name].name: values for name, values in inputs.items()}
         outputs = {name: tensor.name for name, tensor in definition.outputs.items()}
-        found: dict[str, np.ndarray] = self._session.run(outputs, feeds)
+        found: dict[str, npt.NDArray[Any]] = self._session.run(outputs, feeds)
         return found

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
-import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_transform as tft
 
@@ -66,7 +66,7 @@ def grpo_run_fn(fn_args: Any) -> None:
     _finish(folder, fn_args.model_run_dir)
 
 
-def _weights(model: Ranker) -> Iterator[np.ndarray]:
+def _weights(model: Ranker) -> Iterator[npt.NDArray[Any]]:
     return (variable.numpy() for variable in model.trainable_variables)
 
 

@@ -2,8 +2,10 @@
 
 import dataclasses
 import os
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
@@ -60,7 +62,7 @@ def start_from(saved_model_dir: str, shape: RankerConfig, transform: tft.TFTrans
     return model
 
 
-def earlier_rows(earlier: pa.Array | None, now: pa.Array | None, earlier_size: int, size: int) -> np.ndarray:
+def earlier_rows(earlier: pa.Array | None, now: pa.Array | None, earlier_size: int, size: int) -> npt.NDArray[Any]:
     """Where each row of a table was before.
 
     Args:

@@ -4,18 +4,22 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from model.contract import TIME_FEATURES
 
 PARSE_BATCH = 4096
 
+Array = npt.NDArray[Any]
+"""An array; docstrings say what numbers it holds, and its shape."""
+
 
 class Column(NamedTuple):
     """One feature over all Examples: flat `values`, int32 (int64 for times), and the length of each list, int32."""
 
-    values: np.ndarray
-    lengths: np.ndarray
+    values: Array
+    lengths: Array
 
 
 Columns = dict[str, Column]
@@ -35,7 +39,7 @@ def read_columns(files: Sequence[str], names: Sequence[str]) -> Columns:
     records = tf.data.TFRecordDataset(list(files), compression_type="GZIP")
     parts = list(records.batch(PARSE_BATCH).map(parse, tf.data.AUTOTUNE).as_numpy_iterator())
 
-    def joined(name: str, field: int, dtype: Any) -> np.ndarray:
+    def joined(name: str, field: int, dtype: Any) -> Array:
         return np.concatenate([np.zeros(0, dtype), *(part[name][field] for part in parts)])
 
     return {name: Column(joined(name, 0, _type(name)), joined(name, 1, np.int32)) for name in names}
@@ -50,6 +54,6 @@ def _type(name: str) -> Any:
     return np.int64 if name in TIME_FEATURES else np.int32
 
 
-def offsets(lengths: np.ndarray) -> np.ndarray:
+def offsets(lengths: Array) -> Array:
     """Where each of consecutive lists begins, and where the last one ends: int32, one longer than `lengths`."""
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int32)

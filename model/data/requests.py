@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from model.contract import CANDIDATES, LABEL, REQUEST_FEATURES, TIME_FEATURES
-from model.data.columns import Columns, read_columns
+from model.data.columns import Array, Columns, read_columns
 from model.data.timelines import Histories, history_arrays
 
 
@@ -19,8 +19,8 @@ class Requests(Histories):
         label: column of the positive, int32 `[R]`.
     """
 
-    candidates: np.ndarray
-    label: np.ndarray
+    candidates: Array
+    label: Array
 
     def __len__(self) -> int:
         return len(self.users)

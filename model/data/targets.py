@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from model.data.columns import Array
+
 
 class TargetOrder:
     """Batches of training targets, shuffled over the whole log anew in each epoch.
@@ -18,7 +20,7 @@ class TargetOrder:
         ValueError: if there is no target.
     """
 
-    def __init__(self, targets: np.ndarray, batch_size: int, seed: int) -> None:
+    def __init__(self, targets: Array, batch_size: int, seed: int) -> None:
         if not len(targets):
             raise ValueError("`targets` should hold at least one training target. Received: none.")
         self._targets = targets
@@ -27,7 +29,7 @@ class TargetOrder:
         self.batch_size = min(batch_size, len(targets))
         self.steps_per_epoch = len(targets) // self.batch_size
 
-    def batch(self, step: int) -> np.ndarray:
+    def batch(self, step: int) -> Array:
         """Positions for a step, counted from 0: `[B]`."""
         epoch, index = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:

@@ -18,7 +18,7 @@ from model.contract import (
     TIMELINE_FEATURES,
     USER,
 )
-from model.data.columns import Columns, offsets, read_columns
+from model.data.columns import Array, Columns, offsets, read_columns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,19 +36,19 @@ class Histories:
             served request does not say.
     """
 
-    users: np.ndarray
-    rec_items: np.ndarray
-    rec_offsets: np.ndarray
-    search_offsets: np.ndarray
-    search_words: np.ndarray
-    word_offsets: np.ndarray
-    search_items: np.ndarray
-    item_offsets: np.ndarray
-    rec_times: np.ndarray | None = dataclasses.field(default=None, kw_only=True)
-    search_times: np.ndarray | None = dataclasses.field(default=None, kw_only=True)
+    users: Array
+    rec_items: Array
+    rec_offsets: Array
+    search_offsets: Array
+    search_words: Array
+    word_offsets: Array
+    search_items: Array
+    item_offsets: Array
+    rec_times: Array | None = dataclasses.field(default=None, kw_only=True)
+    search_times: Array | None = dataclasses.field(default=None, kw_only=True)
 
     @property
-    def search_item_offsets(self) -> np.ndarray:
+    def search_item_offsets(self) -> Array:
         """Where the items that each row clicked in searches begin in `search_items`, `[U + 1]`."""
         return self.item_offsets[self.search_offsets]
 
@@ -66,20 +66,20 @@ class Timelines(Histories):
         search_is_target: for each search, 1 if the items clicked in it are training targets, `[S]`.
     """
 
-    rec_clicks_before: np.ndarray
-    rec_searches_before: np.ndarray
-    rec_is_target: np.ndarray
-    search_clicks_before: np.ndarray
-    search_searches_before: np.ndarray
-    search_is_target: np.ndarray
+    rec_clicks_before: Array
+    rec_searches_before: Array
+    rec_is_target: Array
+    search_clicks_before: Array
+    search_searches_before: Array
+    search_is_target: Array
 
     @property
-    def targets(self) -> np.ndarray:
+    def targets(self) -> Array:
         """Positions in `rec_items` of the training targets, int32 `[T]`."""
         return np.flatnonzero(self.rec_is_target).astype(np.int32)
 
     @property
-    def search_targets(self) -> np.ndarray:
+    def search_targets(self) -> Array:
         """Positions in `search_items` of the training targets of searches, int32.
 
         A target is a query and an item that was clicked for it, so that a search with two clicked items has two. The
@@ -88,7 +88,7 @@ class Timelines(Histories):
         """
         return np.flatnonzero(np.repeat(self.search_is_target, np.diff(self.item_offsets))).astype(np.int32)
 
-    def last_targets(self, count: int) -> np.ndarray:
+    def last_targets(self, count: int) -> Array:
         """The last `count` targets of each row; all of them if `count` is 0. int32."""
         targets = self.targets
         if not count:
@@ -114,7 +114,7 @@ def read_timelines(files: Sequence[str]) -> Timelines:
     )
 
 
-def history_arrays(columns: Columns) -> dict[str, np.ndarray]:
+def history_arrays(columns: Columns) -> dict[str, Array]:
     """The arguments of `Histories` from parsed columns.
 
     Raises:

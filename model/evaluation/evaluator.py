@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from model.data.columns import Array
 from model.data.requests import Requests
 from model.data.windows import RequestWindows
 from model.objectives.metrics import metric_values, pessimistic_rank
@@ -50,7 +51,7 @@ class RankingEvaluator:
 
         self._prepare, self._rank = prepare, rank
 
-    def ranks(self) -> np.ndarray:
+    def ranks(self) -> Array:
         """Rank of each request's positive, int32 `[R]`."""
         size = self._batch_size
         # The last batch is filled up with its last row: one shape, traced once.
@@ -69,7 +70,7 @@ class RankingEvaluator:
         return ranking_metrics(self.ranks())
 
 
-def ranking_metrics(ranks: np.ndarray, names: Sequence[str] = METRICS) -> dict[str, float]:
+def ranking_metrics(ranks: Array, names: Sequence[str] = METRICS) -> dict[str, float]:
     """Means over ranks `[R]` of metrics named `HR@k`, `NDCG@k` or `MRR`; those of the paper if none is named."""
     return {name: float(np.mean(metric_values(ranks, name).numpy(), dtype=np.float64)) for name in names}
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from model.contract import FIRST_KNOWN_ID
 from model.data.clicked import Avoid, clicked_pairs
+from model.data.columns import Array
 from model.data.requests import Requests
 from model.data.timelines import Timelines
 from model.data.windows import RequestWindows
@@ -83,7 +84,7 @@ class FullCatalogue:
 
         self._encode, self._prepare, self._count = encode, prepare, count
 
-    def ranks(self) -> np.ndarray:
+    def ranks(self) -> Array:
         """Rank of the positive of each of `rows`, int32.
 
         A positive that no vocabulary holds is an item that the model cannot name: it comes after the whole catalogue.
@@ -92,7 +93,7 @@ class FullCatalogue:
         found = [self._ranks(self.rows[begin : begin + step]) for begin in range(0, len(self.rows), step)]
         return np.concatenate(found).astype(np.int32)
 
-    def _ranks(self, rows: np.ndarray) -> np.ndarray:
+    def _ranks(self, rows: Array) -> Array:
         # The last batch is filled up with its last row: one shape, traced once.
         batches = np.pad(rows, (0, -len(rows) % self._batch_size), mode="edge").reshape(-1, self._batch_size)
         encoded = [self._encode(batch, self.positives[batch]) for batch in batches]
@@ -106,12 +107,12 @@ class FullCatalogue:
         kept = len(self.catalogue) - np.stack([self._number_left_out(pairs) for pairs in left_out])
         return (1 + np.where(known, above, kept)).reshape(-1)[: len(rows)]
 
-    def _blocks(self) -> Iterator[np.ndarray]:
+    def _blocks(self) -> Iterator[Array]:
         size = self._block_size
         padded = np.pad(self.catalogue, (0, -len(self.catalogue) % size), mode="edge")
         return iter(padded.reshape(-1, size))
 
-    def _left_out(self, batch: np.ndarray) -> np.ndarray:
+    def _left_out(self, batch: Array) -> Array:
         """Row of the batch and place in the padded catalogue of all that is no negative, sorted by place, `[P, 2]`."""
         row, item = clicked_pairs(self._requests, self._timelines, batch, self._avoid)
         row = np.concatenate([row, np.arange(len(batch))])
@@ -125,10 +126,10 @@ class FullCatalogue:
         distinct = np.unique(place.astype(np.int64) * len(batch) + row)
         return np.stack([distinct % len(batch), distinct // len(batch)], 1).astype(np.int32)
 
-    def _number_left_out(self, pairs: np.ndarray) -> np.ndarray:
+    def _number_left_out(self, pairs: Array) -> Array:
         return np.bincount(pairs[pairs[:, 1] < len(self.catalogue), 0], minlength=self._batch_size)
 
 
-def _of_block(pairs: np.ndarray, number: int, size: int) -> np.ndarray:
+def _of_block(pairs: Array, number: int, size: int) -> Array:
     begin, end = np.searchsorted(pairs[:, 1], [number * size, (number + 1) * size])
     return pairs[begin:end] - np.array([0, number * size], np.int32)

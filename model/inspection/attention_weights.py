@@ -2,8 +2,9 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
-import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from model.layers.attention import Context, FoldedWeights, ResidualAttention
@@ -11,9 +12,9 @@ from model.ops.softmax_attention import MASKED_LOGIT
 
 
 @contextlib.contextmanager
-def watch(layer: ResidualAttention) -> Iterator[list[np.ndarray]]:
+def watch(layer: ResidualAttention) -> Iterator[list[npt.NDArray[Any]]]:
     """Note the weights `[B, T, heads, L + k]` of every eager call: on the history, then on the query's own inputs."""
-    seen: list[np.ndarray] = []
+    seen: list[npt.NDArray[Any]] = []
     call = layer.call
 
     def noting(

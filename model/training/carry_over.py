@@ -1,8 +1,10 @@
 """Gives a model the weights of an earlier one whose tables have other rows."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from model.ranker import Ranker
@@ -11,7 +13,7 @@ FRESH = -1
 """Stands for a row that the earlier table does not have."""
 
 
-def carry_over(earlier: Ranker, model: Ranker, rows: Mapping[str, np.ndarray]) -> None:
+def carry_over(earlier: Ranker, model: Ranker, rows: Mapping[str, npt.NDArray[Any]]) -> None:
     """Copy every dense weight, and the rows of the tables to where their ids are now.
 
     Args:

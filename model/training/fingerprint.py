@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from model.data.requests import Requests
 from model.data.timelines import Timelines
@@ -19,7 +20,7 @@ def training_fingerprint(
     requests: Requests,
     settings: Sequence[Any],
     code: str,
-    base_weights: Iterable[np.ndarray] = (),
+    base_weights: Iterable[npt.NDArray[Any]] = (),
 ) -> str:
     """Names a training by what is in its inputs, wherever they are stored.
 
@@ -52,7 +53,7 @@ def _add(digest: Any, name: str, text: str) -> None:
     digest.update(json.dumps([name, text]).encode())
 
 
-def _add_array(digest: Any, name: str, array: np.ndarray | None) -> None:
+def _add_array(digest: Any, name: str, array: npt.NDArray[Any] | None) -> None:
     if array is None:
         _add(digest, name, "none")
         return

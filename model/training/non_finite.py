@@ -4,17 +4,19 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from model.data.timelines import Timelines
 
-BatchIds = Callable[[int], dict[str, np.ndarray]]
+BatchIds = Callable[[int], dict[str, npt.NDArray[Any]]]
 
 
-def batch_ids(timelines: Timelines, positions: np.ndarray) -> dict[str, np.ndarray]:
+def batch_ids(timelines: Timelines, positions: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
     """What identifies the rows of a batch.
 
     Args:

@@ -3,8 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
+import numpy.typing as npt
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class RankedCandidates:
         return not any(math.isnan(row.score) for row in self.candidates)
 
 
-def ranked(items: Sequence[str], scores: np.ndarray, ranks: np.ndarray, version: int) -> RankedCandidates:
+def ranked(items: Sequence[str], scores: npt.NDArray[Any], ranks: npt.NDArray[Any], version: int) -> RankedCandidates:
     """Orders candidates by rank.
 
     Args:

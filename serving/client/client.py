@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Any
 
 import grpc
-import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
@@ -84,7 +84,7 @@ class RankingClient:
         rows = zip(requests, scores, ranks, strict=True)
         return [ranked(request.candidates, score, rank, version) for request, score, rank in rows]
 
-    def _predict(self, inputs: dict[str, np.ndarray]) -> Any:
+    def _predict(self, inputs: dict[str, npt.NDArray[Any]]) -> Any:
         """Send what the served model reads; where that has changed since it was looked up, once more."""
         while True:
             read = self._inputs or self._read_inputs()

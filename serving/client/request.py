@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from model.contract import BLANKS, CANDIDATES, REC_ITEMS, REC_TIMES, SEARCH_ITEMS, SEARCH_TIMES, SEARCH_WORDS, USER
 from serving.limits import excess
@@ -69,7 +71,7 @@ class RankRequest:
         return len(self.rec_times) == len(self.rec_items) and all(search.time is not None for search in self.searches)
 
 
-def request_inputs(requests: Sequence[RankRequest]) -> dict[str, np.ndarray]:
+def request_inputs(requests: Sequence[RankRequest]) -> dict[str, npt.NDArray[Any]]:
     """Build the raw inputs of the `rank` signature.
 
     Histories are padded on the left, so that the newest event is the last column; words and items of a search, and
@@ -142,7 +144,7 @@ def _right(values: Sequence[str], length: int) -> list[str]:
     return list(values) + [_PADDING] * (length - len(values))
 
 
-def _encoded(values: Sequence[object]) -> np.ndarray:
+def _encoded(values: Sequence[object]) -> npt.NDArray[Any]:
     # An object array of bytes: NumPy's fixed-width strings would cut trailing zero bytes.
     array = np.array(values, dtype=object)
     return np.array([str(value).encode() for value in array.ravel()], dtype=object).reshape(array.shape)

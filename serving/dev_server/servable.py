@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
@@ -43,7 +44,9 @@ class LoadedVersion:
             self._warm_up(name)
         self._replay(path / "assets.extra" / "tf_serving_warmup_requests")
 
-    def call(self, signature: str, inputs: Mapping[str, Any], outputs: Collection[str] = ()) -> dict[str, np.ndarray]:
+    def call(
+        self, signature: str, inputs: Mapping[str, Any], outputs: Collection[str] = ()
+    ) -> dict[str, npt.NDArray[Any]]:
         """Answers one request.
 
         Args:
@@ -100,7 +103,7 @@ class LoadedVersion:
             self.call(request.model_spec.signature_name or SIGNATURE_DEFAULT, request.inputs)
 
 
-def _empty(spec: Any) -> np.ndarray:
+def _empty(spec: Any) -> npt.NDArray[Any]:
     shape = [1 if size is None else size for size in (spec.shape.as_list() if spec.shape.rank is not None else [1])]
     return np.full(shape, b"", dtype=object) if spec.dtype == tf.string else np.zeros(shape, spec.dtype.as_numpy_dtype)
 

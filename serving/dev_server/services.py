@@ -46,7 +46,7 @@ def _servable(manager: ModelManager, spec: Any) -> LoadedVersion:
     return manager.servable(_version(spec))
 
 
-class Answers(grpc.ServerInterceptor):  # type: ignore[misc]
+class Answers(grpc.ServerInterceptor):
     """Reads the messages of all methods, and answers what cannot be answered with its status.
 
     A RequestError says its own; bytes that are no message are the client's mistake, where gRPC itself would say
@@ -91,7 +91,7 @@ def _answered(handler: grpc.RpcMethodHandler, name: str, data: bytes, context: g
         return RequestError(grpc.StatusCode.INTERNAL, f"{name} failed; see the server's log")
 
 
-class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
+class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Predict and GetModelMetadata. Classify, Regress and MultiInference answer UNIMPLEMENTED."""
 
     def __init__(self, manager: ModelManager) -> None:
@@ -126,7 +126,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         return response
 
 
-class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc]
+class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     """GetModelStatus. HandleReloadConfigRequest answers UNIMPLEMENTED."""
 
     def __init__(self, manager: ModelManager) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 
 from model.config import LcrSerConfig
 from model.contract import FIRST_KNOWN_ID
-from model.data.columns import offsets
+from model.data.columns import Array, offsets
 from model.data.requests import Requests
 from model.data.timelines import Timelines
 
@@ -39,7 +39,7 @@ def random_requests(config: LcrSerConfig, count: int, candidates: int, seed: int
     )
 
 
-def _histories(config: LcrSerConfig, clicks: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+def _histories(config: LcrSerConfig, clicks: Array, seed: int) -> dict[str, Array]:
     rng = np.random.default_rng(seed)
     rows, searches = len(clicks), len(clicks) * config.search_length
     words = rng.integers(1, config.words_per_search + 1, searches)
@@ -58,9 +58,9 @@ def _histories(config: LcrSerConfig, clicks: np.ndarray, seed: int) -> dict[str,
     }
 
 
-def _places(counts: np.ndarray) -> np.ndarray:
+def _places(counts: Array) -> Array:
     return np.concatenate([np.arange(count, dtype=np.int64) for count in counts])
 
 
-def _ids(rng: np.random.Generator, rows: int, count: int) -> np.ndarray:
+def _ids(rng: np.random.Generator, rows: int, count: int) -> Array:
     return rng.integers(FIRST_KNOWN_ID, rows, count, dtype=np.int32)

@@ -41,7 +41,7 @@ def write_transform_graph(directory: str, settings: dict[str, Any], examples: Se
     return tft.TFTransformOutput(directory)
 
 
-def example(**features: list) -> bytes:
+def example(**features: list[Any]) -> bytes:
     """A serialized tf.Example of lists of strings and integers."""
     made = tf.train.Example()
     for name, values in features.items():

@@ -56,7 +56,7 @@ def flag(column: str) -> Rule:
 
 def time(column: str) -> dict[str, Rule]:
     """The rules of a column of times: `timestamp`, its `unit`, and the text as it stands in `time`."""
-    as_written = Rule(column, _stripped(column), lambda text, _: text.strip(fields.BLANKS), pl.String)
+    as_written = Rule(column, _stripped(column), lambda text, _: text.strip(BLANKS), pl.String)
     return {"timestamp": moment(column), "unit": unit(column), "time": as_written}
 
 
@@ -172,7 +172,7 @@ def _is_date(digits: pl.Expr) -> pl.Expr:
 
 def _iso_times(text: pl.Series) -> pl.DataFrame:
     """Columns `moment` and `unit` of texts; null where `times.iso_time` raises."""
-    parts = text.str.strip_chars(fields.BLANKS).str.extract_groups(f"^{times.TIME_TEXT}$").struct.unnest()
+    parts = text.str.strip_chars(BLANKS).str.extract_groups(f"^{times.TIME_TEXT}$").struct.unnest()
 
     def number(name: str) -> pl.Expr:
         return pl.col(name).cast(pl.Int64).fill_null(0)

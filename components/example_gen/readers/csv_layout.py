@@ -1,8 +1,9 @@
 """Finds where the rows of a block of CSV text lie, if its quotes stand where they should."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _QUOTE, _COMMA, _NEWLINE, _RETURN = b'",\n\r'
@@ -21,11 +22,11 @@ class Layout(NamedTuple):
         lines: line feeds up to there.
     """
 
-    starts: np.ndarray
-    ends: np.ndarray
-    blank: np.ndarray
-    commas: np.ndarray
-    lines_before: np.ndarray
+    starts: npt.NDArray[Any]
+    ends: npt.NDArray[Any]
+    blank: npt.NDArray[Any]
+    commas: npt.NDArray[Any]
+    lines_before: npt.NDArray[Any]
     quoted: bool
     end: int
     lines: int
@@ -66,7 +67,7 @@ def _has_lone_return(block: bytes) -> bool:
     return returns > 0 and returns != block.count(b"\r\n")
 
 
-def _commas_before(ends: np.ndarray, commas: np.ndarray, quotes: np.ndarray) -> np.ndarray:
+def _commas_before(ends: npt.NDArray[Any], commas: npt.NDArray[Any], quotes: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Count the commas outside quotes before the ends of rows."""
     # All commas, less those between a quote that opens and the one that closes: far fewer look-ups than a comma each.
     pairs = np.searchsorted(commas, quotes[: len(quotes) // 2 * 2]).reshape(-1, 2)
@@ -74,7 +75,7 @@ def _commas_before(ends: np.ndarray, commas: np.ndarray, quotes: np.ndarray) -> 
     return np.searchsorted(commas, ends) - inside[np.searchsorted(quotes, ends) // 2]
 
 
-def _well_quoted(data: np.ndarray, quotes: np.ndarray) -> bool:
+def _well_quoted(data: npt.NDArray[Any], quotes: npt.NDArray[Any]) -> bool:
     """Whether every quote opens or closes a whole field, or doubles inside one."""
     opening, closing = quotes[::2], quotes[1::2]
     before = data[opening[opening > 0] - 1]

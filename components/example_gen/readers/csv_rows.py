@@ -8,8 +8,10 @@ import csv
 import io
 from collections import deque
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from components.example_gen.errors import LogError
@@ -73,7 +75,7 @@ def read_rows(path: str, columns: Sequence[str], report: FileReport) -> Iterator
 
 def _whole_rows(
     block: bytes, layout: Layout, first_line: int, width: int, report: FileReport
-) -> tuple[bytes, np.ndarray]:
+) -> tuple[bytes, npt.NDArray[Any]]:
     """Return the text of the rows of the header's length and the line of each."""
     ragged = ~layout.blank & (layout.commas != width - 1)
     report.rows += int((~layout.blank).sum())
@@ -97,7 +99,7 @@ def _split(text: bytes, quoted: bool, header: list[str], columns: Sequence[str])
     return frame.select(pl.col(str(place)).fill_null("").alias(name) for name, place in places.items())
 
 
-def _joined(block: bytes, layout: Layout, kept: np.ndarray) -> bytes:
+def _joined(block: bytes, layout: Layout, kept: npt.NDArray[Any]) -> bytes:
     """Return the rows to keep: one slice for each run of them."""
     edges = np.flatnonzero(np.diff(kept, prepend=False, append=False))
     return b"".join(block[layout.starts[first] : layout.ends[after - 1] + 1] for first, after in edges.reshape(-1, 2))

@@ -161,7 +161,7 @@ def require_type(path: str, name: str, dtype: pl.DataType) -> None:
             f"{path}: {name} should hold moments, not times of a day or spans of time. Received: {dtype}. "
             "Store it as a timestamp, or as a number of milliseconds since 1970."
         )
-    if inner.is_nested() or inner == pl.Binary:  # type: ignore[union-attr]
+    if inner.is_nested() or inner == pl.Binary:
         raise LogError(f"{path}: {name} should hold text, numbers, times or lists of them. Received: {dtype}.")
 
 

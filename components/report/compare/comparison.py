@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from components.evaluation.intervals import Estimate, estimate_means, over_seeds
 from components.evaluation.names import CANDIDATE
@@ -70,7 +71,7 @@ def compare_runs(a: Sequence[Run], b: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def _common(runs: Sequence[Run]) -> np.ndarray:
+def _common(runs: Sequence[Run]) -> npt.NDArray[Any]:
     """Fingerprints of the requests that all runs have, ascending."""
     return functools.reduce(np.intersect1d, [np.unique(run.ranks.requests) for run in runs])
 
@@ -78,11 +79,11 @@ def _common(runs: Sequence[Run]) -> np.ndarray:
 def _paired(
     a: Sequence[Run],
     b: Sequence[Run],
-    common: np.ndarray,
+    common: npt.NDArray[Any],
     slices: Sequence[str],
     metrics: Sequence[str],
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    def values(runs: Sequence[Run]) -> dict[str, np.ndarray]:
+    def values(runs: Sequence[Run]) -> dict[str, npt.NDArray[Any]]:
         ranks = [run.ranks.ranks[CANDIDATE][_rows(run, common)] for run in runs]
         return {metric: np.mean([rank_values(of_run, metric) for of_run in ranks], 0) for metric in metrics}
 
@@ -96,7 +97,7 @@ def _paired(
     }
 
 
-def _rows(run: Run, requests: np.ndarray) -> np.ndarray:
+def _rows(run: Run, requests: npt.NDArray[Any]) -> npt.NDArray[Any]:
     order = np.argsort(run.ranks.requests, kind="stable")
     return order[np.searchsorted(run.ranks.requests, requests, sorter=order)]
 

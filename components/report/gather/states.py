@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from components.report.gather.tsne import tsne
@@ -63,11 +64,11 @@ def reasoning_states(
     }
 
 
-def _spread(rows: np.ndarray, count: int) -> np.ndarray:
+def _spread(rows: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
     return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(np.int32)]
 
 
-def _look(model: Any, windows: RequestWindows, rows: np.ndarray) -> tuple[Any, ...]:
+def _look(model: Any, windows: RequestWindows, rows: npt.NDArray[Any]) -> tuple[Any, ...]:
     """Embeddings of the targets, and the `StateDistances` of both sides with and without cross attention: arrays."""
     batch, label = windows(tf.constant(rows, tf.int32))
     embedded = model.embed(batch)
@@ -90,7 +91,7 @@ def _figures(found: StateDistances) -> dict[str, Any]:
     }
 
 
-def _plane(states: Sequence[np.ndarray], target: np.ndarray, seed: int) -> dict[str, Any]:
+def _plane(states: Sequence[npt.NDArray[Any]], target: npt.NDArray[Any], seed: int) -> dict[str, Any]:
     """States `[R, K + 1, d]` and targets `[R, d]` in one embedding: how far one is from another means something."""
     points_a_request = 2 * states[0].shape[1] + 1
     rows = _spread(np.arange(len(target)), min(TSNE_REQUESTS, TSNE_POINTS // points_a_request))
@@ -104,6 +105,6 @@ def _plane(states: Sequence[np.ndarray], target: np.ndarray, seed: int) -> dict[
     }
 
 
-def _rounded(values: np.ndarray, digits: int) -> list[Any]:
+def _rounded(values: npt.NDArray[Any], digits: int) -> list[Any]:
     # As float64: a float32 would be written with all its digits.
     return values.astype(np.float64).round(digits).tolist()

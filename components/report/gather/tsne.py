@@ -1,8 +1,9 @@
 """Vectors drawn in the plane."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 _ITERATIONS = 500
 """Half of scikit-learn's number: the divergence that it lowers is within a tenth by then."""
@@ -19,11 +20,11 @@ class Plane(NamedTuple):
         perplexity: of the embedding.
     """
 
-    points: np.ndarray
+    points: npt.NDArray[Any]
     perplexity: float
 
 
-def tsne(vectors: np.ndarray, seed: int) -> Plane:
+def tsne(vectors: npt.NDArray[Any], seed: int) -> Plane:
     """t-SNE of vectors `[N, d]`, N at least 5, by the angles between them. The same vectors give the same points."""
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from components.evaluation.raw_requests import raw_requests
@@ -71,7 +72,7 @@ def _choose(examples: Sequence[tf.train.Example], requests: Requests, count: int
     return list(of_user.values())[:count]
 
 
-def _shown(request: dict[str, Any], rank: int, weights: np.ndarray, shape: RankerConfig) -> dict[str, Any]:
+def _shown(request: dict[str, Any], rank: int, weights: npt.NDArray[Any], shape: RankerConfig) -> dict[str, Any]:
     # The newest search is the last one and in the last column; what is older than either reaches falls off.
     newest_first = zip(reversed(request["searches"]), weights[::-1].tolist(), strict=False)
     return {
