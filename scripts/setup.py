@@ -24,7 +24,7 @@ from scripts.interpreters import Interpreter
 from scripts.stages import Stages
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PACKAGES = ("model", "components", "tfx_pipeline", "serving")
+PACKAGES = ("model", "components", "tfx_pipeline", "serving", "synthetic_logs")
 
 
 class Setup:
