@@ -1,4 +1,8 @@
-"""Dropout from 16 random bits an element."""
+"""Dropout from 16 random bits an element.
+
+It saves half of the random numbers, which are what dropout costs (docs/experiments/speed.md).
+`test_dropout_meets_its_rate` in tests/model/test_short_cuts.py holds the rate and the scale.
+"""
 
 from typing import Any
 

@@ -1,4 +1,8 @@
-"""Products of vectors with all events of their own row: what attention is made of."""
+"""Products of vectors with all events of their own row: what attention is made of.
+
+For few vectors a row they save TensorFlow's batched product, which is slower on a CPU, and at some sizes wrong with
+oneDNN. `test_products_with_the_events_of_a_row` in tests/model/test_products.py compares both ways with NumPy.
+"""
 
 import tensorflow as tf
 

@@ -1,4 +1,8 @@
-"""Sizes of tensors, known while a graph is traced where they can be."""
+"""Sizes of tensors, known while a graph is traced where they can be.
+
+They save operations that compute what is known, and let `products` choose its way once. Every test of a graph with open
+sizes runs through them, `test_models_of_any_batch_hold_no_unsafe_product` in tests/model/test_products.py first.
+"""
 
 import tensorflow as tf
 

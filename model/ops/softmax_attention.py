@@ -1,4 +1,8 @@
-"""Softmax attention over the events of a row and each query's own vectors, with its gradient written out."""
+"""Softmax attention over the events of a row and each query's own vectors, with its gradient written out.
+
+It saves the intermediate results that TensorFlow's gradient would keep, and a pass over the events for each product.
+`test_attention_and_its_gradient` in tests/model/test_short_cuts.py compares both with plain operations.
+"""
 
 from collections.abc import Callable
 from typing import Any

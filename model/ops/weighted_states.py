@@ -1,4 +1,8 @@
-"""Weighted sums of the states of H^(K), Eq. (7), that are not taken before it is clear what of."""
+"""Weighted sums of the states of H^(K), Eq. (7), that are not taken before it is clear what of.
+
+For many candidates it saves a product with each of them: the states are projected instead, of which there are fewer.
+`test_states_may_be_projected_first` in tests/model/test_short_cuts.py compares the orders.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
