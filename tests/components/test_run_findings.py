@@ -76,4 +76,5 @@ def test_the_best_evaluation_need_not_be_the_last():
         "3 evaluations on the eval split: NDCG@5 went from 0.1000 at step 0 to 0.2000 at step 20, and was best at "
         "step 10 (0.3000)."
     )
+    assert findings.training_finding(rows[:1], "m") == "Evaluated once on the eval split, at step 0: NDCG@5 0.1000."
     assert findings.training_finding([], "m") == "It was never evaluated in this stage."

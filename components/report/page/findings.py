@@ -48,6 +48,8 @@ def training_finding(rows: Sequence[dict[str, float]], column: str) -> str:
     points = [(row["step"], row[column]) for row in rows if column in row]
     if not points:
         return "It was never evaluated in this stage."
+    if len(points) == 1:
+        return f"Evaluated once on the eval split, at step {points[0][0]:.0f}: {MAIN} {fixed(points[0][1])}."
     best_step, best = max(points, key=lambda point: point[1])
     (first_step, first), (last_step, last) = points[0], points[-1]
     return (
