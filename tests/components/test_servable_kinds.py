@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.evaluation.popularity import popularity_ranks
 from components.servable.saving import describe, load, save, save_weights
 from components.servable.servable import Servable
 from components.servable_check.golden import golden_scores
@@ -13,6 +14,7 @@ from components.transform.vocabularies import ranker_config
 from model.baselines.popularity import PopularityConfig
 from model.baselines.sasrec import SasRec
 from model.contract import CANDIDATES, REC_ITEMS, REC_TIMES, SEARCH_ITEMS, SEARCH_TIMES
+from model.evaluation.evaluator import RankingEvaluator
 from model.ops.normalization import Normalization
 from model.ranker import Ranker
 from model.registry import KINDS, make_config, make_ranker
@@ -85,6 +87,13 @@ def test_what_the_model_does_not_read_may_be_missing_or_wrong(served):
     )["scores"]
     assert np.isfinite(found).all()
     np.testing.assert_array_equal(*found)
+
+
+def test_the_popularity_ranker_ranks_as_the_popularity_that_models_are_compared_with():
+    timelines, requests = random_logs()
+    model = make_ranker(make_config({"kind": "popularity", "num_users": 64, "num_items": 42, "num_words": 12}))
+    model.fit_counts(timelines)
+    np.testing.assert_array_equal(RankingEvaluator(model, requests, 16).ranks(), popularity_ranks(requests, timelines))
 
 
 class NewestFirst(Ranker):
