@@ -42,7 +42,8 @@ def test_it_ends_with_the_ranking_of_the_pushed_model(first_run, workspace, tmp_
         check=False,
         capture_output=True,
         text=True,
-        env=workspace.environment(),
+        # Where the notebook sets what the tests do not, it is the default, so that nothing is trained again.
+        env=workspace.environment(LCR_SER_SUPERVISED__LEARNING_RATE="0.003"),
         timeout=800,
     )
     assert done.returncode == 0, done.stdout + done.stderr
