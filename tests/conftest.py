@@ -1,5 +1,7 @@
 """How the tests are dealt out to processes, and how hypothesis draws: the same examples each time, in its own time."""
 
+import collections
+
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
@@ -29,5 +31,6 @@ def pytest_xdist_make_scheduler(config, log):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """The longest files first."""
-    items.sort(key=lambda item: item.path.parent.name != "e2e")
+    """The longest files first, so that no process waits for another one's last file."""
+    slow = collections.Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: (item.path.parent.name != "e2e", -slow[item.path]))

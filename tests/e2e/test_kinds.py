@@ -8,7 +8,8 @@ from tests.support.workspace import ROOT
 
 def test_sasrec_is_trained_judged_pushed_and_served(workspace):
     own = dataclasses.replace(workspace, name="sasrec")
-    result = own.command("run", "create", "--pipeline_path", "tfx_pipeline/", cwd=ROOT, LCR_SER_MODEL__KIND="sasrec")
+    settings = {"LCR_SER_MODEL__KIND": "sasrec", "LCR_SER_SUPERVISED__MAX_EPOCHS": "2"}
+    result = own.command("run", "create", "--pipeline_path", "tfx_pipeline/", cwd=ROOT, **settings)
     assert result.returncode == 0, result.stdout + result.stderr
     [version] = own.versions
     description = json.loads((version / "assets.extra" / "ranker.json").read_text())
@@ -16,6 +17,6 @@ def test_sasrec_is_trained_judged_pushed_and_served(workspace):
     figures = json.loads((own.run_dir / "run.json").read_text())
     assert figures["states"] is None
     assert [row.split("|")[1].strip() for row in (own.run_dir / "run.md").read_text().splitlines() if "SASRec |" in row]
-    scored = own.command("score", LCR_SER_MODEL__KIND="sasrec")
+    scored = own.command("score", **settings)
     assert scored.returncode == 0, scored.stderr
     assert f"version {version.name}" in scored.stdout
