@@ -37,7 +37,15 @@ VOCABULARY = {
     "max_users": None,
     "max_words": 10,
 }
-SHAPE = {"dim": 4, "rec_length": 3, "search_length": 2, "words_per_search": 2, "items_per_search": 1, "mlp_units": [4]}
+SHAPE = {
+    "dim": 4,
+    "rec_length": 3,
+    "search_length": 2,
+    "words_per_search": 2,
+    "items_per_search": 1,
+    "mlp_units": [4],
+    "reasoning_steps": 0,
+}
 CLICKS = [*ITEMS[:8], *ITEMS[:3], ITEMS[0]]  # item 0 three times, 1 and 2 twice, 3 to 7 once
 
 

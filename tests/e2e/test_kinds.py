@@ -8,7 +8,11 @@ from tests.support.workspace import ROOT
 
 def test_sasrec_is_trained_judged_pushed_and_served(workspace):
     own = dataclasses.replace(workspace, name="sasrec")
-    settings = {"LCR_SER_MODEL__KIND": "sasrec", "LCR_SER_SUPERVISED__MAX_EPOCHS": "2"}
+    settings = {
+        "LCR_SER_MODEL__KIND": "sasrec",
+        "LCR_SER_MODEL__REASONING_STEPS": None,  # which SASRec does not have
+        "LCR_SER_SUPERVISED__MAX_EPOCHS": "2",
+    }
     result = own.command("run", "create", "--pipeline_path", "tfx_pipeline/", cwd=ROOT, **settings)
     assert result.returncode == 0, result.stdout + result.stderr
     [version] = own.versions

@@ -32,7 +32,15 @@ TRAIN = [
         search_item_counts=[1],
     )
 ]
-SHAPE = {"dim": 4, "rec_length": 3, "search_length": 2, "words_per_search": 2, "items_per_search": 1, "mlp_units": [4]}
+SHAPE = {
+    "dim": 4,
+    "rec_length": 3,
+    "search_length": 2,
+    "words_per_search": 2,
+    "items_per_search": 1,
+    "mlp_units": [4],
+    "reasoning_steps": 1,
+}
 RECORDS = [
     # More clicks, searches, words and clicked items than the model looks at.
     example(

@@ -26,6 +26,7 @@ COMPONENTS = (
 )
 SMALL = {
     "LCR_SER_MODEL__DIM": "16",
+    "LCR_SER_MODEL__REASONING_STEPS": "1",
     "LCR_SER_MODEL__REC_LENGTH": "10",
     "LCR_SER_MODEL__SEARCH_LENGTH": "6",
     "LCR_SER_MODEL__WORDS_PER_SEARCH": "4",
@@ -55,9 +56,9 @@ class Workspace:
     def versions(self) -> list[Path]:
         return sorted((self.run_dir / "serving" / self.name).glob("[0-9]*"))
 
-    def environment(self, **overrides: str) -> dict[str, str]:
+    def environment(self, **overrides: str | None) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("LCR_SER_")}
-        return {
+        variables = {
             **kept,
             **SMALL,
             "HOME": str(self.folder / "home"),
@@ -66,8 +67,9 @@ class Workspace:
             "LCR_SER_NAME": self.name,
             **overrides,
         }
+        return {name: value for name, value in variables.items() if value is not None}
 
-    def command(self, *arguments: str, cwd: Path | None = None, **overrides: str) -> subprocess.CompletedProcess:
+    def command(self, *arguments: str, cwd: Path | None = None, **overrides: str | None) -> subprocess.CompletedProcess:
         return subprocess.run(
             [str(Path(sys.executable).with_name("tfx")), *arguments],
             cwd=cwd or self.folder,
