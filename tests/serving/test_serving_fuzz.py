@@ -1,4 +1,4 @@
-"""Hundreds of wrong requests to a server in a process of its own; thousands are sent by `tests.support.fuzz`."""
+"""Hundreds of wrong requests to a server in a process of its own; thousands are sent by `benchmarks.fuzz`."""
 
 import collections
 import shutil

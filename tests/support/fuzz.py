@@ -1,18 +1,15 @@
-"""A server under requests that nobody should send: `python -m tests.support.fuzz --requests 10000 --model_dir DIR`.
+"""A server under requests that nobody should send; `python -m benchmarks.fuzz` sends thousands.
 
-Starts the development server on loopback as a process of its own, and sends it requests from four threads: a fifth of
-them good, the others wrong in ways that are drawn (`tests.support.fuzz_requests`). A fault is
+It starts the development server on loopback as a process of its own, and sends it requests from four threads: a fifth
+of them good, the others wrong in ways that are drawn (`tests.support.fuzz_requests`). A fault is
 
 - an answer of INTERNAL or UNKNOWN, none within five minutes, or a server that is gone;
 - a good request, or a good row beside wrong ones, that is not answered as it was before, alone;
 - memory of the server that grows above the bound, over what it was after its first answers.
 
-What was asked and how it was answered is printed by signature, and by kind in `build/bench/fuzz.json`. Ends with 1
-where there is a fault. The same seed sends the same requests. What the server itself says is in
-`build/bench/fuzz_server.log`.
+The same seed sends the same requests.
 """
 
-import argparse
 import collections
 import contextlib
 import socket
@@ -27,11 +24,11 @@ from typing import Any
 
 import grpc
 import numpy as np
+import numpy.typing as npt
 import psutil
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
 
-from benchmarks.result import FOLDER, report
 from tests.support.fuzz_requests import GOOD, PREDICT, RAW, Attempt, Maker
 
 MODEL_NAME = "lcr_ser"
@@ -63,38 +60,6 @@ class Outcome:
     def growth_mb(self) -> float:
         """The largest memory over that at the start."""
         return self.peak_mb - self.start_mb
-
-
-def main() -> None:
-    """Fuzzes, reports, and ends with 1 where there is a fault."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--model_dir", type=Path, required=True, help="of numeric version directories")
-    parser.add_argument("--max_growth_mb", type=float, default=MAX_GROWTH_MB)
-    args = parser.parse_args()
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    outcome = fuzz(args.model_dir, args.requests, args.seed, args.max_growth_mb, FOLDER / "fuzz_server.log")
-    by_signature, by_kind = (_table(outcome, which) for which in (0, 1))
-    detail = {
-        "requests": sum(outcome.answers.values()),
-        "seed": args.seed,
-        "start_mb": outcome.start_mb,
-        "peak_mb": outcome.peak_mb,
-        "signatures": by_signature,
-        "kinds": by_kind,
-        "faults": outcome.faults,
-    }
-    statuses = sorted({status for _, _, status in outcome.answers})
-    rows = [
-        ("", *by_signature),
-        *((status, *(f"{counts.get(status, 0):,}" for counts in by_signature.values())) for status in statuses),
-    ]
-    report("fuzz", outcome.growth_mb, "MB more at the most", f"below {args.max_growth_mb:,.0f}, no fault", detail, rows)
-    for fault in outcome.faults[:20]:
-        print(fault)
-    if outcome.faults:
-        sys.exit(f"{len(outcome.faults)} faults; all are in {FOLDER / 'fuzz.json'}.")
 
 
 def fuzz(model_dir: Path, requests: int, seed: int, max_growth_mb: float, log: Path) -> Outcome:
@@ -134,7 +99,7 @@ class _Session:
 
     def __init__(self, channel: grpc.Channel, address: str, maker: Maker, outcome: Outcome) -> None:
         self._channel, self._address, self._maker, self._outcome = channel, address, maker, outcome
-        self._answers: dict[str, list[dict[str, np.ndarray]]] = {}
+        self._answers: dict[str, list[dict[str, npt.NDArray[Any]]]] = {}
 
     def ask_golden(self) -> None:
         """Asks about each golden row alone: what it is answered must not change."""
@@ -172,7 +137,7 @@ class _Session:
         wrong = self._wrong_rows(attempt, data) if attempt.golden else []
         self._note(attempt, "OK", f"{name}: rows {wrong} are not answered as they are alone" if wrong else None)
 
-    def _answer(self, signature: str, row: Any) -> dict[str, np.ndarray]:
+    def _answer(self, signature: str, row: Any) -> dict[str, npt.NDArray[Any]]:
         data = self._maker.call(signature, [row]).SerializeToString()
         return _outputs(self._channel.unary_unary(PREDICT)(data, timeout=_ANSWER_SECONDS))
 
@@ -200,7 +165,7 @@ class _Session:
             self._outcome.faults.append(fault)
 
 
-def _equal(value: np.ndarray, golden: np.ndarray, alone: bool) -> bool:
+def _equal(value: npt.NDArray[Any], golden: npt.NDArray[Any], alone: bool) -> bool:
     """Whether a row is as it was; a longer row beside it may have padded it."""
     value = value[tuple(slice(size) for size in golden.shape)]
     if alone:
@@ -208,7 +173,7 @@ def _equal(value: np.ndarray, golden: np.ndarray, alone: bool) -> bool:
     return value.shape == golden.shape and np.allclose(value, golden, 1e-6, 1e-6, equal_nan=True)
 
 
-def _outputs(data: bytes) -> dict[str, np.ndarray]:
+def _outputs(data: bytes) -> dict[str, npt.NDArray[Any]]:
     outputs = predict_pb2.PredictResponse.FromString(data).outputs
     return {name: tf.make_ndarray(proto) for name, proto in outputs.items()}
 
@@ -275,16 +240,3 @@ def _sampled(process: subprocess.Popen[str], outcome: Outcome) -> Iterator[None]
     finally:
         stop.set()
         thread.join()
-
-
-def _table(outcome: Outcome, which: int) -> dict[str, dict[str, int]]:
-    """Counts of statuses by signature (0) or kind (1)."""
-    table: dict[str, dict[str, int]] = {}
-    for key, count in sorted(outcome.answers.items()):
-        row = table.setdefault(key[which], {})
-        row[key[2]] = row.get(key[2], 0) + count
-    return table
-
-
-if __name__ == "__main__":
-    main()

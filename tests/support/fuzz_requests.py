@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
@@ -66,7 +67,7 @@ _NASTY = (
 _NOT_FINITE = (math.nan, math.inf, -math.inf, 3e38, -3e38, 1e-45)
 _LARGE = (1_001, 1_025, 10_001, 60_000, 2**20 + 1, 2**31, 2**62)
 
-Row = dict[str, np.ndarray]
+Row = dict[str, npt.NDArray[Any]]
 """One request: input name -> values `[1, ...]`."""
 
 
@@ -164,7 +165,7 @@ class Maker:
                 )
         return row
 
-    def _strings(self, draw: random.Random, name: str) -> np.ndarray:
+    def _strings(self, draw: random.Random, name: str) -> npt.NDArray[Any]:
         """Known and unknown ids; a history begins with some padding."""
         shape = (1, *_SIZES.get(name, ()))
         known = self._vocabularies.get(_VOCABULARIES.get(name, contract.ITEM_VOCABULARY), [b"known"])
