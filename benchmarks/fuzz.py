@@ -14,7 +14,7 @@ from tests.support.fuzz import MAX_GROWTH_MB, Outcome, fuzz
 
 
 def main() -> None:
-    """Fuzzes, reports, and ends with 1 where there is a fault."""
+    """Fuzz, report, and end with 1 where there is a fault."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)

@@ -89,6 +89,8 @@ class RankingClient:
         while True:
             read = self._inputs or self._read_inputs()
             if missing := sorted(read - inputs.keys()):
+                if self._read_inputs() != read:
+                    continue
                 message = f"the served model reads {missing}: give the time of every click and of every search"
                 raise RankingError(grpc.StatusCode.FAILED_PRECONDITION, message)
             call = predict_pb2.PredictRequest()

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from serving.client.client import RankingError
 from serving.client.request import RankRequest, Search
 from tests.support.toy_servable import bucket, expected_score
 
@@ -56,6 +57,21 @@ def test_a_client_sends_what_the_served_kind_of_model_reads(client, push, until)
     push(3)
     until(lambda: _states(client).get(3) == "AVAILABLE")
     assert client.rank(REQUEST).version == 3
+    assert _best(client.rank(REQUEST))
+
+
+def test_a_model_that_reads_times_is_sent_them_or_the_client_says_so(client, push, until):
+    push(2, signatures=("rank:rank_by_times", "serving_default"))
+    until(lambda: _states(client).get(2) == "AVAILABLE")
+    timed = RankRequest("u", ["a", "b"], ["i"], rec_times=[1_764_036_000_007])
+    assert {row.item: row.score for row in client.rank(timed).candidates} == {
+        "a": bucket("a") + 7,
+        "b": bucket("b") + 7,
+    }
+    with pytest.raises(RankingError, match=r"the served model reads \['rec_times'\]: give the time of every click"):
+        client.rank(REQUEST)
+    push(3)  # a model that reads none: the same request is answered
+    until(lambda: _states(client).get(3) == "AVAILABLE")
     assert _best(client.rank(REQUEST))
 
 

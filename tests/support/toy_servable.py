@@ -59,6 +59,20 @@ class Toy(tf.Module):
         order = tf.argsort(scores, direction="DESCENDING", stable=True)
         return {"scores": scores, "ranks": tf.argsort(order) + 1}
 
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None], tf.string, "rec_items"),
+            tf.TensorSpec([None, None], tf.int64, "rec_times"),
+            tf.TensorSpec([None, None], tf.string, "candidates"),
+        ]
+    )
+    def rank_by_times(self, rec_items, rec_times, candidates):
+        """As a model that reads when clicks were."""
+        late = tf.cast(rec_times[:, -1:] - 1_764_036_000_000, tf.float32)
+        scores = _hashed(candidates) + late + 0.0 * _hashed(rec_items[:, -1:])
+        order = tf.argsort(scores, direction="DESCENDING", stable=True)
+        return {"scores": scores, "ranks": tf.argsort(order) + 1}
+
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
     def serving_default(self, examples):
         features = tf.io.parse_example(examples, {"candidates": tf.io.RaggedFeature(tf.string)})
