@@ -1,4 +1,5 @@
-"""The gates: a new one is an entry of `GATES`, and its component in `tfx_pipeline.stages.judging`."""
+"""The gates: a new one is an entry of `GATES`, its component in `tfx_pipeline.stages.judging`, its channel in `gates`
+there."""
 
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
