@@ -106,7 +106,12 @@ SIGNATURE_DEFAULT: Final = "serving_default"
 SIGNATURE_RANK: Final = "rank"
 SIGNATURE_ENCODE: Final = "encode"
 SIGNATURE_SCORE: Final = "score"
+SIGNATURE_RECOMMEND: Final = "recommend"
+SIGNATURE_EXPLAIN: Final = "explain"
 SIGNATURE_RANK_EVAL: Final = "rank_eval"
+
+FINGERPRINT: Final = "fingerprint"
+"""What a state says of the model that encoded it."""
 
 MAX_REQUESTS: Final = 1_024
 """B at the most in one call of a signature; a larger batch is refused."""
@@ -116,6 +121,13 @@ MAX_PAIRS: Final = 2**18
 """B times C at the most in one call: what is computed for each pair takes about 2 KB."""
 MAX_EVENTS: Final = 1_000
 """Clicks, and searches, at the most of one request, before the newest are kept; words and clicked items of one search
-at the most too."""
+of an Example at the most too. A tensor may have one more column, of padding."""
+MAX_SEARCH_STRINGS: Final = 250
+"""Words, and clicked items, at the most of one search in a tensor."""
 MAX_STRINGS: Final = 2**20
-"""Strings at the most in one tensor of a call, and in one feature of one Example."""
+"""Strings at the most in one tensor of a client's call, and in one feature of one Example."""
+MAX_MERGED_STRINGS: Final = 2**23
+"""Strings at the most in one tensor of calls that a server has merged, and padded for each other: 24 requests of all
+that one may hold."""
+MAX_RECOMMENDATIONS: Final = 100
+"""k at the most of `recommend`."""

@@ -4,47 +4,53 @@ Rows of a call are independent, whatever is in them. A call whose tensors do not
 than the limits of `model.contract`, is refused as a whole: its client sent no request. A row that cannot be read, or
 does not agree with itself, gets scores of NaN and the last rank, and its neighbours never notice: TF Serving merges the
 calls of many clients, so that an error for one row's sake would be everybody's (docs/servable.md).
+
+A call of `rank` is some hundred operations of a microsecond each: what is computed counts less than how many
+operations there are. So the strings of a table are looked up together, shapes are known while the graph is traced, and
+the dense weights are constants, for TensorFlow to compute once what depends on them alone (docs/experiments/speed.md).
 """
 
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+import keras
 import tensorflow as tf
 import tensorflow_transform as tft
+from tensorflow.python.eager.wrap_function import VariableHolder, WrappedFunction
 from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
+from tensorflow_transform.tf2_utils import strip_and_get_tensors_and_control_dependencies
 
-from components.servable.inputs import (
-    TENSOR_RANKS,
-    Raw,
-    checks_of_candidates,
-    checks_of_history,
-    checks_of_state,
-    equal_sizes,
-    histories_of,
-    history_of_tensors,
-    id_dtype,
-    no_values,
-    parse,
-    raw_dtype,
-    specs,
-)
+from components.servable.examples import Raw, histories_of, parse
+from components.servable.tensors import TENSOR_RANKS, Tensors, candidates_of, checked, sized, windows_of
 from model import contract
 from model.data.windows import Windows
 from model.objectives.metrics import pessimistic_rank, pessimistic_ranks
+from model.ops.shapes import shaped, sizes
 from model.ranker import Ranker, State
 
 _NO_RANK = tf.float32.min
 """Score of padding among the candidates: below every score of a real one."""
+_NOBODY = 0
+"""Fingerprint of the state of a row that could not be read."""
+_VOCABULARIES = {
+    contract.USER_VOCABULARY: (contract.USER,),
+    contract.ITEM_VOCABULARY: (contract.CANDIDATES, contract.REC_ITEMS, contract.SEARCH_ITEMS),
+    contract.WORD_VOCABULARY: (contract.SEARCH_WORDS,),
+}
+"""The features whose strings each vocabulary holds; Transform's graph is entered by the first."""
 
 
 class Servable(tf.Module):
     """Scores raw requests: ids and words as strings in, logits out.
 
-    Ids that no vocabulary holds become the unknown id in the graph. All signatures share the three functions that
-    do the work (strings to ids, histories to states, candidates to scores), so they give the same scores. They take
-    what the model reads, and nothing else.
+    Ids that no vocabulary holds become the unknown id in the graph. All signatures share the functions that do the work
+    (strings to ids, histories to states, candidates to scores), so they give the same scores. They take what the model
+    reads, and nothing else.
 
     Args:
-        model: with the weights to serve.
+        model: with the weights to serve; a later change of a dense one is not seen.
         transform: whose graph maps strings to ids; its vocabulary files are copied into the SavedModel.
     """
 
@@ -56,13 +62,18 @@ class Servable(tf.Module):
         self._transform = SavedModelLoader(transform.transform_savedmodel_dir)
         self.transform_resources = self._transform._imported
         self._features = (*(feature for name in model.inputs for feature in contract.INPUTS[name]), contract.CANDIDATES)
-        self._ids = tf.function(self._ids_of_strings, [specs(self._features, raw_dtype)], autograph=False)
-        self._states = tf.function(self._states_of_ids, [specs(self._features, id_dtype)], autograph=False)
+        self._fingerprint = fingerprint(model)
+        self._dense = [(variable, variable.numpy()) for variable in model.dense_variables]
+        strings = tf.TensorSpec([None], tf.string)
+        self._ids = {name: tf.function(self._ids_of(name), [strings], autograph=False) for name in _VOCABULARIES}
 
     def signatures(self) -> dict[str, Any]:
         """Concrete functions by signature name, for `tf.saved_model.save`."""
         history = {
-            name: tf.TensorSpec([None] * TENSOR_RANKS[name], raw_dtype(name), name=name) for name in self.model.inputs
+            name: tf.TensorSpec(
+                [None] * TENSOR_RANKS[name], tf.int64 if name in contract.TIME_FEATURES else tf.string, name=name
+            )
+            for name in self.model.inputs
         }
         candidates = tf.TensorSpec([None, None], tf.string, name=contract.CANDIDATES)
         encode = self._encode.get_concrete_function(**history)
@@ -90,59 +101,115 @@ class Servable(tf.Module):
 
     @tf.function(autograph=False)
     def _rank(self, candidates: tf.Tensor, **history: tf.Tensor) -> dict[str, tf.Tensor]:
-        first, *_ = self.model.inputs
-        checks = [
-            *checks_of_candidates(candidates),
-            equal_sizes(contract.CANDIDATES, first, candidates, history[first]),
-        ]
-        with tf.control_dependencies(checks):
-            candidates = tf.identity(candidates)
-        return self._ranked(candidates, self._encode(**history))
+        tensors = checked({**self._in_order(history), contract.CANDIDATES: candidates})
+        columns = tf.shape(candidates)[1]
+        strings, fit = candidates_of(tensors.pop(contract.CANDIDATES))
+        windows, good = windows_of(tensors, self.model.config)
+        ids = self._look_up({**windows, contract.CANDIDATES: strings})
+        candidates = ids.pop(contract.CANDIDATES)
+        return self._ranked(candidates, self._states(ids, good & fit), columns)
 
     @tf.function(autograph=False)
     def _encode(self, **history: tf.Tensor) -> dict[str, tf.Tensor]:
-        history = {name: history[name] for name in self.model.inputs}
-        with tf.control_dependencies(checks_of_history(history)):
-            history = {name: tf.identity(tensor) for name, tensor in history.items()}
-        raw = history_of_tensors(history)
-        rows = tf.shape(history[self.model.inputs[0]])[0]
-        return self._states(self._ids({**raw, contract.CANDIDATES: no_values(rows, tf.string)}))
+        windows, good = windows_of(checked(self._in_order(history)), self.model.config)
+        return self._states(self._look_up(windows), good)
 
     @tf.function(autograph=False)
     def _score(self, candidates: tf.Tensor, **state: tf.Tensor) -> dict[str, tf.Tensor]:
-        with tf.control_dependencies([*checks_of_candidates(candidates), *checks_of_state(state, candidates)]):
-            candidates, state = tf.identity(candidates), {name: tf.identity(part) for name, part in state.items()}
-        return self._ranked(candidates, state)
+        shapes = {name: part.shape for name, part in state.items()}
+        state = checked({contract.CANDIDATES: candidates, **state})
+        columns = tf.shape(candidates)[1]
+        strings, fit = candidates_of(state.pop(contract.CANDIDATES))
+        state = sized(state, shapes)
+        state[contract.FINGERPRINT] = tf.where(fit, state[contract.FINGERPRINT], _NOBODY)
+        return self._ranked(self._look_up({contract.CANDIDATES: strings})[contract.CANDIDATES], state, columns)
 
-    def _ranked(self, candidates: tf.Tensor, state: State) -> dict[str, tf.Tensor]:
-        real = candidates != ""
-        raw = {name: no_values(tf.shape(candidates)[0], raw_dtype(name)) for name in self._features}
-        ids = self._ids({**raw, contract.CANDIDATES: tf.RaggedTensor.from_tensor(candidates)})[contract.CANDIDATES]
-        scores = self._scores(tf.where(real, ids.to_tensor(shape=[None, None]), contract.PADDING_ID), state)
+    def _in_order(self, history: Tensors) -> Tensors:
+        return {name: history[name] for name in self.model.inputs}
+
+    def _ranked(self, candidates: tf.Tensor, state: State, columns: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Scores and ranks of candidates' ids; what was cut from the columns of a call were others' or too many."""
+        scores = self._scores(candidates, state)
+        scores = tf.pad(scores, [[0, 0], [0, columns - tf.shape(scores)[1]]], constant_values=_NO_RANK)
         return {"scores": scores, "ranks": pessimistic_ranks(scores)}
 
     def _scores_of_examples(self, raw: Raw, readable: tf.Tensor) -> tf.Tensor:
         """Scores `[B, C]`, C at least 1, so that a row of NaN shows."""
-        ids = self._ids(raw)
+        strings = {name: raw[name].values for names in _VOCABULARIES.values() for name in names if name in raw}
+        ids = {
+            **raw,
+            **{name: raw[name].with_values(found) for name, found in self._look_up(strings, padded=False).items()},
+        }
         columns = tf.maximum(tf.reduce_max(ids[contract.CANDIDATES].row_lengths(), keepdims=True), 1)
         candidates = ids[contract.CANDIDATES].to_tensor(shape=tf.concat([[-1], columns], 0))
-        return tf.where(readable[:, None], self._scores(candidates, self._states(ids)), float("nan"))
-
-    def _ids_of_strings(self, raw: Raw) -> Raw:
-        """Strings to ids, int32, by Transform's own graph, which times pass by."""
-        times: Raw = {name: raw[name] for name in contract.TIME_FEATURES if name in raw}
-        transformed = self._transform.apply_transform_model({name: raw[name] for name in raw if name not in times})
-        ids = {name: tf.RaggedTensor.from_sparse(transformed[name]) for name in raw if name not in times}
-        return {**{name: tf.cast(values, tf.int32) for name, values in ids.items()}, **times}
-
-    def _states_of_ids(self, ids: Raw) -> State:
-        """Encoded histories, cut from the requests as training cuts them from timelines."""
         histories = histories_of(ids)
-        rows = tf.range(tf.size(histories.users))
         windows = Windows(histories, self.model.config, self.model.inputs)
-        return self.model.encode(windows.gather(rows, histories.rec_offsets[1:], histories.search_offsets[1:]))
+        batch = windows.gather(
+            tf.range(tf.size(histories.users)), histories.rec_offsets[1:], histories.search_offsets[1:]
+        )
+        return self._scores(candidates, self._states(batch, readable))
+
+    def _look_up(self, strings: Mapping[str, tf.Tensor], padded: bool = True) -> Tensors:
+        """Ids of strings of any shape, all of a table at once; of `""` that of padding if `padded`. Times pass by."""
+        found = dict(strings)
+        for vocabulary, features in _VOCABULARIES.items():
+            names = [name for name in features if name in strings]
+            if not names:
+                continue
+            flat = [tf.reshape(strings[name], [-1]) for name in names]
+            all_of_them = flat[0] if len(flat) == 1 else tf.concat(flat, 0)
+            ids = self._ids[vocabulary](all_of_them)
+            if padded:
+                ids = tf.where(all_of_them != "", ids, contract.PADDING_ID)
+            parts = [ids] if len(flat) == 1 else tf.split(ids, [tf.size(one) for one in flat])
+            found.update({name: shaped(part, sizes(strings[name])) for name, part in zip(names, parts, strict=True)})
+        return found
+
+    def _ids_of(self, vocabulary: str) -> Any:
+        """A function from strings `[n]` to ids `[n]`, int32: of Transform's own graph what one feature needs.
+
+        `apply_transform_model` would look up the strings of all features, of which the others would be empty.
+        """
+        feature, *_ = _VOCABULARIES[vocabulary]
+        whole = WrappedFunction(self._transform._func_graph, variable_holder=VariableHolder(share_variables=True))
+        given, found = self._transform._structured_inputs[feature], self._transform.structured_outputs[feature]
+        # What each output waits for are the lookups of all others.
+        [values], _ = strip_and_get_tensors_and_control_dependencies([found.values])
+        part = whole.prune(feeds=[given.flat_values, given.row_splits], fetches=values)
+
+        def ids(strings: tf.Tensor) -> tf.Tensor:
+            return tf.cast(part(strings, tf.stack([0, tf.size(strings, tf.int64)])), tf.int32)
+
+        return ids
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def _states(self, batch: Tensors, good: tf.Tensor) -> State:
+        """Encoded histories of a model batch, and whose they are."""
+        with self._constants():
+            state = self.model.encode(batch)
+        return {**state, contract.FINGERPRINT: tf.where(good, self._fingerprint, _NOBODY)}
 
     @tf.function(autograph=False, reduce_retracing=True)
     def _scores(self, candidates: tf.Tensor, state: State) -> tf.Tensor:
-        scores = self.model.score(state, self.model.prepare(candidates))
-        return tf.where(candidates == contract.PADDING_ID, _NO_RANK, scores)
+        """Logits `[B, C]`; NaN where the state is no state of this model."""
+        own = state[contract.FINGERPRINT] == self._fingerprint
+        state = {name: part for name, part in state.items() if name != contract.FINGERPRINT}
+        with self._constants():
+            scores = self.model.score(state, self.model.prepare(candidates))
+        scores = tf.where(candidates == contract.PADDING_ID, _NO_RANK, scores)
+        return tf.where(own[:, None], scores, float("nan"))
+
+    @contextmanager
+    def _constants(self) -> Iterator[None]:
+        """Dense weights as constants of the function that is being traced, those of tables as variables."""
+        with keras.StatelessScope([(variable, tf.constant(value)) for variable, value in self._dense]):
+            yield
+
+
+def fingerprint(model: Ranker) -> int:
+    """A number that tells models apart by their weights: states of one are nothing to another."""
+    digest = hashlib.sha256()
+    for variable in model.weights:
+        digest.update(variable.path.encode())
+        digest.update(variable.numpy().tobytes())
+    return int.from_bytes(digest.digest()[:8], "big") >> 1 or 1

@@ -5,7 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from model.ops.shapes import sizes
+from model.ops.linear import linear
+from model.ops.shapes import shaped, sizes
 from model.ops.softmax_attention import MASKED_LOGIT
 from model.ops.weighted_states import WeightedStates
 
@@ -58,19 +59,19 @@ class TargetAttention(keras.layers.Layer):
             Weights `[B, N, C, L]` and `[B, N, C, K]`; zero where there is neither an event nor a step.
         """
         batch, trajectories, count, _ = sizes(steps)
-        columns = tf.reshape(steps, [batch, trajectories * count, self.dim])
+        columns = shaped(steps, [batch, trajectories * count, self.dim])
         kernel = tf.cast(self.kernel, candidates.dtype) * self.dim**-0.5
         if _more(candidates, states):
-            states_keys, step_keys = tf.tensordot(states, kernel, 1), tf.tensordot(columns, kernel, 1)
+            states_keys, step_keys = linear(states, kernel), linear(columns, kernel)
         else:
-            candidates = tf.tensordot(candidates, tf.transpose(kernel), 1)
+            candidates = linear(candidates, tf.transpose(kernel))
             states_keys, step_keys = states, columns
         # In float32 or finer, as every softmax.
         fine = self.variable_dtype
         of_history = tf.cast(tf.matmul(candidates, states_keys, transpose_b=True), fine)
         of_history += tf.expand_dims(tf.where(mask, tf.zeros([], fine), MASKED_LOGIT), 1)
         of_steps = tf.cast(tf.matmul(candidates, step_keys, transpose_b=True), fine)
-        of_steps = tf.reshape(of_steps, [batch, tf.shape(candidates)[1], trajectories, count])
+        of_steps = shaped(of_steps, [batch, sizes(candidates)[1], trajectories, count])
         of_steps = tf.transpose(of_steps, [0, 2, 1, 3])
         largest = tf.stop_gradient(tf.reduce_max(of_history, 2, keepdims=True))
         history = tf.exp(of_history - largest)

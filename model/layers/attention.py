@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from model.ops.dropout import Dropout
 from model.ops.normalization import Normalization
-from model.ops.shapes import sizes
+from model.ops.shapes import shaped, sizes
 from model.ops.softmax_attention import attend
 
 
@@ -124,10 +124,10 @@ class ResidualAttention(keras.layers.Layer):
         weights = folded or self.fold()
         batch, count, _ = sizes(inputs)
         queries = tf.nn.bias_add(tf.matmul(tf.reshape(inputs, [-1, self.dim]), weights.query), weights.query_bias)
-        queries = tf.reshape(queries, [batch, count, self.num_heads, self.dim])
+        queries = shaped(queries, [batch, count, self.num_heads, self.dim])
         mixed = tf.reshape(attend(queries, *context, own), [-1, self.num_heads * self.dim])
         outputs = tf.nn.bias_add(tf.matmul(mixed, weights.out, transpose_b=True), weights.out_bias)
-        result = inputs + self.drop(tf.reshape(outputs, [batch, count, self.dim]), training=training)
+        result = inputs + self.drop(shaped(outputs, [batch, count, self.dim]), training=training)
         return result if self.norm is None else self.norm(result)
 
     def get_config(self) -> dict[str, Any]:

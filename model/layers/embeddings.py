@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from model.contract import PADDING_ID
-from model.ops.shapes import sizes
+from model.ops.shapes import shaped, sizes
 
 
 class Lookup(NamedTuple):
@@ -101,7 +101,7 @@ def take_mean(rows: tf.Tensor, positions: tf.Tensor, ids: tf.Tensor) -> tf.Tenso
         num_segments=lists + 1,
     )
     width = rows.shape[-1]
-    return tf.reshape(tf.slice(means, [0, 0], [lists, width]), [*sizes(ids)[:2], width])
+    return shaped(tf.slice(means, [0, 0], [lists, width]), [*sizes(ids)[:2], width])
 
 
 @keras.saving.register_keras_serializable(package="lcr_ser")
@@ -132,7 +132,7 @@ class PositionEmbedding(keras.layers.Layer):
         """
         if (events.shape[1] or 0) > self.length:
             raise ValueError(f"`events` should hold at most {self.length} columns. Received: {events.shape[1]}.")
-        return events + self.positions[self.length - tf.shape(events)[1] :]
+        return events + self.positions[self.length - sizes(events)[1] :]
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""

@@ -9,6 +9,7 @@ from model.layers.attention import Context, ResidualAttention
 from model.ops.dropout import Dropout
 from model.ops.linear import Linear
 from model.ops.normalization import Normalization
+from model.ops.shapes import sizes
 
 
 @keras.saving.register_keras_serializable(package="lcr_ser")
@@ -52,7 +53,7 @@ class HistoryEncoder(keras.layers.Layer):
         Returns:
             H, `[B, L, d]`, and what the reasoning steps look at: all real events.
         """
-        length = tf.shape(inputs)[1]
+        length = sizes(inputs)[1]
         causal = tf.range(length)[:, None] >= tf.range(length)[None, :]
         seen = Context(inputs, causal[None] & mask[:, None, :])
         states = self.feed_forward(self.attention(inputs, seen, training=training), training)

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from model.ops.dropout import Dropout
-from model.ops.linear import Linear
+from model.ops.linear import Linear, linear
 
 
 @keras.saving.register_keras_serializable(package="lcr_ser")
@@ -71,16 +71,16 @@ class ScoringHead(keras.layers.Layer):
             Logits, `[B, N, C]`, in the dtype of the weights.
         """
         _, of_search, of_rec, _ = self.parts()
-        aggregated = tf.tensordot(search, of_search, 1) + tf.tensordot(rec, of_rec, 1)
+        aggregated = linear(search, of_search) + linear(rec, of_rec)
         return self.score(aggregated + self.of_users(user)[:, None, None], self.of_items(candidates), training)
 
     def of_users(self, users: tf.Tensor) -> tf.Tensor:
         """A user's part of the first layer, with its bias: `[..., d]` gives `[..., m]`."""
-        return tf.tensordot(users, self.parts()[0], 1) + tf.cast(self.bias, users.dtype)
+        return linear(users, self.parts()[0]) + tf.cast(self.bias, users.dtype)
 
     def of_items(self, items: tf.Tensor) -> tf.Tensor:
         """An item's part of the first layer, the same in every request: `[..., d]` gives `[..., m]`."""
-        return tf.tensordot(items, self.parts()[3], 1)
+        return linear(items, self.parts()[3])
 
     def score(self, of_request: tf.Tensor, of_candidates: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The same from parts of the first layer.

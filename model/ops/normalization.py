@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from model.ops.shapes import shaped, sizes
+
 
 @keras.saving.register_keras_serializable(package="lcr_ser")
 class Normalization(keras.layers.LayerNormalization):
@@ -29,7 +31,7 @@ class Normalization(keras.layers.LayerNormalization):
         fine = tf.cast(inputs, self.variable_dtype)
         scale, shift = (tf.cast(weight, fine.dtype) for weight in (self.gamma, self.beta))
         flat = _normalise(tf.reshape(fine, [-1, inputs.shape[-1]]), scale, shift, self.epsilon)
-        return tf.cast(tf.reshape(flat, tf.shape(inputs)), inputs.dtype)
+        return tf.cast(shaped(flat, sizes(inputs)), inputs.dtype)
 
 
 def _normalise(inputs: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor, epsilon: float) -> tf.Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from model.ops.products import inner, mix
+from model.ops.shapes import shaped, sizes
 
 MASKED_LOGIT = -1e9
 
@@ -48,13 +49,13 @@ def _attend(
 
     def merge_heads(tensor: tf.Tensor, last: Any) -> tf.Tensor:
         """`[B, T, heads, last]` to `[B, T heads, last]`."""
-        flat = tf.reshape(tensor, [tf.shape(events)[0], rows or -1, last])
-        return tf.ensure_shape(flat, [None, rows, None])
+        return shaped(tensor, [batch, rows, last]) if rows else tf.reshape(tensor, [batch, -1, last])
 
     def split_heads(tensor: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(tensor, [*tf.unstack(tf.shape(queries)[:3]), -1])
+        return shaped(tensor, [*sizes(queries)[:3], sizes(tensor)[2]])
 
-    length, flat = tf.shape(events)[1], merge_heads(queries, width)
+    batch, length, _ = sizes(events)
+    flat = merge_heads(queries, width)
     logits = split_heads(inner(flat, events)) + penalty
     if own:
         both = softmax(tf.concat([logits, _own_inner(queries, own[0])], 3))

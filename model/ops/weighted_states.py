@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from model.ops.shapes import sizes
+from model.ops.linear import linear
+from model.ops.shapes import shaped, sizes
 
 
 class WeightedStates(NamedTuple):
@@ -51,10 +52,10 @@ def project(sides: Sequence[WeightedStates], kernels: Sequence[tf.Tensor], const
         < candidates * length * dim + candidates * dim * width
     )
     if not many:
-        parts = [tf.tensordot(side.total(), kernel, 1) for side, kernel in zip(sides, kernels, strict=True)]
+        parts = [linear(side.total(), kernel) for side, kernel in zip(sides, kernels, strict=True)]
         return tf.add_n(parts) + constant[:, None, None]
-    states = [tf.tensordot(side.states, kernel, 1) for side, kernel in zip(sides, kernels, strict=True)]
-    steps = [tf.tensordot(side.steps, kernel, 1) for side, kernel in zip(sides, kernels, strict=True)]
+    states = [linear(side.states, kernel) for side, kernel in zip(sides, kernels, strict=True)]
+    steps = [linear(side.steps, kernel) for side, kernel in zip(sides, kernels, strict=True)]
     weights, step_weights = [side.weights for side in sides], [side.step_weights for side in sides]
     weights.append(tf.ones_like(weights[0][..., :1]))
     states.append(tf.expand_dims(constant, 1))
@@ -68,6 +69,6 @@ def project(sides: Sequence[WeightedStates], kernels: Sequence[tf.Tensor], const
 
 def _product(weights: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     """`[B, N, C, L]` and `[B, L, m]` give `[B, N, C, m]`, as one product for each row."""
-    shape = tf.shape(weights)
-    flat = tf.matmul(tf.reshape(weights, [shape[0], shape[1] * shape[2], shape[3]]), values)
-    return tf.reshape(flat, [*sizes(weights)[:3], sizes(values)[2]])
+    batch, trajectories, candidates, length = sizes(weights)
+    flat = tf.matmul(shaped(weights, [batch, trajectories * candidates, length]), values)
+    return shaped(flat, [batch, trajectories, candidates, sizes(values)[2]])

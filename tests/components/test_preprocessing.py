@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.servable.inputs import parse
+from components.servable.examples import parse
 from components.servable.servable import Servable
 from components.transform.vocabularies import table_sizes
 from model import contract

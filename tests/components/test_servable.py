@@ -244,29 +244,39 @@ def text(*shape):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"user": text(2)}, "should hold as many rows as `user`. Received:] [1] [and] [2]"),
-        ({"rec_items": text(2, 1)}, "`rec_items` should hold as many rows as `user`. Received:] [2] [and] [1]"),
-        ({"search_words": text(3, 1, 1)}, "`search_words` should hold as many rows as `user`"),
-        ({"search_items": text(3, 1, 1)}, "`search_items` should hold as many rows as `user`"),
-        ({"search_items": text(1, 2, 1)}, "`search_items` should hold as many searches as `search_words`"),
-        ({"candidates": text(2, 1)}, "`candidates` should hold as many rows as `user`"),
-        ({"candidates": text(1, 10_001)}, "`candidates` should hold at most 10000 columns. Received:] [10001]"),
-        ({"rec_items": text(1, 1_001)}, "`rec_items` should hold at most 1000 columns on axis 1. Received:] [1001]"),
-        ({"search_words": text(1, 1, 1_001)}, "`search_words` should hold at most 1000 columns on axis 2"),
-        ({"search_items": text(1, 1, 1_001)}, "`search_items` should hold at most 1000 columns on axis 2"),
         (
-            {"search_words": text(1, 1_001, 1), "search_items": text(1, 1_001, 1)},
-            "should hold at most 1000 columns on axis 1",
+            {"user": text(2)},
+            "`user`, `rec_items`, `search_words`, `search_items`, `candidates` should hold equally many",
+        ),
+        ({"rec_items": text(2, 1)}, "should hold equally many rows. Received:] [1 2 1 1 1]"),
+        ({"search_words": text(3, 1, 1)}, "should hold equally many rows. Received:] [1 1 3 1 1]"),
+        ({"search_items": text(3, 1, 1)}, "should hold equally many rows. Received:] [1 1 1 3 1]"),
+        ({"candidates": text(2, 1)}, "should hold equally many rows. Received:] [1 1 1 1 2]"),
+        (
+            {"search_items": text(1, 2, 1)},
+            "`search_items` should hold at most 1000 searches, as many as `search_words`",
+        ),
+        (
+            {"search_words": text(1, 2, 1)},
+            "`search_words` should hold at most 1000 searches, as many as `search_items`",
+        ),
+        ({"candidates": text(1, 10_002)}, "`candidates` should hold at most 10000 columns. Received:] [1 10002]"),
+        ({"rec_items": text(1, 1_002)}, "`rec_items` should hold at most 1000 clicks. Received:] [1 1002]"),
+        ({"search_words": text(1, 1, 251)}, "at most 250 strings in each. Received:] [1 1 251]"),
+        ({"search_items": text(1, 1, 251)}, "at most 250 strings in each. Received:] [1 1 251]"),
+        (
+            {"search_words": text(1, 1_002, 1), "search_items": text(1, 1_002, 1)},
+            "should hold at most 1000 searches",
         ),
         (
             {
-                "search_words": text(8, 500, 500),
-                "user": text(8),
-                "rec_items": text(8, 1),
-                "candidates": text(8, 1),
-                "search_items": text(8, 500, 1),
+                "search_words": text(40, 1_000, 250),
+                "user": text(40),
+                "rec_items": text(40, 1),
+                "candidates": text(40, 1),
+                "search_items": text(40, 1_000, 1),
             },
-            "`search_words` should hold at most 1048576 strings. Received:] [2000000]",
+            "`search_words` should hold at most 8388608 strings. Received:] [10000000]",
         ),
         (
             {
@@ -409,7 +419,7 @@ def test_a_model_that_tf_serving_cannot_run_is_refused(small, directory, artifac
         "encode and score",
         "rank_eval",
     ]
-    assert all("Could not find variable" in reason for reason in reasons)
+    assert all("lcr_ser/users/table" in reason and "not exist" in reason for reason in reasons)
 
 
 def test_a_warm_up_request_that_fails_is_a_reason(small, directory, artifact, tmp_path, monkeypatch):
