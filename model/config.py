@@ -51,6 +51,9 @@ class RankerConfig:
         dim: d, the width of embeddings and states.
         rec_length, search_length: Lr and Ls, the newest events kept.
         words_per_search, items_per_search: W and M.
+        retrieval: also find candidates in the whole catalogue, for the signature `recommend`, where the kind can. What
+            has to be trained for it takes from the model and gives it nothing: all other weights are the same but for
+            rounding.
         kind: its name in `model.registry`, one for each class.
     """
 
@@ -62,6 +65,7 @@ class RankerConfig:
     search_length: int = 30
     words_per_search: int = 8
     items_per_search: int = 5
+    retrieval: bool = False
     kind: str = ""
 
     def __post_init__(self) -> None:

@@ -110,6 +110,11 @@ SIGNATURE_RECOMMEND: Final = "recommend"
 SIGNATURE_EXPLAIN: Final = "explain"
 SIGNATURE_RANK_EVAL: Final = "rank_eval"
 
+K: Final = "k"
+LEAVE_OUT_CLICKED: Final = "leave_out_clicked"
+ITEM: Final = "item"
+"""Inputs of `recommend` and `explain` beside the history."""
+
 FINGERPRINT: Final = "fingerprint"
 """What a state says of the model that encoded it."""
 
@@ -131,3 +136,7 @@ MAX_MERGED_STRINGS: Final = 2**23
 that one may hold."""
 MAX_RECOMMENDATIONS: Final = 100
 """k at the most of `recommend`."""
+FIRST_STAGE: Final = 500
+"""Candidates that `recommend` ranks, of the whole catalogue."""
+MAX_MERGED_ROWS: Final = 24
+"""Requests at the most that a server merges into one call: with `MAX_CANDIDATES` each they keep `MAX_PAIRS`."""

@@ -11,13 +11,14 @@ from model.contract import CANDIDATES, PADDING_ID, REC_ITEMS, SEARCH_ITEMS, SEAR
 from model.layers.aggregation import TargetAttention
 from model.layers.embeddings import EmbeddingTable, PositionEmbedding, take, take_mean
 from model.layers.pooling import MeanPooling
-from model.layers.reasoning import EncodedHistories, LatentCrossReasoning, Sides
+from model.layers.reasoning import EncodedHistories, EncodedHistory, LatentCrossReasoning, Sides
+from model.layers.retrieval import RetrievalHead
 from model.layers.scoring_head import ScoringHead
 from model.objectives.grpo import exploration_noise
-from model.objectives.losses import contrastive_loss, recommendation_loss
+from model.objectives.losses import contrastive_loss, recommendation_loss, retrieval_loss
 from model.objectives.ties import tie_unknown
 from model.ops.weighted_states import project
-from model.ranker import WHOLE, Batch, Logs, Ranker, Share, State
+from model.ranker import WHOLE, Batch, Explanation, Logs, Ranker, Share, State
 
 
 class Embedded(NamedTuple):
@@ -28,6 +29,7 @@ class Embedded(NamedTuple):
         search, rec: E_s and E_r, `[B, Ls, d]` and `[B, Lr, d]`.
         search_mask, rec_mask: True for a real event, `[B, Ls]` and `[B, Lr]`.
         candidates: e_v, `[B, C, d]`; C is 0 for a batch without candidates.
+        places: what tells the candidates' items apart, `[B, C]`.
         rows: the distinct rows looked up in each table, `[U, d]` each; the padding row is zero.
     """
 
@@ -37,6 +39,7 @@ class Embedded(NamedTuple):
     search_mask: tf.Tensor
     rec_mask: tf.Tensor
     candidates: tf.Tensor
+    places: tf.Tensor
     rows: tuple[tf.Tensor, ...]
 
 
@@ -129,6 +132,7 @@ class LcrSer(Ranker):
         self.search_attention = aggregation(dim, dtype=dtype, name="search_attention")
         self.rec_attention = aggregation(dim, dtype=dtype, name="rec_attention")
         self.head = ScoringHead(dim, config.mlp_units, config.dropout, dtype=dtype)
+        self.retrieval: Any = RetrievalHead(dim, dtype=dtype, name="retrieval") if config.retrieval else None
         self.build()
 
     @property
@@ -157,6 +161,7 @@ class LcrSer(Ranker):
             search_mask=has_words | has_clicks,
             rec_mask=rec_items != PADDING_ID,
             candidates=take(items.rows, candidates_at),
+            places=candidates_at,
             rows=(users.rows, items.rows, queries.rows),
         )
 
@@ -211,6 +216,13 @@ class LcrSer(Ranker):
             ]
             logs["tcl_loss"] = tf.add_n(of_sides) * share.rows
             loss += settings.tcl_weight * logs["tcl_loss"]
+        if self.retrieval is not None:
+            sides = [Side(history.states, history.mask, of) for history, of in zip(histories, steps, strict=True)]
+            # Detached: the head learns from the model, and the model nothing from the head.
+            user, candidates = tf.stop_gradient(embedded.user), tf.stop_gradient(embedded.candidates)
+            query = self.retrieval(user, *(tf.stop_gradient(_last(side)) for side in sides))
+            logs["retrieval_loss"] = retrieval_loss(query, candidates, embedded.places, weights) * share.rows
+            loss += logs["retrieval_loss"]
         return {"loss": loss, **logs}
 
     @property
@@ -257,6 +269,36 @@ class LcrSer(Ranker):
         target = tf.gather(embedded.candidates, label, batch_dims=1)
         return self.target_weights(target, histories, self.reason(histories)).search.events
 
+    def explain(self, batch: Batch, items: tf.Tensor) -> Explanation:
+        """What Eq. (8) weighed for items, and how near the states came to them.
+
+        Attention is a claim. docs/experiments/explanations.md holds it against what the score loses without an event
+        (`model.inspection.leave_one_out`), and both against the truth of a simulated log, where attention is better.
+
+        Args:
+            batch: the model batch without `candidates`.
+            items: ids, `[B]`.
+        """
+        embedded = self.embed({**{name: batch[name] for name in self.inputs}, CANDIDATES: items[:, None]})
+        histories = self.read(embedded)
+        steps = self.reason(histories)
+        weights = self.target_weights(tf.cast(embedded.candidates[:, 0], self.compute_dtype), histories, steps)
+        search, rec = (tf.cast(side.events, self.variable_dtype) for side in (weights.search, weights.rec))
+        both = tf.reduce_sum(search, 1, keepdims=True) + tf.reduce_sum(rec, 1, keepdims=True)
+
+        def nearness(history: EncodedHistory, of_side: tf.Tensor) -> tf.Tensor:
+            states = of_side[:, 0]
+            if history.start is not None:
+                states = tf.concat([history.start[:, None], states], 1)
+            target = tf.math.l2_normalize(tf.cast(embedded.candidates[:, 0], states.dtype), 1)
+            return tf.cast(tf.linalg.matvec(tf.math.l2_normalize(states, 2), target), self.variable_dtype)
+
+        of_search, of_rec = (nearness(*side) for side in zip(histories, steps, strict=True))
+        score = self.rank(embedded, histories, steps)[:, 0, 0]
+        return Explanation(
+            score, tf.math.divide_no_nan(rec, both), tf.math.divide_no_nan(search, both), of_rec, of_search
+        )
+
     def encode(self, batch: Batch) -> State:
         """The half of a request that does not depend on its candidates.
 
@@ -289,12 +331,24 @@ class LcrSer(Ranker):
 
     def score(self, state: State, items: PreparedItems) -> tf.Tensor:
         """Logits `[B, C]` of prepared items for encoded requests."""
-        sides = [
+        logits = self._score(state["user"], self._sides(state), items.embeddings, items.of_head)
+        return tie_unknown(tf.squeeze(logits, 1), items.ids)
+
+    def _sides(self, state: State) -> list[Side]:
+        return [
             Side(state[f"{side}_states"], state[f"{side}_mask"] > 0, tf.expand_dims(state[f"{side}_steps"], 1))
             for side in Sides._fields
         ]
-        logits = self._score(state["user"], sides, items.embeddings, items.of_head)
-        return tie_unknown(tf.squeeze(logits, 1), items.ids)
+
+    @property
+    def item_vectors(self) -> keras.Variable | None:
+        """The item table, whose rows a `query` is multiplied with; None where the model does not retrieve."""
+        return self.items.table if self.retrieval is not None else None
+
+    def query(self, state: State) -> tf.Tensor:
+        """A vector for each encoded request, `[B, d]`: its inner products with `item_vectors` find candidates."""
+        user = tf.cast(state["user"], self.compute_dtype)
+        return tf.cast(self.retrieval(user, *map(_last, self._sides(state))), self.variable_dtype)
 
     def call(self, batch: Batch, training: bool = False) -> tf.Tensor:
         """Logits `[B, C]` of the batch's candidates, Eq. (1) to (10).
@@ -322,3 +376,11 @@ class LcrSer(Ranker):
         of_users = self.head.of_users(tf.cast(user, self.compute_dtype))
         of_requests = project(weighted, self.head.parts()[1:3], of_users)
         return self.head.score(of_requests, of_head, training)
+
+
+def _last(side: Side) -> tf.Tensor:
+    """What the reasoning came to, h^(K), `[B, d]`; the mean of the events' states if K is 0."""
+    if side.steps.shape[2]:
+        return side.steps[:, 0, -1]
+    real = tf.cast(side.mask, side.states.dtype)
+    return tf.linalg.matvec(side.states, real, transpose_a=True) / tf.maximum(tf.reduce_sum(real, 1, keepdims=True), 1)

@@ -176,8 +176,40 @@ class CrossReasoner(Reasoner, Protocol):
 
 
 @runtime_checkable
+class Retriever(Protocol):
+    """A Ranker that finds candidates among all items by inner products: the first of two stages."""
+
+    @property
+    def item_vectors(self) -> keras.Variable | None:
+        """A vector for each id, `[num_items, d]`; None where its config leaves retrieval out."""
+
+    def query(self, state: State) -> tf.Tensor:
+        """A vector for each encoded request, `[B, d]`."""
+
+
+class Explanation(NamedTuple):
+    """Why a request's item got its score.
+
+    Attributes:
+        score: its logit, `[B]`.
+        rec, search: how much each click and each search weighed, `[B, Lr]` and `[B, Ls]`, the newest last; together
+            they sum to 1, or are all 0.
+        rec_steps, search_steps: the cosine of each reasoning state with the item, h^(0) to h^(K), `[B, 1 + K]`.
+    """
+
+    score: tf.Tensor
+    rec: tf.Tensor
+    search: tf.Tensor
+    rec_steps: tf.Tensor
+    search_steps: tf.Tensor
+
+
+@runtime_checkable
 class Explainer(Protocol):
     """A Ranker that says which searches it looked at."""
+
+    def explain(self, batch: Batch, items: tf.Tensor) -> Explanation:
+        """Why items `[B]` got their scores."""
 
     def search_weights(self, batch: Batch, label: tf.Tensor) -> tf.Tensor:
         """Weight of each search for the candidate in column `label` `[B]`: `[B, Ls]`, the newest last."""

@@ -9,9 +9,12 @@ from components.evaluation.ranks import Ranked
 from components.ranking_check.settings import RankingCheckSettings
 from model.contract import FIRST_KNOWN_ID
 from model.data.clicked import Avoid
+from model.data.columns import Array
+from model.data.requests import Requests
 from model.data.timelines import Timelines
 from model.evaluation.full_catalogue import FullCatalogue
-from model.ranker import Ranker
+from model.evaluation.retrieval import first_stage_recall
+from model.ranker import Ranker, Retriever
 
 RESAMPLES = 1000
 SEED = 2025
@@ -50,7 +53,8 @@ def catalogue_figures(
         settings: how many requests, at least 1.
 
     Returns:
-        `items`, `avoid`, `requests`, `known_targets`, and estimates by metric for `sampled` and `full`.
+        `items`, `avoid`, `requests`, `known_targets`, `first_stage_recall` by candidates, and estimates by metric for
+        `sampled` and `full`.
     """
     avoid: Avoid = "past"
     full = FullCatalogue(model, ranked.requests, timelines, avoid=avoid, max_requests=settings.full_catalogue_requests)
@@ -67,5 +71,13 @@ def catalogue_figures(
         "avoid": avoid,
         "requests": len(full.rows),
         "known_targets": known,
+        "first_stage_recall": _first_stage_recall(model, ranked.requests, full.rows),
         **estimates,
     }
+
+
+def _first_stage_recall(model: Ranker, requests: Requests, rows: Array) -> dict[int, float] | None:
+    """Of the model's best ten of the catalogue, by how many candidates `recommend` would rank; None if it cannot."""
+    if not isinstance(model, Retriever) or model.item_vectors is None:
+        return None
+    return first_stage_recall(model, requests, rows)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from model.config import RankerConfig
+from model.contract import FINGERPRINT
 from model.ranker import Ranker
 from model.registry import make_config, make_ranker
 
@@ -68,7 +70,18 @@ def restore(model: Ranker, saved_model_dir: str) -> Ranker:
     return model
 
 
-def describe(saved_model_dir: str, config: RankerConfig, vocabulary: Mapping[str, Any], code: str) -> None:
+def fingerprint(model: Ranker) -> int:
+    """A number that tells models apart by their weights: states of one are nothing to another."""
+    digest = hashlib.sha256()
+    for variable in model.weights:
+        digest.update(repr(tuple(variable.shape)).encode())
+        digest.update(variable.numpy().tobytes())
+    return int.from_bytes(digest.digest()[:8], "big") >> 1
+
+
+def describe(
+    saved_model_dir: str, config: RankerConfig, vocabulary: Mapping[str, Any], code: str, mark: int = 0
+) -> None:
     """Write beside a SavedModel what it is, for `load`.
 
     Args:
@@ -76,10 +89,11 @@ def describe(saved_model_dir: str, config: RankerConfig, vocabulary: Mapping[str
         config: of its model, sizes of tables included.
         vocabulary: settings of `components.transform.preprocessing`.
         code: hash of the source that trained it.
+        mark: its `fingerprint`, where it is a `Servable`.
     """
     path = os.path.join(saved_model_dir, DESCRIPTION_FILE)
     tf.io.gfile.makedirs(os.path.dirname(path))
-    description = {"model": dataclasses.asdict(config), "vocabulary": dict(vocabulary), "code": code}
+    description = {"model": dataclasses.asdict(config), "vocabulary": dict(vocabulary), "code": code, FINGERPRINT: mark}
     with tf.io.gfile.GFile(path, "w") as file:
         file.write(json.dumps(description, indent=1, sort_keys=True) + "\n")
 

@@ -10,7 +10,6 @@ operations there are. So the strings of a table are looked up together, shapes a
 the dense weights are constants, for TensorFlow to compute once what depends on them alone (docs/experiments/speed.md).
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -23,12 +22,15 @@ from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 from tensorflow_transform.tf2_utils import strip_and_get_tensors_and_control_dependencies
 
 from components.servable.examples import Raw, histories_of, parse
-from components.servable.tensors import TENSOR_RANKS, Tensors, candidates_of, checked, sized, windows_of
+from components.servable.first_stage import TableIndex
+from components.servable.saving import fingerprint
+from components.servable.tensors import TENSOR_RANKS, Tensors, back, candidates_of, checked, newest_of, sized
+from components.transform.preprocessing import from_line
 from model import contract
 from model.data.windows import Windows
 from model.objectives.metrics import pessimistic_rank, pessimistic_ranks
 from model.ops.shapes import shaped, sizes
-from model.ranker import Ranker, State
+from model.ranker import Explainer, Ranker, Retriever, State
 
 _NO_RANK = tf.float32.min
 """Score of padding among the candidates: below every score of a real one."""
@@ -52,6 +54,9 @@ class Servable(tf.Module):
     Args:
         model: with the weights to serve; a later change of a dense one is not seen.
         transform: whose graph maps strings to ids; its vocabulary files are copied into the SavedModel.
+
+    Attributes:
+        fingerprint: of the model, which its states carry.
     """
 
     def __init__(self, model: Ranker, transform: tft.TFTransformOutput) -> None:
@@ -62,8 +67,16 @@ class Servable(tf.Module):
         self._transform = SavedModelLoader(transform.transform_savedmodel_dir)
         self.transform_resources = self._transform._imported
         self._features = (*(feature for name in model.inputs for feature in contract.INPUTS[name]), contract.CANDIDATES)
-        self._fingerprint = fingerprint(model)
+        self.fingerprint = fingerprint(model)
         self._dense = [(variable, variable.numpy()) for variable in model.dense_variables]
+        vocabulary = transform.vocabulary_file_by_name(contract.ITEM_VOCABULARY)
+        # Of a hash there is no way back to a string.
+        self.retrieves = isinstance(model, Retriever) and model.item_vectors is not None and vocabulary is not None
+        if self.retrieves:
+            lines = tf.lookup.TextFileInitializer(
+                vocabulary, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER, tf.string, tf.lookup.TextFileIndex.WHOLE_LINE
+            )
+            self._item_strings = tf.lookup.StaticHashTable(lines, "")
         strings = tf.TensorSpec([None], tf.string)
         self._ids = {name: tf.function(self._ids_of(name), [strings], autograph=False) for name in _VOCABULARIES}
 
@@ -81,7 +94,16 @@ class Servable(tf.Module):
             name: tf.TensorSpec([None, *spec.shape[1:]], spec.dtype, name=name)
             for name, spec in encode.structured_outputs.items()
         }
+        more = {}
+        if self.retrieves:
+            k = tf.TensorSpec([None], tf.int32, name=contract.K)
+            leave_out = tf.TensorSpec([None], tf.bool, name=contract.LEAVE_OUT_CLICKED)
+            more[contract.SIGNATURE_RECOMMEND] = self._recommend.get_concrete_function(k, leave_out, **history)
+        if isinstance(self.model, Explainer):
+            item = tf.TensorSpec([None], tf.string, name=contract.ITEM)
+            more[contract.SIGNATURE_EXPLAIN] = self._explain.get_concrete_function(item, **history)
         return {
+            **more,
             contract.SIGNATURE_DEFAULT: self._score_examples,
             contract.SIGNATURE_RANK_EVAL: self._rank_eval,
             contract.SIGNATURE_RANK: self._rank.get_concrete_function(candidates, **history),
@@ -104,15 +126,15 @@ class Servable(tf.Module):
         tensors = checked({**self._in_order(history), contract.CANDIDATES: candidates})
         columns = tf.shape(candidates)[1]
         strings, fit = candidates_of(tensors.pop(contract.CANDIDATES))
-        windows, good = windows_of(tensors, self.model.config)
-        ids = self._look_up({**windows, contract.CANDIDATES: strings})
+        newest = newest_of(tensors, self.model.config)
+        ids = self._look_up({**newest.batch, contract.CANDIDATES: strings})
         candidates = ids.pop(contract.CANDIDATES)
-        return self._ranked(candidates, self._states(ids, good & fit), columns)
+        return self._ranked(candidates, self._states(ids, newest.good & fit), columns)
 
     @tf.function(autograph=False)
     def _encode(self, **history: tf.Tensor) -> dict[str, tf.Tensor]:
-        windows, good = windows_of(checked(self._in_order(history)), self.model.config)
-        return self._states(self._look_up(windows), good)
+        newest = newest_of(checked(self._in_order(history)), self.model.config)
+        return self._states(self._look_up(newest.batch), newest.good)
 
     @tf.function(autograph=False)
     def _score(self, candidates: tf.Tensor, **state: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -123,6 +145,52 @@ class Servable(tf.Module):
         state = sized(state, shapes)
         state[contract.FINGERPRINT] = tf.where(fit, state[contract.FINGERPRINT], _NOBODY)
         return self._ranked(self._look_up({contract.CANDIDATES: strings})[contract.CANDIDATES], state, columns)
+
+    @tf.function(autograph=False)
+    def _recommend(self, k: tf.Tensor, leave_out_clicked: tf.Tensor, **history: tf.Tensor) -> dict[str, tf.Tensor]:
+        tensors = checked({**self._in_order(history), contract.K: k, contract.LEAVE_OUT_CLICKED: leave_out_clicked})
+        k, leave_out = tensors.pop(contract.K), tensors.pop(contract.LEAVE_OUT_CLICKED)
+        newest = newest_of(tensors, self.model.config)
+        clicked = [tensors[contract.REC_ITEMS][:, : contract.MAX_EVENTS + 1]] if contract.REC_ITEMS in tensors else []
+        if contract.SEARCH_ITEMS in newest.batch:
+            _, searches, items = newest.batch[contract.SEARCH_ITEMS].shape
+            clicked.append(tf.reshape(newest.batch[contract.SEARCH_ITEMS], [-1, searches * items]))
+        ids = self._look_up({**newest.batch, contract.CANDIDATES: tf.concat(clicked, 1)})
+        left_out = tf.where(leave_out[:, None], ids.pop(contract.CANDIDATES), contract.PADDING_ID)
+        state = self._states(ids, newest.good & (k >= 1) & (k <= contract.MAX_RECOMMENDATIONS))
+        found = self._candidates(state, left_out)
+        columns = tf.clip_by_value(tf.reduce_max(k), 1, contract.MAX_RECOMMENDATIONS)
+        scores, places = tf.math.top_k(self._scores(found, state), columns)
+        best = tf.gather(found, places, batch_dims=1)
+        beyond = (tf.range(columns) >= k[:, None]) | (best == contract.PADDING_ID) | tf.math.is_nan(scores)
+        scores = tf.where(beyond & ~tf.math.is_nan(scores), _NO_RANK, scores)
+        return {"items": tf.where(beyond, "", self._strings(best)), "scores": scores}
+
+    @tf.function(autograph=False)
+    def _explain(self, item: tf.Tensor, **history: tf.Tensor) -> dict[str, tf.Tensor]:
+        tensors = checked({**self._in_order(history), contract.ITEM: item})
+        columns = {name: tf.shape(tensor)[1] for name, tensor in tensors.items() if tensor.shape.rank > 1}
+        ids_of = {contract.CANDIDATES: tensors.pop(contract.ITEM)[:, None]}
+        newest = newest_of(tensors, self.model.config)
+        ids = self._look_up({**newest.batch, **ids_of})
+        items = ids.pop(contract.CANDIDATES)[:, 0]
+        with self._constants():
+            found = self.model.explain(ids, items)
+        good = newest.good & (items != contract.PADDING_ID)
+        rec = back(found.rec, newest.rec_places, columns[contract.REC_ITEMS])
+        search = back(found.search, newest.search_places, columns[contract.SEARCH_WORDS])
+        told = {
+            "score": found.score,
+            "rec_weights": rec,
+            "search_weights": search,
+            "rec_steps": found.rec_steps,
+            "search_steps": found.search_steps,
+        }
+        nothing = {name: tf.cast(float("nan"), value.dtype) for name, value in told.items()}
+        return {
+            name: tf.where(good if value.shape.rank == 1 else good[:, None], value, nothing[name])
+            for name, value in told.items()
+        }
 
     def _in_order(self, history: Tensors) -> Tensors:
         return {name: history[name] for name in self.model.inputs}
@@ -187,29 +255,33 @@ class Servable(tf.Module):
         """Encoded histories of a model batch, and whose they are."""
         with self._constants():
             state = self.model.encode(batch)
-        return {**state, contract.FINGERPRINT: tf.where(good, self._fingerprint, _NOBODY)}
+        return {**state, contract.FINGERPRINT: tf.where(good, self.fingerprint, _NOBODY)}
 
     @tf.function(autograph=False, reduce_retracing=True)
     def _scores(self, candidates: tf.Tensor, state: State) -> tf.Tensor:
         """Logits `[B, C]`; NaN where the state is no state of this model."""
-        own = state[contract.FINGERPRINT] == self._fingerprint
+        own = state[contract.FINGERPRINT] == self.fingerprint
         state = {name: part for name, part in state.items() if name != contract.FINGERPRINT}
         with self._constants():
             scores = self.model.score(state, self.model.prepare(candidates))
         scores = tf.where(candidates == contract.PADDING_ID, _NO_RANK, scores)
         return tf.where(own[:, None], scores, float("nan"))
 
+    @tf.function(autograph=False)
+    def _candidates(self, state: State, left_out: tf.Tensor) -> tf.Tensor:
+        """Ids of what the first stage finds, `[B, FIRST_STAGE]`."""
+        own = {name: part for name, part in state.items() if name != contract.FINGERPRINT}
+        with self._constants():
+            queries = self.model.query(own)
+        return TableIndex(self.model.item_vectors.value, contract.FIRST_STAGE).search(queries, left_out)
+
+    def _strings(self, items: tf.Tensor) -> tf.Tensor:
+        """The strings of known items' ids, as a log has them."""
+        strings = self._item_strings.lookup(tf.cast(items, tf.int64) - contract.FIRST_KNOWN_ID)
+        return from_line(strings)
+
     @contextmanager
     def _constants(self) -> Iterator[None]:
         """Dense weights as constants of the function that is being traced, those of tables as variables."""
         with keras.StatelessScope([(variable, tf.constant(value)) for variable, value in self._dense]):
             yield
-
-
-def fingerprint(model: Ranker) -> int:
-    """A number that tells models apart by their weights: states of one are nothing to another."""
-    digest = hashlib.sha256()
-    for variable in model.weights:
-        digest.update(variable.path.encode())
-        digest.update(variable.numpy().tobytes())
-    return int.from_bytes(digest.digest()[:8], "big") >> 1 or 1

@@ -7,7 +7,7 @@ else, or is in the company of others like it.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -30,6 +30,22 @@ _SEARCHES = (contract.SEARCH_WORDS, contract.SEARCH_ITEMS, contract.SEARCH_TIMES
 Tensors = dict[str, tf.Tensor]
 
 
+class Newest(NamedTuple):
+    """The newest events of a call.
+
+    Attributes:
+        batch: as a model batch holds them, but for strings in the place of ids, `""` for padding; times, 0 for padding.
+        good: which rows are within the limits and agree with themselves, bool `[B]`.
+        rec_places, search_places: the columns of the call that they come from, as `newest` counts them, `[B, Lr]` and
+            `[B, Ls]`; None where the model reads no such event.
+    """
+
+    batch: Tensors
+    good: tf.Tensor
+    rec_places: tf.Tensor | None
+    search_places: tf.Tensor | None
+
+
 def checked(tensors: Tensors) -> Tensors:
     """The same tensors, once it is known that they have equally many rows, as many as the contract allows.
 
@@ -43,41 +59,39 @@ def checked(tensors: Tensors) -> Tensors:
         return {name: tf.identity(tensor) for name, tensor in tensors.items()}
 
 
-def windows_of(history: Tensors, config: RankerConfig) -> tuple[Tensors, tf.Tensor]:
-    """The newest events, as a model batch holds them, but for strings in the place of ids.
+def newest_of(history: Tensors, config: RankerConfig) -> Newest:
+    """Cut a history to what the model reads of it.
 
     Args:
         history: what the model reads, of `model.contract`.
         config: Lr, Ls, W and M.
-
-    Returns:
-        The strings, `""` for padding, and times, 0 for padding; and which rows are within the limits and agree with
-        themselves, bool `[B]`.
     """
     windows: Tensors = {}
     good = []
+    rec_places = search_places = None
     clicks = {name: history[name] for name in _CLICKS if name in history}
     searches = {name: history[name] for name in _SEARCHES if name in history}
     if contract.USER in history:
         windows[contract.USER] = history[contract.USER]
     if clicks:
         clicks, fit = _cut(clicks)
-        places = newest(clicks[contract.REC_ITEMS] != "", config.rec_length)
-        windows.update({name: at(tensor, places) for name, tensor in clicks.items()})
+        rec_places = newest(clicks[contract.REC_ITEMS] != "", config.rec_length)
+        windows.update({name: at(tensor, rec_places) for name, tensor in clicks.items()})
         good += fit
     if searches:
         searches, fit = _cut(searches)
         named = [tensor for name, tensor in searches.items() if name not in contract.TIME_FEATURES]
         filled = [tf.reduce_any(tensor != "", 2) for tensor in named]
-        places = newest(filled[0] if len(filled) == 1 else filled[0] | filled[1], config.search_length)
+        search_places = newest(filled[0] if len(filled) == 1 else filled[0] | filled[1], config.search_length)
         lengths = {contract.SEARCH_WORDS: config.words_per_search, contract.SEARCH_ITEMS: config.items_per_search}
         for name, tensor in searches.items():
-            found = at(tensor, places)
+            found = at(tensor, search_places)
             windows[name] = at(found, first(found != "", lengths[name])) if name in lengths else found
         good += fit
     if not good:
-        return windows, tf.ones(tf.shape(history[contract.USER]), tf.bool)
-    return windows, good[0] if len(good) == 1 else tf.reduce_all(tf.stack(good), 0)
+        good = [tf.ones(tf.shape(history[contract.USER]), tf.bool)]
+    fit = good[0] if len(good) == 1 else tf.reduce_all(tf.stack(good), 0)
+    return Newest(windows, fit, rec_places, search_places)
 
 
 def candidates_of(candidates: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -137,6 +151,19 @@ def at(values: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
     axis = places.shape.rank - 1
     nothing_first = [[int(other == axis), 0] for other in range(values.shape.rank)]
     return tf.gather(tf.pad(values, nothing_first), places, batch_dims=axis)
+
+
+def back(values: tf.Tensor, places: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+    """Values of the newest events in the columns of the call that they come from, 0 in all others.
+
+    Args:
+        values: `[B, L]`.
+        places: what `newest` gave, `[B, L]`.
+        columns: of the call.
+    """
+    rows = tf.broadcast_to(tf.range(tf.shape(places)[0])[:, None], tf.shape(places))
+    shape = tf.stack([tf.shape(places)[0], columns + 1])
+    return tf.scatter_nd(tf.stack([rows, places], 2), values, shape)[:, 1:]
 
 
 def _cut(tensors: Tensors) -> tuple[Tensors, list[tf.Tensor]]:

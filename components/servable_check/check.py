@@ -7,6 +7,7 @@ from typing import Any
 import numpy.typing as npt
 import tensorflow as tf
 from google.protobuf.message import DecodeError
+from tensorflow_serving.apis import prediction_log_pb2
 
 from components.common.verdict import Verdict
 from components.servable_check.ask import ask
@@ -99,10 +100,21 @@ def _of_warm_up(saved_model_dir: str) -> list[str]:
     if not tf.io.gfile.exists(path):
         return []
     try:
-        count = sum(1 for _ in tf.data.TFRecordDataset(path).as_numpy_iterator())
-    except tf.errors.DataLossError as error:
+        rows = [_rows(record) for record in tf.data.TFRecordDataset(path).as_numpy_iterator()]
+    except (tf.errors.DataLossError, DecodeError) as error:
         return [f"the warm-up requests cannot be read: {error}"]
-    return [f"there are {count} warm-up requests > {MAX_WARM_UP_RECORDS}"] if count > MAX_WARM_UP_RECORDS else []
+    reasons = []
+    if len(rows) > MAX_WARM_UP_RECORDS:
+        reasons.append(f"there are {len(rows)} warm-up requests > {MAX_WARM_UP_RECORDS}")
+    if max(rows, default=0) > contract.MAX_MERGED_ROWS:
+        # A server that merges calls refuses larger ones, and never serves a version whose warm-up it refused.
+        reasons.append(f"a warm-up request has {max(rows)} rows > {contract.MAX_MERGED_ROWS}")
+    return reasons
+
+
+def _rows(record: bytes) -> int:
+    inputs = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request.inputs.values()
+    return max((tensor.tensor_shape.dim[0].size for tensor in inputs), default=0)
 
 
 def _megabytes(directory: str) -> float:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from components.servable_check.operations import WARM_UP_FILE
-from components.servable_check.requests import rank_inputs, rank_times
+from components.servable_check.requests import labels, rank_inputs, rank_times
 from components.servable_check.session import SessionModel, Signature
 from model import contract
 
@@ -67,11 +67,34 @@ def _calls(model: SessionModel, saved_model_dir: str, records: Sequence[bytes]) 
         finite = all(np.isfinite(values).all() for values in state.values())
         return {**scored, "states_are_finite": np.array(finite)}
 
+    def recommend_and_rank() -> _Answers:
+        """The best of the catalogue, what the signature `rank` says of them, and whether one was clicked before."""
+        rows = len(records)
+        asked = {contract.K: np.full(rows, 10, np.int32), contract.LEAVE_OUT_CLICKED: np.ones(rows, bool), **plain}
+        names = model.inputs[contract.SIGNATURE_RECOMMEND]
+        found = signatures[contract.SIGNATURE_RECOMMEND](**{name: asked[name] for name in names})
+        again = {**plain, contract.CANDIDATES: found["items"]}
+        ranked = signatures[contract.SIGNATURE_RANK](
+            **{name: again[name] for name in model.inputs[contract.SIGNATURE_RANK]}
+        )
+        clicked = [
+            set(row) & set(items) - {b""} for row, items in zip(plain[contract.REC_ITEMS], found["items"], strict=True)
+        ]
+        return {"scores": found["scores"], "again": ranked["scores"], "clicked": np.array(list(map(bool, clicked)))}
+
+    def explain() -> _Answers:
+        positives = candidates[np.arange(len(records)), labels(records)]
+        asked = {**plain, contract.ITEM: positives}
+        names = model.inputs[contract.SIGNATURE_EXPLAIN]
+        return signatures[contract.SIGNATURE_EXPLAIN](**{name: asked[name] for name in names})
+
     examples = np.array(records, object)
     calls: dict[tuple[str, ...], Callable[[], _Answers]] = {
         (contract.SIGNATURE_DEFAULT,): lambda: signatures[contract.SIGNATURE_DEFAULT](examples=examples),
         (contract.SIGNATURE_RANK,): lambda: ask_plain(contract.SIGNATURE_RANK),
         (contract.SIGNATURE_ENCODE, contract.SIGNATURE_SCORE): encode_and_score,
+        (contract.SIGNATURE_RECOMMEND, contract.SIGNATURE_RANK): recommend_and_rank,
+        (contract.SIGNATURE_EXPLAIN,): explain,
         (contract.SIGNATURE_RANK_EVAL,): lambda: signatures[contract.SIGNATURE_RANK_EVAL](examples=examples),
     }
     asked = {" and ".join(names): call for names, call in calls.items() if set(names) <= set(signatures)}

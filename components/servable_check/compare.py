@@ -50,7 +50,49 @@ def compare_answers(
             f"{contract.SIGNATURE_RANK_EVAL} {what}"
             for what in _of_positives(positive_ranks, golden, positives, tolerance)
         ]
-    return reasons, distances
+    return [
+        *reasons,
+        *_of_recommendations(outputs, tolerance),
+        *_of_explanations(outputs, golden, positives, tolerance),
+    ], distances
+
+
+def _of_recommendations(outputs: Mapping[str, npt.NDArray[Any]], tolerance: float) -> list[str]:
+    asked = f"{contract.SIGNATURE_RECOMMEND} and {contract.SIGNATURE_RANK}"
+    if f"{asked}/scores" not in outputs:
+        return []
+    found, again = outputs[f"{asked}/scores"], outputs[f"{asked}/again"]
+    apart = _distance(found, again) if np.isfinite(found).all() else float("inf")
+    reasons = []
+    if apart > tolerance:
+        reasons.append(
+            f"{contract.SIGNATURE_RECOMMEND} gives its items other scores than rank does: up to {apart:.3g} apart"
+        )
+    if clicked := int(outputs[f"{asked}/clicked"].sum()):
+        reasons.append(
+            f"{contract.SIGNATURE_RECOMMEND} gives {clicked} of {len(found)} requests what was clicked before"
+        )
+    return reasons
+
+
+def _of_explanations(
+    outputs: Mapping[str, npt.NDArray[Any]],
+    golden: Sequence[npt.NDArray[Any]],
+    positives: npt.NDArray[Any],
+    tolerance: float,
+) -> list[str]:
+    if f"{contract.SIGNATURE_EXPLAIN}/score" not in outputs:
+        return []
+    scores = outputs[f"{contract.SIGNATURE_EXPLAIN}/score"]
+    right = np.array([row[column] for row, column in zip(golden, positives, strict=True)])
+    apart = _distance(scores, right) if np.isfinite(scores).all() else float("inf")
+    wrong = [f"{contract.SIGNATURE_EXPLAIN} explains other scores than rank gives: up to {apart:.3g} apart"]
+    weights = outputs[f"{contract.SIGNATURE_EXPLAIN}/rec_weights"].sum(1) + outputs[
+        f"{contract.SIGNATURE_EXPLAIN}/search_weights"
+    ].sum(1)
+    odd = int((np.minimum(np.abs(weights), np.abs(weights - 1)) > 1e-3).sum())
+    sums = [f"{contract.SIGNATURE_EXPLAIN} gives weights that do not sum to 1 to {odd} of {len(golden)} requests"]
+    return [*(wrong if apart > tolerance else []), *(sums if odd else [])]
 
 
 def _of_scores(

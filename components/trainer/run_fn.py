@@ -62,7 +62,7 @@ def grpo_run_fn(fn_args: Any) -> None:
     model = reinforcement.train(model, config, *data, checkpoint_dir=folder, log_dir=_log_dir(folder))
     servable = Servable(model, transform)
     save(servable, fn_args.serving_model_dir, servable.signatures())
-    _describe(model, fn_args)
+    _describe(model, fn_args, servable.fingerprint)
     _finish(folder, fn_args.model_run_dir)
 
 
@@ -74,9 +74,9 @@ def _ranker_config(fn_args: Any, transform: tft.TFTransformOutput) -> RankerConf
     return ranker_config(transform, fn_args.custom_config["vocabulary"], fn_args.custom_config["model"])
 
 
-def _describe(model: Ranker, fn_args: Any) -> None:
+def _describe(model: Ranker, fn_args: Any, mark: int = 0) -> None:
     config = fn_args.custom_config
-    describe(fn_args.serving_model_dir, model.config, config["vocabulary"], config["code"])
+    describe(fn_args.serving_model_dir, model.config, config["vocabulary"], config["code"], mark)
 
 
 def _files(patterns: list[str]) -> list[str]:

@@ -86,3 +86,11 @@ def _as_line(strings: tf.Tensor) -> tf.Tensor:
     for pattern, escaped in ((r"\\", r"\\\\"), (r"\n", r"\\n"), (r"\r", r"\\r")):
         strings = tf.strings.regex_replace(strings, pattern, escaped)
     return strings
+
+
+def from_line(lines: tf.Tensor) -> tf.Tensor:
+    """The strings that stand in lines of a vocabulary file."""
+    # While other escapes are read, an escaped backslash is a character that no text may hold.
+    for pattern, string in ((r"\\\\", "\uffff"), (r"\\n", "\n"), (r"\\r", "\r"), ("\uffff", r"\\")):
+        lines = tf.strings.regex_replace(lines, pattern, string)
+    return lines

@@ -198,3 +198,12 @@ class SasRec(Ranker):
     def score(self, state: State, items: PreparedItems) -> tf.Tensor:
         """Inner products as logits `[B, C]`."""
         return tie_unknown(tf.linalg.matvec(items.embeddings, state["state"]), items.ids)
+
+    @property
+    def item_vectors(self) -> keras.Variable | None:
+        """The item table: the model is an inner product already."""
+        return self.items.table if self.config.retrieval else None
+
+    def query(self, state: State) -> tf.Tensor:
+        """The state, `[B, d]`."""
+        return state["state"]

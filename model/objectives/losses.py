@@ -5,6 +5,8 @@ from typing import Literal
 
 import tensorflow as tf
 
+from model.ops.softmax_attention import MASKED_LOGIT
+
 
 def recommendation_loss(logits: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Binary cross-entropy of Eq. (11), the mean over all user-item pairs of the batch.
@@ -43,6 +45,30 @@ def contrastive_loss(
     # In mixed precision the states are coarser than the embeddings of the target.
     crossed, plain = tf.cast(crossed, target.dtype), tf.cast(plain, target.dtype)
     return tf.reduce_mean(tf.nn.relu(away(target, crossed) - away(target, plain) + margin))
+
+
+def retrieval_loss(queries: tf.Tensor, candidates: tf.Tensor, places: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Sampled softmax over the targets' rows: the negatives of all of them are everybody's negatives.
+
+    They are drawn uniformly, so that no logQ correction is needed: it would be the same for all. Where they are drawn
+    by popularity, popular items are found less often than they are clicked.
+
+    Args:
+        queries: `[B, d]`.
+        candidates: the target, in column 0, and its negatives, `[B, 1 + n, d]`.
+        places: what tells the candidates' items apart, `[B, 1 + n]`.
+        weights: of the pairs, `[B, 1 + n]`; 0 leaves a negative out for everybody.
+
+    Returns:
+        A scalar, the mean over the rows.
+    """
+    dim = candidates.shape[-1]
+    negatives, of_negatives = tf.reshape(candidates[:, 1:], [-1, dim]), tf.reshape(places[:, 1:], [1, -1])
+    left_out = (of_negatives == places[:, :1]) | (tf.reshape(weights[:, 1:], [1, -1]) == 0)
+    queries = tf.cast(queries, candidates.dtype)
+    positive = tf.reduce_sum(queries * candidates[:, 0], 1, keepdims=True)
+    logits = tf.where(left_out, MASKED_LOGIT, tf.matmul(queries, negatives, transpose_b=True))
+    return tf.reduce_mean(tf.reduce_logsumexp(tf.concat([positive, logits], 1), 1) - positive[:, 0])
 
 
 def l2_penalty(tensors: Iterable[tf.Tensor]) -> tf.Tensor:

@@ -40,6 +40,7 @@ SHAPE = {
     "items_per_search": 1,
     "mlp_units": [4],
     "reasoning_steps": 1,
+    "retrieval": True,
 }
 RECORDS = [
     # More clicks, searches, words and clicked items than the model looks at.
