@@ -1,4 +1,4 @@
-"""Calls merged as TensorFlow Serving's batching merges them: each client gets its own answer, whoever the others are."""
+"""Calls merged as TensorFlow Serving merges them: each client gets its own answer, whoever the others are."""
 
 import numpy as np
 import pytest

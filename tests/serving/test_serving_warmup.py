@@ -28,7 +28,7 @@ class Encoding(Toy):
         return {"scores": tf.cast(candidates != "", tf.float32) * tf.reduce_sum(state, 1)[:, None]}
 
 
-OWN = [name for name in SERVED if hasattr(Encoding, name)]
+OWN = [name for name in SERVED if hasattr(Encoding(1), name)]
 
 
 @pytest.fixture(scope="module")
