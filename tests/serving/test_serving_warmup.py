@@ -93,7 +93,7 @@ def test_a_server_answers_them_when_it_loads_the_version(model, monkeypatch):
 
     monkeypatch.setattr(LoadedVersion, "call", recorded)
     LoadedVersion(model, 1)
-    assert asked[-len(SERVED) * len(BATCH_SIZES) :] == [(name, size) for name in OWN for size in BATCH_SIZES]
+    assert asked[-len(OWN) * len(BATCH_SIZES) :] == [(name, size) for name in OWN for size in BATCH_SIZES]
 
 
 def test_equal_models_get_equal_files_and_signatures_that_are_not_there_are_not_asked(model, exported, tmp_path):
