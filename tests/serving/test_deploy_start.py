@@ -1,4 +1,4 @@
-"""`serving/deploy/start` and `ready`, run as they are, with a stand-in for the model server that notes its arguments."""
+"""`serving/deploy/start` and `ready`, run as they are, with a stand-in for the model server that notes its flags."""
 
 import http.server
 import json
