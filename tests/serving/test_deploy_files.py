@@ -221,6 +221,17 @@ def test_only_the_proxy_and_the_metrics_are_reached():
     assert service["spec"]["clusterIP"] == "None", "one address would pin a channel to one pod"
 
 
+def test_the_autoscaler_looks_at_the_server_alone():
+    (autoscaler,) = load("kubernetes/autoscaler.yaml")
+    (deployment,) = load("kubernetes/deployment.yaml")
+    target = autoscaler["spec"]["scaleTargetRef"]
+    assert (target["kind"], target["name"]) == (deployment["kind"], deployment["metadata"]["name"])
+    (metric,) = autoscaler["spec"]["metrics"]
+    assert metric["type"] == "ContainerResource"
+    assert metric["containerResource"]["container"] == "tf-serving"
+    assert autoscaler["spec"]["minReplicas"] >= deployment["spec"]["replicas"]
+
+
 def test_the_config_map_holds_what_the_pod_reads():
     (kustomization,) = load("kustomization.yaml")
     (generated,) = kustomization["configMapGenerator"]
@@ -230,7 +241,7 @@ def test_the_config_map_holds_what_the_pod_reads():
     assert {*KUBERNETES} == {Path(path).name for path in kustomization["resources"]}
     text = (DEPLOY / "start").read_text() + (DEPLOY / "proxy/nginx.conf").read_text()
     read = set(re.findall(r"(?:\$CONFIG|/etc/lcr-ser)/([a-z.]+)(?![a-z./])", text))
-    assert read == files.keys() - {"start", "ready", "nginx.conf"}
+    assert files.keys() == read | {"start", "ready", "nginx.conf"}
     images = {image["name"]: image["newTag"] for image in kustomization["images"]}
     for spec in deployed().values():
         assert {tuple(container["image"].split(":")) for container in spec["containers"]} == set(images.items())

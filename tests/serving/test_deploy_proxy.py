@@ -8,9 +8,11 @@ import http.server
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
+import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -76,13 +78,16 @@ class Backend(
     """Answers as TF Serving does, and notes which calls came, with how many seconds left."""
 
     def __init__(self):
-        self.calls = []
+        self.calls, self.slow = [], threading.Event()
 
     def _note(self, name, context, answer):
         self.calls.append((name, context.time_remaining()))
         return answer
 
     def Predict(self, request, context):
+        if request.model_spec.signature_name == "slow":
+            self.slow.set()
+            time.sleep(1)
         if request.model_spec.name == "other":
             context.abort(grpc.StatusCode.NOT_FOUND, "Servable not found for request: Latest(other)")
         return self._note("Predict", context, predict_pb2.PredictResponse(model_spec=request.model_spec))
@@ -394,3 +399,13 @@ def test_without_a_server_calls_are_unavailable(tmp_path_factory):
     with Proxy(tmp_path_factory.mktemp("p"), "listen-h2c.conf", {}) as plain:
         plain.grpc_server.stop(None).wait()
         assert ask(plain, predict, None) == grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_proxy_that_leaves_finishes_its_calls(tmp_path_factory):
+    request = predict_pb2.PredictRequest(model_spec={"name": "lcr_ser", "signature_name": "slow"})
+    with Proxy(tmp_path_factory.mktemp("p"), "listen-h2c.conf", {}) as plain, ThreadPoolExecutor(1) as pool:
+        running = pool.submit(ask, plain, predict, None, request=request)
+        assert plain.backend.slow.wait(5)
+        plain.process.send_signal(signal.SIGQUIT)
+        plain.process.wait(10)
+        assert running.result() == predict_pb2.PredictResponse(model_spec=request.model_spec)
