@@ -16,15 +16,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from scipy import stats
 
 from benchmarks.last_run import in_scratch, quiet
 from benchmarks.machine import describe
 from benchmarks.result import report
 from experiments.simulated import Simulated, read
 from model.config import LcrSerConfig, SupervisedConfig
+from model.contract import CANDIDATES
 from model.data.windows import RequestWindows
 from model.evaluation.evaluator import RankingEvaluator, ranking_metrics
 from model.inspection.attention_weights import watch
+from model.inspection.leave_one_out import leave_one_out
 from model.lcr_ser import LcrSer
 from model.training import supervised
 from synthetic_logs.simulator import SimulatorSettings, simulate
@@ -54,6 +57,8 @@ SUPERVISED = SupervisedConfig(
 VARIANTS: dict[str, tuple[int, float]] = {"K = 0": (0, 0.0), "K = 3, TCL": (3, 0.1), "K = 3, no TCL": (3, 0.0)}
 """K and lambda_TCL; without a step Eq. (9) has nothing to compare, so that K = 0 has one row."""
 BATCH = 512
+LEFT_OUT = 500
+"""Requests for which each event is left out in turn."""
 
 
 def main() -> None:
@@ -84,6 +89,7 @@ def main() -> None:
         )
         found[name] = {
             **{kind: _summary(areas(weights, relevant, real)) for kind, weights in look(model, log).items()},
+            "explanation": held_against_leaving_out(model, log, look(model, log)["target attention"], relevant, real),
             **{f"{kind}, untrained": _summary(areas(weights, relevant, real)) for kind, weights in untrained.items()},
             **ranking_metrics(RankingEvaluator(model, log.test_requests, BATCH).ranks()),
             "seconds": round(time.monotonic() - started, 1),
@@ -132,6 +138,36 @@ def look(model: LcrSer, log: Simulated) -> dict[str, npt.NDArray[Any]]:
                 crossed[-1][:, 0, :, : histories.search.mask.shape[1]].mean(1)
             )
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+
+def held_against_leaving_out(
+    model: LcrSer, log: Simulated, weights: npt.NDArray[Any], relevant: npt.NDArray[Any], real: npt.NDArray[Any]
+) -> dict[str, Any]:
+    """Attention's weights beside what the positive's score loses without each search, on some requests.
+
+    Returns:
+        `requests`; both areas, `attention` and `leaving out`; and `agreement`, the mean rank correlation of both over
+        the searches of a request.
+    """
+    pairs = (relevant[:, :, None] & (real & ~relevant)[:, None, :]).any((1, 2))
+    rows = np.flatnonzero(pairs)[:: max(1, pairs.sum() // LEFT_OUT)]
+    windows, parts = RequestWindows(log.test_requests, model.config), []
+    for begin in range(0, len(rows), 32):
+        batch, label = windows(tf.constant(rows[begin : begin + 32], tf.int32))
+        items = tf.gather(batch[CANDIDATES], label, batch_dims=1)
+        parts.append(leave_one_out(model, batch, items)[1].numpy())
+    worth, weights, real = np.concatenate(parts), weights[rows], real[rows]
+    agreement = [
+        stats.spearmanr(one[there], other[there]).statistic
+        for one, other, there in zip(weights, worth, real, strict=True)
+        if there.sum() > 2
+    ]
+    return {
+        "requests": len(rows),
+        "attention": _summary(areas(weights, relevant[rows], real)),
+        "leaving out": _summary(areas(worth, relevant[rows], real)),
+        "agreement": _summary(np.array(agreement)),
+    }
 
 
 def searches_of(log: Simulated, length: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
