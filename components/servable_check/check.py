@@ -114,7 +114,7 @@ def _of_warm_up(saved_model_dir: str) -> list[str]:
 
 def _rows(record: bytes) -> int:
     inputs = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request.inputs.values()
-    return max((tensor.tensor_shape.dim[0].size for tensor in inputs), default=0)
+    return max((dimension.size for tensor in inputs for dimension in tensor.tensor_shape.dim[:1]), default=0)
 
 
 def _megabytes(directory: str) -> float:

@@ -57,6 +57,7 @@ def _calls(model: SessionModel, saved_model_dir: str, records: Sequence[bytes]) 
     signatures = model.signatures
     plain = {**rank_inputs(records), **rank_times(records)}
     candidates = plain[contract.CANDIDATES]
+    histories = (contract.REC_ITEMS, contract.SEARCH_WORDS, contract.SEARCH_ITEMS)
 
     def ask_plain(name: str) -> _Answers:
         return signatures[name](**{key: values for key, values in plain.items() if key in model.inputs[name]})
@@ -86,7 +87,9 @@ def _calls(model: SessionModel, saved_model_dir: str, records: Sequence[bytes]) 
         positives = candidates[np.arange(len(records)), labels(records)]
         asked = {**plain, contract.ITEM: positives}
         names = model.inputs[contract.SIGNATURE_EXPLAIN]
-        return signatures[contract.SIGNATURE_EXPLAIN](**{name: asked[name] for name in names})
+        told = signatures[contract.SIGNATURE_EXPLAIN](**{name: asked[name] for name in names})
+        events = [(plain[name] != b"").reshape(len(records), -1) for name in histories if name in names]
+        return {**told, "has_history": np.concatenate(events, 1).any(1)}
 
     examples = np.array(records, object)
     calls: dict[tuple[str, ...], Callable[[], _Answers]] = {

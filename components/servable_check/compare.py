@@ -61,10 +61,11 @@ def _of_recommendations(outputs: Mapping[str, npt.NDArray[Any]], tolerance: floa
     asked = f"{contract.SIGNATURE_RECOMMEND} and {contract.SIGNATURE_RANK}"
     if f"{asked}/scores" not in outputs:
         return []
-    found, again = outputs[f"{asked}/scores"], outputs[f"{asked}/again"]
-    apart = _distance(found, again) if np.isfinite(found).all() else float("inf")
+    found = outputs[f"{asked}/scores"]
     reasons = []
-    if apart > tolerance:
+    if (found == np.finfo(np.float32).min).all():
+        reasons.append(f"{contract.SIGNATURE_RECOMMEND} finds no item for any request")
+    if (apart := _distance(found, outputs[f"{asked}/again"])) > tolerance:
         reasons.append(
             f"{contract.SIGNATURE_RECOMMEND} gives its items other scores than rank does: up to {apart:.3g} apart"
         )
@@ -85,14 +86,16 @@ def _of_explanations(
         return []
     scores = outputs[f"{contract.SIGNATURE_EXPLAIN}/score"]
     right = np.array([row[column] for row, column in zip(golden, positives, strict=True)])
-    apart = _distance(scores, right) if np.isfinite(scores).all() else float("inf")
-    wrong = [f"{contract.SIGNATURE_EXPLAIN} explains other scores than rank gives: up to {apart:.3g} apart"]
-    weights = outputs[f"{contract.SIGNATURE_EXPLAIN}/rec_weights"].sum(1) + outputs[
-        f"{contract.SIGNATURE_EXPLAIN}/search_weights"
-    ].sum(1)
-    odd = int((np.minimum(np.abs(weights), np.abs(weights - 1)) > 1e-3).sum())
-    sums = [f"{contract.SIGNATURE_EXPLAIN} gives weights that do not sum to 1 to {odd} of {len(golden)} requests"]
-    return [*(wrong if apart > tolerance else []), *(sums if odd else [])]
+    reasons = []
+    if (apart := _distance(scores, right)) > tolerance:
+        reasons.append(f"{contract.SIGNATURE_EXPLAIN} explains other scores than rank gives: up to {apart:.3g} apart")
+    sums = sum(outputs[f"{contract.SIGNATURE_EXPLAIN}/{side}_weights"].sum(1) for side in ("rec", "search"))
+    whole = outputs[f"{contract.SIGNATURE_EXPLAIN}/has_history"].astype(np.float32)
+    if odd := int((~(np.abs(sums - whole) <= 1e-3)).sum()):  # a NaN is odd, too
+        reasons.append(
+            f"{contract.SIGNATURE_EXPLAIN} gives weights that do not sum to 1 to {odd} of {len(golden)} requests"
+        )
+    return reasons
 
 
 def _of_scores(
@@ -114,6 +117,9 @@ def _of_scores(
 
 
 def _distance(scores: npt.NDArray[Any], right: npt.NDArray[Any]) -> float:
+    """The largest one, in units of the larger of 1 and the right score; infinite where a score is no number."""
+    if not (np.isfinite(scores).all() and np.isfinite(right).all()):
+        return float("inf")
     return float(np.max(np.abs(scores.astype(np.float64) - right) / np.maximum(1, np.abs(right)), initial=0))
 
 

@@ -90,7 +90,8 @@ def _as_line(strings: tf.Tensor) -> tf.Tensor:
 
 def from_line(lines: tf.Tensor) -> tf.Tensor:
     """The strings that stand in lines of a vocabulary file."""
-    # While other escapes are read, an escaped backslash is a character that no text may hold.
-    for pattern, string in ((r"\\\\", "\uffff"), (r"\\n", "\n"), (r"\\r", "\r"), ("\uffff", r"\\")):
+    # While other escapes are read, a line feed, which no line holds, begins what stands for a backslash or a line feed.
+    replacements = ((r"\\\\", "\n0"), (r"\\r", "\r"), (r"\\n", "\n1"), ("\n0", r"\\"), ("\n1", "\n"))
+    for pattern, string in replacements:
         lines = tf.strings.regex_replace(lines, pattern, string)
     return lines

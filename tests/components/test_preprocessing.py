@@ -128,7 +128,12 @@ def expected_ids(settings, name, strings):
 def servable(transformed):
     settings, graph = transformed
     sizes = table_sizes(graph, settings)
-    return Servable(LcrSer(LcrSerConfig(**sizes, dim=4, rec_length=3, search_length=2, mlp_units=(4,))), graph)
+    config = LcrSerConfig(**sizes, dim=4, rec_length=3, search_length=2, mlp_units=(4,), retrieval=True)
+    return Servable(LcrSer(config), graph)
+
+
+def test_items_are_recommended_where_their_ids_lead_back_to_strings(transformed, servable):
+    assert servable.retrieves == (transformed[0]["items"] == "vocabulary")
 
 
 def test_ids_of_training_and_of_serving_are_those_computed_apart(transformed, servable):
@@ -255,6 +260,22 @@ def test_lines_of_a_vocabulary_are_as_many_as_its_strings(strings):
     lines = [line.decode() for line in _as_line(tf.constant(strings)).numpy()]
     assert not any(set(line) & set("\n\r") for line in lines)
     assert len(set(lines)) == len(set(strings))
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(
+        st.one_of(
+            st.text("\\nr\n\r01a\uffff", max_size=8).map(str.encode), st.text(max_size=8).map(str.encode), st.binary()
+        ),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_strings_come_back_from_their_lines(strings):
+    from components.transform.preprocessing import _as_line, from_line
+
+    assert from_line(_as_line(tf.constant(strings))).numpy().tolist() == strings
 
 
 def _known_ids(graph, examples, feature):

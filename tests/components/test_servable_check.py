@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
 
 from components.servable_check import ask as asking
 from components.servable_check import child
 from components.servable_check.check import check_servable
 from components.servable_check.compare import compare_answers
-from components.servable_check.operations import forbidden_operations
+from components.servable_check.operations import WARM_UP_FILE, forbidden_operations
 from components.servable_check.requests import golden_requests, numbers, rank_inputs
 from components.servable_check.settings import ServableCheckSettings
-from model.contract import TIME_FEATURES
+from model.contract import MAX_MERGED_ROWS, TIME_FEATURES
 from tests.support.checkable_servable import example, expected_scores, export
 
 RECORDS = [
@@ -78,17 +79,55 @@ def test_a_good_servable_passes_in_a_process_of_its_own(good):
                 "encode gives states that are not finite",
                 # Of NaN every candidate ranks last, behind the padding too.
                 "rank_eval gives wrong ranks to 3 of 3 requests",
+                "recommend gives its items other scores than rank does: up to inf apart",
+                "explain explains other scores than rank gives: up to inf apart",
             ],
         ),
-        ("rank_scores", ["rank gives wrong scores to 3 of 3 requests: up to "]),
+        (
+            "rank_scores",
+            [
+                "rank gives wrong scores to 3 of 3 requests: up to ",
+                "recommend gives its items other scores than rank does: up to ",
+            ],
+        ),
         ("rank_ranks", ["rank gives ranks that do not fit its scores to 3 of 3 requests"]),
         ("rank_eval", ["rank_eval gives wrong ranks to 3 of 3 requests"]),
         ("state", ["encode gives states that are not finite"]),
+        ("recommend_scores", ["recommend gives its items other scores than rank does: up to "]),
+        # The third one clicked what is not in the catalogue.
+        ("recommend_clicked", ["recommend gives 1 of 3 requests what was clicked before"]),
+        ("recommend_nothing", ["recommend finds no item for any request"]),
+        ("explain_score", ["explain explains other scores than rank gives: up to "]),
+        # The second one has no history.
+        ("explain_weights", ["explain gives weights that do not sum to 1 to 2 of 3 requests"]),
+        ("explain_nothing", ["explain gives weights that do not sum to 1 to 2 of 3 requests"]),
+        ("explain_nan", ["explain gives weights that do not sum to 1 to 2 of 3 requests"]),
     ],
 )
 def test_wrong_answers_are_reasons(in_this_process, tmp_path, fault, reasons):
     found = check(export(tmp_path / "model", fault)).reasons
     assert [reason[: len(start)] for reason, start in zip(found, reasons, strict=True)] == reasons
+
+
+@pytest.mark.slow
+def test_a_model_that_neither_recommends_nor_explains_has_no_fault(in_this_process, tmp_path):
+    assert check(export(tmp_path / "model", without=["recommend", "explain"])).reasons == ()
+
+
+@pytest.mark.parametrize(
+    "odd", [{"again": np.nan}, {"again": np.inf}, {"scores": np.nan}, {"scores": np.nan, "again": np.nan}]
+)
+def test_recommended_scores_that_are_no_numbers_are_never_near_those_of_rank(odd):
+    scores = np.array([[2.0, 1.0]], np.float32)
+    outputs = {"scores": scores, "again": scores, "clicked": np.array([False])}
+    answered = {**outputs, **{name: np.array([[2.0, value]], np.float32) for name, value in odd.items()}}
+    found, _ = compare_answers(
+        {f"recommend and rank/{name}": values for name, values in answered.items()},
+        [np.array([2.0, 1.0])],
+        np.array([0]),
+        1e-5,
+    )
+    assert found == ["recommend gives its items other scores than rank does: up to inf apart"]
 
 
 @pytest.mark.parametrize(("fault", "why"), [("python", "PyFunc in __inference__default"), ("file", "WriteFile in ")])
@@ -182,6 +221,35 @@ def test_too_many_warm_up_requests_are_a_reason(in_this_process, copied):
     assert verdict.reasons[0] == "there are 1001 warm-up requests > 1000"
     assert verdict.reasons[1].startswith("replaying the warm-up requests failed: ")  # they ask nothing
     assert verdict.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("rows", "reasons"),
+    [
+        ([1, MAX_MERGED_ROWS], []),
+        ([MAX_MERGED_ROWS + 1, 1], [f"a warm-up request has {MAX_MERGED_ROWS + 1} rows > {MAX_MERGED_ROWS}"]),
+    ],
+)
+def test_a_warm_up_request_of_more_rows_than_a_server_merges_is_a_reason(in_this_process, copied, rows, reasons):
+    """Such a server refuses it, and with it the version."""
+    warm_up(copied, [tf.make_tensor_proto([RECORDS[1]] * count) for count in rows])
+    assert list(check(copied).reasons) == reasons
+
+
+def test_a_warm_up_request_without_rows_is_a_reason(in_this_process, copied):
+    warm_up(copied, [tf.make_tensor_proto(RECORDS[1])])
+    (reason,) = check(copied).reasons
+    assert reason.startswith("replaying the warm-up requests failed: ")
+
+
+def warm_up(directory, examples):
+    """Write warm-up requests of `serving_default`, with these tensors."""
+    (directory / "assets.extra").mkdir()
+    with tf.io.TFRecordWriter(str(directory / WARM_UP_FILE)) as writer:
+        for tensor in examples:
+            log = prediction_log_pb2.PredictionLog()
+            log.predict_log.request.inputs["examples"].CopyFrom(tensor)
+            writer.write(log.SerializeToString())
 
 
 def test_a_golden_score_that_is_not_finite_is_the_models_fault():

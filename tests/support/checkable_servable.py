@@ -6,6 +6,7 @@ import tensorflow as tf
 
 BUCKETS = 1000
 FIRST_TIME = 1_714_543_200_000
+CATALOGUE = ["a", "b", "c", "d", "e"]
 _TEXTS = {"user": 1, "rec_items": 2, "search_words": 3, "search_items": 3}
 
 
@@ -54,7 +55,9 @@ def _count(text):
 
 
 class Toy(tf.Module):
-    """One fault, or none: `nan`, `reversed`, `rank_scores`, `rank_ranks`, `rank_eval`, `python`, `file`, `state`."""
+    """One fault, or none: `nan`, `reversed`, `rank_scores`, `rank_ranks`, `rank_eval`, `python`, `file`, `state`,
+    `recommend_scores`, `recommend_clicked`, `recommend_nothing`, `explain_score`, `explain_weights`, `explain_nothing`,
+    `explain_nan`."""
 
     def __init__(self, fault=None):
         super().__init__()
@@ -79,6 +82,37 @@ class Toy(tf.Module):
         if self.fault == "rank_ranks":
             out["ranks"] += 1
         return out
+
+    def _recommend(self, user, rec_items, search_words, search_items, k, leave_out_clicked):
+        clicked = tf.reduce_any(tf.constant(CATALOGUE)[:, None] == rec_items[:, None], 2) & leave_out_clicked[:, None]
+        if self.fault == "recommend_clicked":
+            clicked = tf.zeros_like(clicked)
+        if self.fault == "recommend_nothing":
+            clicked = tf.ones_like(clicked)
+        items = tf.where(clicked, "", CATALOGUE)
+        scores, places = tf.math.top_k(
+            self._score(items, **self._encode(user, rec_items, search_words, search_items))["scores"],
+            tf.minimum(k[0], len(CATALOGUE)),
+        )
+        return {
+            "items": tf.gather(items, places, batch_dims=1),
+            "scores": scores + 1e-3 if self.fault == "recommend_scores" else scores,
+        }
+
+    def _explain(self, user, rec_items, search_words, search_items, item):
+        """Every click and every search weighs the same."""
+        scores = self._score(item[:, None], **self._encode(user, rec_items, search_words, search_items))["scores"]
+        clicks = tf.cast(rec_items != "", tf.float32)
+        searches = tf.cast(tf.reduce_any(search_words != "", 2) | tf.reduce_any(search_items != "", 2), tf.float32)
+        events = tf.reduce_sum(clicks, 1, keepdims=True) + tf.reduce_sum(searches, 1, keepdims=True)
+        whole = {"explain_weights": 0.9, "explain_nothing": 0.0, "explain_nan": float("nan")}.get(self.fault, 1.0)
+        return {
+            "score": scores[:, 0] + (1e-3 if self.fault == "explain_score" else 0.0),
+            "rec_weights": tf.math.divide_no_nan(whole * clicks, events),
+            "search_weights": tf.math.divide_no_nan(whole * searches, events),
+            "rec_steps": tf.zeros([tf.shape(user)[0], 0]),
+            "search_steps": tf.zeros([tf.shape(user)[0], 0]),
+        }
 
     def _scores_of_examples(self, examples):
         spec = {name: tf.io.RaggedFeature(tf.string) for name in (*_TEXTS, "candidates")}
@@ -110,6 +144,8 @@ class Toy(tf.Module):
         candidates = tf.TensorSpec([None, None], tf.string, "candidates")
         examples = tf.TensorSpec([None], tf.string, "examples")
         state = [tf.TensorSpec([None], tf.float32, name) for name in ("of_history", "spare")]
+        wanted = [tf.TensorSpec([None], tf.int32, "k"), tf.TensorSpec([None], tf.bool, "leave_out_clicked")]
+        item = tf.TensorSpec([None], tf.string, "item")
         return {
             name: tf.function(function, autograph=False).get_concrete_function(*specs)
             for name, function, specs in (
@@ -117,6 +153,8 @@ class Toy(tf.Module):
                 ("rank", self._rank, [*history, candidates]),
                 ("encode", self._encode, history),
                 ("score", self._score, [candidates, *state]),
+                ("recommend", self._recommend, [*history, *wanted]),
+                ("explain", self._explain, [*history, item]),
                 ("rank_eval", self._rank_eval, [examples]),
             )
         }
