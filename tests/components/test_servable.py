@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import math
+import re
 import shutil
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from components.servable_check import ask, child
 from components.servable_check.check import check_servable
 from components.servable_check.executor import Executor
 from components.servable_check.golden import golden_scores
+from components.servable_check.operations import read_saved_model
 from components.servable_check.requests import rank_inputs
 from components.servable_check.session import SessionModel
 from components.servable_check.settings import ServableCheckSettings
@@ -33,13 +36,15 @@ from tests.support.small_servable import RECORDS, VOCABULARY, SmallServable
 
 pytestmark = pytest.mark.slow
 
+FURTHER = [f"further {number}" for number in range(207)]
+"""Items that make the catalogue larger than anything else in the servable: 211 of them."""
 NEWCOMER = example("u9", candidates=["a"])
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     with products() as found:
-        made = SmallServable(tmp_path_factory.mktemp("small"))
+        made = SmallServable(tmp_path_factory.mktemp("small"), FURTHER)
     assert found
     assert unsafe(found) == []  # which oneDNN, on by default, would compute wrongly
     return made
@@ -378,6 +383,24 @@ def golden(small, artifact):
     return golden_scores(str(artifact / "Format-Serving"), small.transform, RECORDS)
 
 
+def test_no_constant_of_the_graph_grows_with_the_catalogue(small, directory):
+    """Such a copy of a table would be loaded, and kept, beside the table itself."""
+    assert small.model.config.num_items == 213
+    [graph] = read_saved_model(directory).meta_graphs
+    functions = [function.node_def for function in graph.graph_def.library.function]
+    nodes = [node for part in (graph.graph_def.node, *functions) for node in part if node.op == "Const"]
+    shapes = [[size.size for size in node.attr["value"].tensor.tensor_shape.dim] for node in nodes]
+    assert [4 * 4, 4] in shapes  # the scoring head's first layer: dense weights are constants
+    assert max(math.prod(shape) for shape in shapes) < 211
+
+
+def test_each_weight_is_stored_once(small, directory):
+    stored = tf.train.list_variables(f"{directory}/variables/variables")
+    shapes = sorted(tuple(shape) for name, shape in stored if name != "_CHECKPOINTABLE_OBJECT_GRAPH")
+    assert shapes == sorted(tuple(variable.shape) for variable in small.model.weights)
+    assert [shape for shape in shapes if 213 in shape] == [(213, 4)]
+
+
 def test_golden_scores_are_those_of_the_servable(small, signatures, artifact):
     expected = golden(small, artifact)
     assert [len(row) for row in expected] == [3, 2, 1, 4]
@@ -417,9 +440,11 @@ def test_a_model_that_tf_serving_cannot_run_is_refused(small, directory, artifac
         "serving_default",
         "rank",
         "encode and score",
+        "recommend and rank",
+        "explain",
         "rank_eval",
     ]
-    assert all("lcr_ser/users/table" in reason and "not exist" in reason for reason in reasons)
+    assert all(re.search("lcr_ser/(users|items)/table.* not exist", reason) for reason in reasons)
 
 
 def test_a_warm_up_request_that_fails_is_a_reason(small, directory, artifact, tmp_path, monkeypatch):

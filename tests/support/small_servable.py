@@ -16,22 +16,30 @@ VOCABULARY = {
     "items": "vocabulary",
     "users": "vocabulary",
     "words": "hash",
-    "max_items": 10,
+    "max_items": None,
     "max_users": None,
     "max_words": 10,
 }
-TRAIN = [
-    timeline(
-        user=["u1"],
-        rec_items=["a", "b", "c"],
-        rec_searches_before=[0, 1, 1],
-        rec_is_target=[0, 1, 1],
-        search_words=["red"],
-        search_word_counts=[1],
-        search_items=["d"],
-        search_item_counts=[1],
-    )
-]
+
+
+def train(further=()):
+    """A log of the items a to d, and further ones."""
+    clicks = ["a", "b", "c", *further]
+    return [
+        timeline(
+            user=["u1"],
+            rec_items=clicks,
+            rec_searches_before=[int(place > 0) for place, _ in enumerate(clicks)],
+            rec_is_target=[int(place > 0) for place, _ in enumerate(clicks)],
+            search_words=["red"],
+            search_word_counts=[1],
+            search_items=["d"],
+            search_item_counts=[1],
+        )
+    ]
+
+
+TRAIN = train()
 SHAPE = {
     "dim": 4,
     "rec_length": 3,
@@ -58,10 +66,13 @@ RECORDS = [
 
 
 class SmallServable:
-    """The servable and its parts; `save` writes it, as the Trainer does or in another way."""
+    """The servable and its parts; `save` writes it, as the Trainer does or in another way.
 
-    def __init__(self, folder):
-        self.transform = write_transform_graph(str(folder / "graph"), VOCABULARY, TRAIN)
+    Its catalogue is a to d, and `further` items.
+    """
+
+    def __init__(self, folder, further=()):
+        self.transform = write_transform_graph(str(folder / "graph"), VOCABULARY, train(further))
         self.graph_dir = str(folder / "graph")
         self.model = LcrSer(LcrSerConfig(**SHAPE, **table_sizes(self.transform, VOCABULARY)))
         random = np.random.default_rng(3)
