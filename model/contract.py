@@ -106,12 +106,18 @@ SIGNATURE_DEFAULT: Final = "serving_default"
 SIGNATURE_RANK: Final = "rank"
 SIGNATURE_ENCODE: Final = "encode"
 SIGNATURE_SCORE: Final = "score"
+SIGNATURE_RECOMMEND: Final = "recommend"
+SIGNATURE_EXPLAIN: Final = "explain"
 SIGNATURE_RANK_EVAL: Final = "rank_eval"
+FINGERPRINT: Final = "fingerprint"
+"""The part of `encode`'s state that tells which model made it."""
 
 MAX_REQUESTS: Final = 1_024
 """B at the most in one call of a signature; a larger batch is refused."""
 MAX_CANDIDATES: Final = 10_000
 """C at the most of one request."""
+MAX_RECOMMENDATIONS: Final = 100
+"""Items at the most that `recommend` gives for one request."""
 MAX_PAIRS: Final = 2**18
 """B times C at the most in one call: what is computed for each pair takes about 2 KB."""
 MAX_EVENTS: Final = 1_000

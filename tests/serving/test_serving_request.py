@@ -13,17 +13,23 @@ def test_histories_are_padded_left_and_the_inside_of_a_search_right():
     )
     assert {name: value.tolist() for name, value in inputs.items()} == {
         "user": [b"u1", b"u2"],
-        "rec_items": [[b"i1", b"i2"], [b"", b"i5"]],
-        "search_words": [[[b"w1", b""], [b"w2", b"w3"]], [[b"", b""], ["ü".encode(), b""]]],
-        "search_items": [[[b"i3", b"i4"], [b"", b""]], [[b"", b""], [b"", b""]]],
-        "candidates": [[b"c1", b"c2"], [b"c3", b""]],
+        "rec_items": [[b"", b"i1", b"i2"], [b"", b"", b"i5"]],
+        "search_words": [
+            [[b"", b""], [b"w1", b""], [b"w2", b"w3"]],
+            [[b"", b""], [b"", b""], ["ü".encode(), b""]],
+        ],
+        "search_items": [
+            [[b"", b""], [b"i3", b"i4"], [b"", b""]],
+            [[b"", b""], [b"", b""], [b"", b""]],
+        ],
+        "candidates": [[b"", b"c1", b"c2"], [b"", b"c3", b""]],
     }
 
 
 def test_a_user_without_any_history_still_gives_every_dimension():
     inputs = request_inputs([RankRequest("u", ["c"])])
     assert {name: value.shape for name, value in inputs.items()} == {
-        "user": (1,), "rec_items": (1, 1), "search_words": (1, 1, 1), "search_items": (1, 1, 1), "candidates": (1, 1),
+        "user": (1,), "rec_items": (1, 1), "search_words": (1, 1, 1), "search_items": (1, 1, 1), "candidates": (1, 2),
         "rec_times": (1, 1), "search_times": (1, 1),
     }  # fmt: skip
     assert np.all(inputs["search_words"] == b"")
@@ -34,8 +40,8 @@ def test_times_stand_with_their_events():
     one = RankRequest("u", ["c"], ["i", "j"], [Search(["w"], time=second)], rec_times=[first, second])
     two = RankRequest("u", ["c"], ["k"], [Search(["w"], time=7), Search(["x"], time=first)], rec_times=[second])
     inputs = request_inputs([one, two])
-    assert inputs["rec_times"].tolist() == [[first, second], [0, second]]
-    assert inputs["search_times"].tolist() == [[0, second], [7, first]]
+    assert inputs["rec_times"].tolist() == [[0, first, second], [0, 0, second]]
+    assert inputs["search_times"].tolist() == [[0, 0, second], [0, 7, first]]
     assert inputs["rec_times"].dtype == inputs["search_times"].dtype == np.int64
 
 
@@ -76,9 +82,9 @@ LONGEST = RankRequest("u", ["c"] * 10_000, ["i"] * 1_000, [Search(["w"] * 1_000,
 
 
 def test_a_request_may_be_as_large_as_the_limits_and_other_blanks_are_text():
-    assert request_inputs([LONGEST])["search_words"].shape == (1, 1_000, 1_000)
+    assert request_inputs([LONGEST])["search_words"].shape == (1, 1_001, 1_000)
     assert request_inputs([RankRequest("u", ["\u3000", "\xa0", "a b"])])["candidates"].tolist() == [
-        ["\u3000".encode(), "\xa0".encode(), b"a b"]
+        [b"", "\u3000".encode(), "\xa0".encode(), b"a b"]
     ]
 
 
