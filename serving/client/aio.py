@@ -1,6 +1,8 @@
 """The client for asyncio."""
 
 import asyncio
+import os
+import weakref
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
@@ -9,7 +11,7 @@ import grpc
 import grpc.aio
 
 from serving.client.answer import Explanation, RankedCandidates, Recommendations, ScoredCandidates, State
-from serving.client.exchange import Attempt, Calls, Exchange, T
+from serving.client.exchange import Attempt, Calls, Exchange, RankingError, T
 from serving.client.request import History, RankRequest
 from serving.client.status import VersionState
 
@@ -18,8 +20,10 @@ class AsyncRankingClient(Exchange):
     """`RankingClient` for asyncio: the same methods, to be awaited; use it as an asynchronous context manager.
 
     It opens a connection at the first call in each event loop, and keeps it as long as the loop lives. A task may be
-    cancelled while it waits.
+    cancelled while it waits. Where a process is forked, the client should be closed, or its event loop.
     """
+
+    _process = 0
 
     async def rank(self, request: RankRequest, timeout: float | None = None) -> RankedCandidates:
         """As `RankingClient.rank`."""
@@ -90,8 +94,28 @@ class AsyncRankingClient(Exchange):
 
     def _channel(self) -> Any:
         loop = asyncio.get_running_loop()
+        self._let_go_of_closed_loops()
+        if self._channels and self._process != os.getpid():
+            told = "the process was forked while its event loop was connected: close the client before, or spawn"
+            raise RankingError(grpc.StatusCode.FAILED_PRECONDITION, told)
         if loop not in self._channels:
-            for other in [other for other in self._channels if other.is_closed()]:
-                del self._channels[other]
+            self._process = os.getpid()
             self._channels[loop] = self._connection.open(grpc.aio)
+            _CONNECTED.add(self)
         return self._channels[loop]
+
+    def _let_go_of_closed_loops(self) -> None:
+        for loop in [loop for loop in self._channels if loop.is_closed()]:
+            del self._channels[loop]
+
+
+_CONNECTED: "weakref.WeakSet[AsyncRankingClient]" = weakref.WeakSet()
+
+
+def _before_fork() -> None:
+    """As long as gRPC has a channel of asyncio, it has a thread that no fork survives: calls would hang or crash."""
+    for client in list(_CONNECTED):
+        client._let_go_of_closed_loops()
+
+
+os.register_at_fork(before=_before_fork)

@@ -169,20 +169,24 @@ def request_examples(records: Iterable[bytes]) -> Iterator[bytes]:
 
 def _example(row: dict[str, Any]) -> bytes:
     example = wire.Example()
-    feature = example.features.feature
-    for name, values in (
-        (USER, [row[USER]] if USER in row else None),
-        *((name, row.get(name)) for name in (REC_ITEMS, CANDIDATES)),
-    ):
-        if values is not None:
-            feature[name].bytes_list.value.extend(values)
+
+    def add(name: str, kind: str, values: Iterable[Any]) -> None:
+        of_kind = getattr(example.features.feature[name], kind)
+        of_kind.SetInParent()  # an empty list is one, too
+        of_kind.value.extend(values)
+
+    if USER in row:
+        add(USER, "bytes_list", [row[USER]])
+    for name in (REC_ITEMS, CANDIDATES):
+        if name in row:
+            add(name, "bytes_list", row[name])
     for name, counts in ((SEARCH_WORDS, SEARCH_WORD_COUNTS), (SEARCH_ITEMS, SEARCH_ITEM_COUNTS)):
         if name in row:
-            feature[name].bytes_list.value.extend(text for search in row[name] for text in search)
-            feature[counts].int64_list.value.extend(len(search) for search in row[name])
+            add(name, "bytes_list", (text for search in row[name] for text in search))
+            add(counts, "int64_list", (len(search) for search in row[name]))
     for name in TIME_FEATURES:
         if name in row:
-            feature[name].int64_list.value.extend(row[name])
+            add(name, "int64_list", row[name])
     return bytes(example.SerializeToString(deterministic=True))
 
 
