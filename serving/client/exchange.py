@@ -325,11 +325,11 @@ class Exchange:
             missing = sorted(known[signature] - inputs.keys())
             known_here = set(missing) <= set(TIME_FEATURES)
             what_to_do = "give the time of every click and of every search" if known_here else "update this client"
-            told = f"the served model reads {missing}: {what_to_do}"
+            told = f"the served model reads {missing}: {what_to_do} (asked of {self.address})"
         return RankingError(_Code.FAILED_PRECONDITION, told)
 
     def _unscored(self, user: str, version: int) -> RankingError:
-        told = f"version {version} gives user {user!r} scores of NaN; serve another version"
+        told = f"version {version} gives user {user!r} scores of NaN; serve another version at {self.address}"
         return RankingError(_Code.FAILED_PRECONDITION, told)
 
     def _read(self, signature: str, read: Callable[[], T]) -> T:

@@ -98,6 +98,9 @@ class _Context:
     def time_remaining(self):
         return None
 
+    def peer(self):
+        return "none"
+
 
 def _ours(message, name):
     from serving.client import wire

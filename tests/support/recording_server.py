@@ -94,12 +94,13 @@ class RecordingServer(
     `version`, `answers`, `reads` and `failures` may be changed while it runs. Each call takes the first of `failures`:
     a gRPC status that it ends with, or None. `calls` are the requests as they came; `asked` holds, for each Predict,
     its signature and its inputs as arrays; `headers` and `seconds` what came with each call: metadata, and the time
-    left to answer.
+    left to answer; `peers` are the connections they came by.
     """
 
     def __init__(self, credentials=None, workers=4, address="127.0.0.1:0"):
         self.version, self.answers, self.reads = VERSION, dict(ANSWERS), dict(READS)
         self.failures, self.calls, self.asked, self.headers, self.seconds = [], [], [], [], []
+        self.peers = set()
         self._lock = threading.Lock()
         self._server = grpc.server(
             ThreadPoolExecutor(workers), options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1)]
@@ -153,6 +154,7 @@ class RecordingServer(
     def _begin(self, request, context):
         with self._lock:
             self.calls.append(request)
+            self.peers.add(context.peer())
             self.headers.append(dict(context.invocation_metadata()))
             self.seconds.append(context.time_remaining())
             failure = self.failures.pop(0) if self.failures else None
