@@ -335,7 +335,7 @@ class Exchange:
     def _read(self, signature: str, read: Callable[[], T]) -> T:
         try:
             return read()
-        except (ValueError, IndexError) as error:
+        except (ValueError, IndexError, OverflowError) as error:
             told = (
                 f"signature {signature!r} of {self.address} answered what cannot be read: {error}; push another model"
             )

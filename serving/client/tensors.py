@@ -57,7 +57,7 @@ def to_array(proto: Any) -> npt.NDArray[Any]:
     field, dtype = _OF_NUMBER[proto.dtype]
     if proto.tensor_shape.unknown_rank or min(shape, default=0) < 0:
         raise ValueError(f"a tensor should have a known shape. Received: {list(shape)}.")
-    elements, size = math.prod(shape), 1 if dtype is object else np.dtype(dtype).itemsize
+    elements, size = math.prod(shape), np.dtype(dtype).itemsize
     if elements * size > MAX_REPLY_BYTES:
         raise ValueError(f"a tensor should hold at most {MAX_REPLY_BYTES} bytes. Received: {list(shape)}.")
     values = getattr(proto, field)

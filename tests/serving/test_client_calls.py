@@ -5,6 +5,9 @@ import collections
 import dataclasses
 import datetime
 import ipaddress
+import socketserver
+import struct
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -401,6 +404,36 @@ def test_several_servers_take_turns_and_one_that_is_gone_is_not_missed(kind, unt
 def test_a_name_is_looked_up_by_grpc(kind, server):
     with kind(f"dns:///localhost:{server.address.rpartition(':')[2]}") as client:
         assert _rows(client.rank(REQUEST)) == RANKED
+
+
+class Names(socketserver.BaseRequestHandler):
+    """A name server for which every name is 127.0.0.1 and 127.0.0.2."""
+
+    def handle(self):
+        query, sender = self.request
+        end = query.index(b"\0", 12) + 5  # behind the name, its type and its class
+        addresses = [bytes((127, 0, 0, last)) for last in (1, 2)] if query[end - 4 : end - 2] == b"\0\x01" else []
+        answers = b"".join(b"\xc0\x0c\0\x01\0\x01" + struct.pack(">IH", 60, 4) + one for one in addresses)
+        head = query[:2] + b"\x81\x80" + struct.pack(">4H", 1, len(addresses), 0, 0)
+        sender.sendto(head + query[12:end] + answers, self.client_address)
+
+
+def test_all_addresses_of_a_name_take_turns(kind, until):
+    with (
+        socketserver.UDPServer(("127.0.0.1", 0), Names) as names,
+        RecordingServer() as one,
+        RecordingServer(address=f"127.0.0.2:{one.address.rpartition(':')[2]}") as two,
+    ):
+        threading.Thread(target=names.serve_forever, daemon=True).start()
+        port = one.address.rpartition(":")[2]
+        with kind(f"dns://127.0.0.1:{names.server_address[1]}/ranking.example:{port}") as client:
+
+            def both():
+                client.rank(REQUEST)
+                return min(_shares([one, two])) > 0
+
+            until(both)
+        names.shutdown()
 
 
 @pytest.mark.parametrize("addresses", [["a.example:8500", "b.example:8500"], ["127.0.0.1:1", "[::1]:1"], []])
