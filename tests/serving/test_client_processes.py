@@ -1,6 +1,7 @@
 """The client in the processes of applications: forked ones, several event loops, with TensorFlow and without."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,8 +30,16 @@ def _run(program, server, before=""):
         f"{before}\nimport asyncio, os, sys\nfrom serving.client import *\naddress = {server.address!r}\n"
         f"request = RankRequest('u', ['aa', 'b'])\n{program}"
     )
+    # Importing the client here has set it for this process and its children.
+    environment = {name: value for name, value in os.environ.items() if name != "GRPC_ENABLE_FORK_SUPPORT"}
     done = subprocess.run(
-        [sys.executable, "-c", whole], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", whole],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
@@ -51,12 +60,13 @@ IN_CHILD = """
 
 @pytest.mark.parametrize("before", ["", "import grpc"])
 def test_a_process_that_forks_after_a_call_and_its_child_go_on_with_the_same_client(server, before):
+    ask = "lambda: f'{client.rank(request).version} {os.getpid() in client._channels}'"
     printed = _run(
-        f"with RankingClient(address) as client:\n    ask = lambda: client.rank(request).version\n    ask(){IN_CHILD}",
+        f"with RankingClient(address, retries=Retries(attempts=1)) as client:\n    ask = {ask}\n    ask(){IN_CHILD}",
         server,
         before,
     )
-    assert printed == ["child", "3", "parent", "3", "0"]
+    assert printed == ["child", "3", "True", "parent", "3", "True", "0"]
 
 
 def test_an_asyncio_client_goes_on_in_a_child_too(server):
