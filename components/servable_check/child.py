@@ -112,6 +112,13 @@ def _warm_up(signatures: Mapping[str, Signature], saved_model_dir: str) -> _Answ
     return {}
 
 
+def warm_up_rows(path: str) -> list[int]:
+    """Rows of each warm-up request of a file."""
+    records = tf.data.TFRecordDataset(path).as_numpy_iterator()
+    asked = [prediction_log_pb2.PredictionLog.FromString(record).predict_log.request.inputs for record in records]
+    return [max((tensor.tensor_shape.dim[0].size for tensor in one.values()), default=0) for one in asked]
+
+
 def _line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
 

@@ -121,8 +121,8 @@ def _ids(*arguments, **values):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (_asking("candidates", [1, 10_001]),
-         "`candidates` should hold at most 10000 candidates a request. Received: 10001."),
+        (_asking("candidates", [1, 10_002]),
+         "`candidates` should hold at most 10000 candidates a request. Received: 10002."),
         (_asking("candidates", [1, 60_000]),
          "`candidates` should hold at most 10000 candidates a request. Received: 60000."),
         (_asking("candidates", [27, 10_000]),
@@ -131,9 +131,9 @@ def _ids(*arguments, **values):
         (_asking("candidates", [2**31, 2**31]),
          "`candidates` should hold at most 1024 requests. Received: 2147483648."),
         (_asking("user", [1_025]), "`user` should hold at most 1024 requests. Received: 1025."),
-        (_asking("rec_items", [1, 1_001]), "`rec_items` should hold at most 1000 clicks a request. Received: 1001."),
-        (_asking("search_words", [1, 1_001, 1]),
-         "`search_words` should hold at most 1000 searches a request. Received: 1001."),
+        (_asking("rec_items", [1, 1_002]), "`rec_items` should hold at most 1000 clicks a request. Received: 1002."),
+        (_asking("search_words", [1, 1_002, 1]),
+         "`search_words` should hold at most 1000 searches a request. Received: 1002."),
         (_asking("search_words", [1, 1, 1_001]),
          "`search_words` should hold at most 1000 words a search. Received: 1001."),
         (_asking("search_items", [1, 1, 2**62]),
