@@ -10,7 +10,7 @@ FILE = "assets.extra/manifest.json"
 
 
 def find_damage(version_dir: Path) -> list[str]:
-    """What is not as the manifest says, a line each; none for a version that another pusher wrote, without a manifest."""
+    """What is not as the manifest says, a line each; none for a version without a manifest, of another pusher."""
     path = version_dir / FILE
     if not path.exists():
         return []

@@ -112,7 +112,12 @@ class ModelManager:
         started, path = time.perf_counter(), str(files.path)
         try:
             servable = LoadedVersion(
-                files.path, self.config.name, version, self._required, self._threads, self._metrics
+                files.path,
+                self.config.name,
+                version,
+                self._required,
+                threads=self._threads,
+                metrics=self._metrics,
             )
         except Exception as error:  # a damaged SavedModel fails in many ways, and none may stop the server
             failure = of_tensorflow(error)

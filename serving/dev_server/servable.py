@@ -44,7 +44,7 @@ class LoadedVersion:
     """
 
     def __init__(
-        self, path: Path, name: str, version: int, required: Collection[str] = (), threads: int = 0,
+        self, path: Path, name: str, version: int, required: Collection[str] = (), *, threads: int = 0,
         metrics: Metrics | None = None,
     ) -> None:  # fmt: skip
         self.name, self.version = name, version

@@ -65,7 +65,7 @@ class DevServer:
     """
 
     def __init__(
-        self, configs: Sequence[ModelConfig], port: int = 0, host: str = LOOPBACK, rest_port: int | None = None,
+        self, configs: Sequence[ModelConfig], *, port: int = 0, host: str = LOOPBACK, rest_port: int | None = None,
         poll_seconds: float = POLL_SECONDS, threads: int | None = None,
     ) -> None:  # fmt: skip
         threads = threads or usable_cpus()
@@ -214,10 +214,11 @@ def _http_server(host: str, port: int, metrics: Metrics) -> http.server.Threadin
 @click.option("--threads", type=click.IntRange(1), help="Of TensorFlow; the CPUs that this container may use.")
 @click.option("--file_system_poll_wait_seconds", default=POLL_SECONDS, show_default=True, help="Between two looks.")
 def main(
+    *,
     model_base_path: Path | None, model_name: str, model_config_file: Path | None, port: int, rest_api_port: int | None,
     host: str, threads: int | None, file_system_poll_wait_seconds: float,
 ) -> None:  # fmt: skip
-    """Serve the newest pushed versions until SIGINT or SIGTERM. For a first look and for tests: to serve, TF Serving."""
+    """Serve pushed versions until SIGINT or SIGTERM. For a first look and for tests: to serve, use TF Serving."""
     click.echo(FIRST_LINE)
     if (model_base_path is None) == (model_config_file is None):
         raise click.UsageError("give one of --model_base_path and --model_config_file")
@@ -226,7 +227,10 @@ def main(
         configs = read_config(model_config_file) if model_config_file else []
         if model_base_path:
             configs = [ModelConfig(model_name, model_base_path)]
-        server = DevServer(configs, port, host, rest_api_port, file_system_poll_wait_seconds, threads)
+        server = DevServer(
+            configs, port=port, host=host, rest_port=rest_api_port, threads=threads,
+            poll_seconds=file_system_poll_wait_seconds,
+        )  # fmt: skip
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     with _until_signalled() as stop, contextlib.ExitStack() as stack:

@@ -111,7 +111,7 @@ def _check_values(name: str, proto: Any, shape: tuple[int, ...]) -> None:
     field, dtype = _FIELDS[proto.dtype]
     received, unit = len(getattr(proto, field)), f"values of `{field}`"
     if proto.tensor_content:
-        if dtype == object:
+        if dtype.hasobject:
             raise invalid(f"tensor parsing error: {name}: strings are read from `string_val`, got `tensor_content`")
         cells, received, unit = cells * dtype.itemsize, len(proto.tensor_content), "bytes of `tensor_content`"
     elif received < cells <= MAX_FILLED:
@@ -126,7 +126,7 @@ def _array(proto: Any, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         return np.frombuffer(proto.tensor_content, dtype).reshape(shape)
     values = list(getattr(proto, field))
     if short := math.prod(shape) - len(values):
-        values += (values[-1:] or [b"" if dtype == object else 0]) * short
+        values += (values[-1:] or [b"" if dtype.hasobject else 0]) * short
     return np.array(values, dtype).reshape(shape)
 
 

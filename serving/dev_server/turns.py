@@ -17,8 +17,8 @@ _WEIGHT = 0.1
 class Turns:
     """Computes calls in the order in which they come.
 
-    A call that would wait longer than its deadline lets it, by what calls have usually taken, is refused at once, and so
-    is one beyond the queue. One that is cancelled, or whose deadline passes, leaves the queue and is not computed.
+    A call beyond the queue is refused at once, and so is one that would wait beyond its deadline, by what calls have
+    usually taken. One that is cancelled, or whose deadline passes, leaves the queue and is not computed.
 
     Args:
         at_a_time: calls that are computed at a time.
