@@ -28,7 +28,7 @@ def invalid(message: str) -> RequestError:
 
 
 def of_tensorflow(error: Exception) -> RequestError:
-    """An error with TensorFlow's code and message, as TF Serving passes both on; UNKNOWN for other errors."""
+    """An error with TensorFlow's code and message, as TF Serving passes both on; UNKNOWN where it has none."""
     if isinstance(error, RequestError):
         return error
     if isinstance(error, UnicodeDecodeError):
@@ -36,4 +36,6 @@ def of_tensorflow(error: Exception) -> RequestError:
         return invalid(error.object.decode(errors="replace"))
     if isinstance(error, tf.errors.OpError):
         return RequestError(_CODES[error.error_code], error.message)
+    if isinstance(error, OSError):  # as its Python part says that a file is no SavedModel
+        return RequestError(grpc.StatusCode.DATA_LOSS, str(error))
     return RequestError(grpc.StatusCode.UNKNOWN, str(error) or type(error).__name__)

@@ -3,9 +3,11 @@
 import contextlib
 import ctypes
 import gc
+import itertools
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +52,7 @@ class LoadedVersion:
         self.name, self.version = name, version
         self._metrics = metrics or Metrics()
         self._callables: dict[str, Callable[..., Any]] = {}
-        self._making, self._idle = threading.Lock(), threading.Condition()
+        self._idle = threading.Condition()
         self._calls = 0
         if damage := find_damage(path):
             raise RequestError(grpc.StatusCode.DATA_LOSS, f"{path} is not as its manifest says: {'; '.join(damage)}")
@@ -125,9 +127,8 @@ class LoadedVersion:
         signature = self.signature_defs[name]
         started = time.perf_counter()
         try:
-            with self._making:
-                if name not in self._callables:
-                    self._callables[name] = self._session._make_callable_from_options(_options(signature))
+            if name not in self._callables:
+                self._callables[name] = self._session._make_callable_from_options(_options(signature))
             results = self._callables[name](*(arrays[alias] for alias in sorted(signature.inputs)))
         except (tf.errors.OpError, UnicodeDecodeError) as error:
             raise of_tensorflow(error) from None
@@ -138,25 +139,34 @@ class LoadedVersion:
         return dict(zip(sorted(signature.outputs), results, strict=True))
 
     def _warm_up(self, path: Path) -> None:
-        """Answers the requests that lie with the version. Their scores must be finite, but for those of `score`.
+        """Answers the requests that lie with the version, several signatures at a time."""
+        by_signature: dict[str, list[Any]] = {}
+        for request in _recorded(path / _WARM_UP):
+            by_signature.setdefault(request.model_spec.signature_name, []).append(request)
+        with ThreadPoolExecutor(len(by_signature) or 1) as pool:
+            for _ in pool.map(self._answer_recorded, by_signature.values()):
+                pass
 
-        A state of another model has none, and the states of warm-up requests are made up.
-        """
-        if not (path / _WARM_UP).exists():
-            return
-        for number, record in enumerate(tf.compat.v1.io.tf_record_iterator(str(path / _WARM_UP))):
-            log = prediction_log_pb2.PredictionLog.FromString(record)
-            if not log.HasField("predict_log") or number == _MOST_RECORDS:
-                raise invalid(f"{path / _WARM_UP} should hold at most {_MOST_RECORDS} logs, of Predict alone")
-            request = log.predict_log.request
-            outputs = self.predict(request).outputs
+    def _answer_recorded(self, requests: Iterable[Any]) -> None:
+        """Their scores must be finite, but for those of `score`: a state that was made up is no state of this model."""
+        for request in requests:
+            outputs, signature = self.predict(request).outputs, request.model_spec.signature_name
             scores = outputs["scores"].float_val if "scores" in outputs else ()
-            if request.model_spec.signature_name != SIGNATURE_SCORE and not np.isfinite(scores).all():
+            if signature != SIGNATURE_SCORE and not np.isfinite(scores).all():
                 raise RequestError(
                     grpc.StatusCode.FAILED_PRECONDITION,
-                    f"warm-up request {number} of version {self.version}, signature "
-                    f"{request.model_spec.signature_name!r}, gets scores that are not finite",
+                    f"version {self.version}: {signature!r} gives a warm-up request scores that are not finite",
                 )
+
+
+def _recorded(file: Path) -> list[Any]:
+    if not file.exists():
+        return []
+    records = itertools.islice(tf.compat.v1.io.tf_record_iterator(str(file)), _MOST_RECORDS + 1)
+    logs = [prediction_log_pb2.PredictionLog.FromString(record) for record in records]
+    if len(logs) > _MOST_RECORDS or not all(log.HasField("predict_log") for log in logs):
+        raise invalid(f"{file} should hold at most {_MOST_RECORDS} logs, of Predict alone")
+    return [log.predict_log.request for log in logs]
 
 
 def _wanted(signature: Any, chosen: Collection[str]) -> Collection[str]:
