@@ -36,6 +36,6 @@ def of_tensorflow(error: Exception) -> RequestError:
         return invalid(error.object.decode(errors="replace"))
     if isinstance(error, tf.errors.OpError):
         return RequestError(_CODES[error.error_code], error.message)
-    if isinstance(error, OSError):  # as its Python part says that a file is no SavedModel
+    if isinstance(error, (OSError, ValueError)):  # as its Python part says that files are no SavedModel
         return RequestError(grpc.StatusCode.DATA_LOSS, str(error))
     return RequestError(grpc.StatusCode.UNKNOWN, str(error) or type(error).__name__)

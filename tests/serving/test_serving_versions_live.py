@@ -129,7 +129,7 @@ NOBODYS = {
     ("push_arguments", "code", "says"),
     [
         ({"damage": _corrupt}, "DATA_LOSS", "Cannot parse file"),
-        ({"damage": _lose_variables}, "NOT_FOUND", "variables"),
+        ({"damage": _lose_variables}, "DATA_LOSS", "variables"),
         ({"damage": _change_after_the_manifest}, "DATA_LOSS", "variables.data-00000-of-00001 has changed"),
         ({"signatures": ("lookup",)}, "FAILED_PRECONDITION",
          "version 2 lacks the signatures {rank}; it has {__saved_model_init_op,lookup}"),
