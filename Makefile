@@ -26,16 +26,16 @@ run: $(STAMP) ## Run the pipeline: raw logs in, pushed model out
 	$(BIN)/tfx run create --pipeline_path tfx_pipeline/
 
 check: lint ## Format, lint, types, import contracts, and the unit tests that take no time: about two minutes
-	$(PYTEST) -m "not real_data and not slow" --ignore tests/e2e
+	$(PYTEST) -m "not real_data and not slow and not long" --ignore tests/e2e
 
 test: lint ## Check the code, then run all tests but those on real sets
-	$(PYTEST) -m "not real_data"
+	$(PYTEST) -m "not real_data and not long"
 
 unit: $(STAMP) ## The same without lint and without the tests that run the whole pipeline
-	$(PYTEST) -m "not real_data" --ignore tests/e2e
+	$(PYTEST) -m "not real_data and not long" --ignore tests/e2e
 
 e2e: $(STAMP) ## The tests that run the whole pipeline, alone
-	$(PYTEST) -m "not real_data" tests/e2e
+	$(PYTEST) -m "not real_data and not long" tests/e2e
 
 test-real: $(STAMP) ## The tests on real sets, where they are there (../shared/data)
 	$(PYTEST) -m real_data

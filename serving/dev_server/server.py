@@ -42,7 +42,8 @@ POLL_SECONDS = 1.0
 LOOPBACK = "127.0.0.1"
 METRICS_PATH = "/monitoring/prometheus/metrics"
 FIRST_LINE = "This is the development server, for a first look and for tests. To serve, use TF Serving."
-_GRACE_SECONDS = 8.0
+_GRACE_SECONDS, _LAST_SECONDS = 8.0, 0.5
+"""For accepted calls to be computed, and for their answers to be sent, once the server is told to stop."""
 _WAITING = 32
 """Calls that wait for their turn; more are refused at once with RESOURCE_EXHAUSTED."""
 _OTHER_CALLS = 32
@@ -117,8 +118,8 @@ class DevServer:
         """Says NOT_SERVING, refuses new calls, and lets those that were accepted finish, for some seconds."""
         self._stopping.set()
         self._health.enter_graceful_shutdown()
-        self._server.stop(_GRACE_SECONDS).wait()
-        self._turns.close()
+        self._turns.close(_GRACE_SECONDS)
+        self._server.stop(_LAST_SECONDS).wait()
         if self._http:
             self._http.shutdown()
             self._http.server_close()

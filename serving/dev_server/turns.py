@@ -28,14 +28,15 @@ class Turns:
     def __init__(self, at_a_time: int, waiting: int) -> None:
         self._at_a_time, self._waiting = at_a_time, waiting
         self._pool = ThreadPoolExecutor(at_a_time, "compute")
-        self._held, self._usual = 0, 0.0
-        self._lock = threading.Lock()
+        self._held, self._usual, self._closed = 0, 0.0, False
+        self._lock = threading.Condition()
 
     def take(self, compute: Callable[[], Any], context: grpc.ServicerContext) -> Any:
         """The result of `compute`.
 
         Raises:
-            RequestError: RESOURCE_EXHAUSTED, if the queue is full or too long; CANCELLED, if nobody waits any more.
+            RequestError: RESOURCE_EXHAUSTED, if the queue is full or too long; CANCELLED, if nobody waits any more;
+                UNAVAILABLE, once it is closed.
         """
         with self._lock:
             self._admit(context.time_remaining())
@@ -50,11 +51,16 @@ class Turns:
             message = "the call was cancelled, or its deadline passed, before its turn"
             raise RequestError(grpc.StatusCode.CANCELLED, message) from None
 
-    def close(self) -> None:
-        """Lets the threads end."""
+    def close(self, seconds: float) -> None:
+        """Takes no more calls, and waits for those that it took."""
+        with self._lock:
+            self._closed = True
+            self._lock.wait_for(lambda: self._held == 0, seconds)
         self._pool.shutdown(wait=False)
 
     def _admit(self, remaining: float | None) -> None:
+        if self._closed:
+            raise RequestError(grpc.StatusCode.UNAVAILABLE, "the server is being stopped")
         ahead = self._held - self._at_a_time
         if ahead >= self._waiting:
             message = f"the queue is full: {self._at_a_time} calls are computed and {ahead} wait; try again later"
@@ -78,3 +84,4 @@ class Turns:
     def _leave(self, _future: "Future[Any]") -> None:
         with self._lock:
             self._held -= 1
+            self._lock.notify_all()

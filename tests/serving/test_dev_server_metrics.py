@@ -30,7 +30,7 @@ def test_counters_and_histograms_are_read_back():
         metrics.observe(REQUEST_LATENCY, micros / 1e6, model_name="m", API="Predict", entrypoint="GRPC")
     samples = _samples(metrics.text())
     labels = (("model_name", 'a "quoted"\\ name'), ("status", "OK"))
-    assert samples[":tensorflow:serving:request_count", labels] == 3
+    assert samples[":tensorflow:serving:request_count_total", labels] == 3  # the reader adds `_total`
     name = ":tensorflow:serving:request_latency"
     labels = (("API", "Predict"), ("entrypoint", "GRPC"), ("model_name", "m"))
     buckets = {float(dict(key)["le"]): value for (sample, key), value in samples.items() if sample == f"{name}_bucket"}
@@ -67,10 +67,10 @@ def test_a_server_counts_calls_by_status_and_names_nobody_serves_as_one(measured
     counts = {
         (labels["model_name"], labels["status"]): value
         for (name, key), value in samples.items()
-        if name == ":tensorflow:serving:request_count" and (labels := dict(key))
+        if name == ":tensorflow:serving:request_count_total" and (labels := dict(key))
     }
     assert counts == {("lcr_ser", "INVALID_ARGUMENT"): 1, ("", "NOT_FOUND"): 2}
-    loads = ":tensorflow:cc:saved_model:load_attempt_count"
+    loads = ":tensorflow:cc:saved_model:load_attempt_count_total"
     assert [value for (name, _), value in samples.items() if name == loads] == [1]
 
 

@@ -50,7 +50,7 @@ def test_swap_loses_no_request_and_never_goes_back(client, push, until):
     assert failures == []
     assert set(versions) == {1, 2, 3}
     assert versions == sorted(versions)
-    assert _states(client) == {3: "AVAILABLE", 2: "END", 1: "END"}
+    until(lambda: _states(client) == {3: "AVAILABLE", 2: "END", 1: "END"})
 
 
 def test_a_client_sends_what_the_served_kind_of_model_reads(client, push, until):
@@ -168,7 +168,7 @@ def test_deleting_the_newest_version_rolls_back(client, push, until, model_dir):
     until(lambda: client.rank(REQUEST).version == 2)
     shutil.rmtree(newest)
     until(lambda: client.rank(REQUEST).version == 1)
-    assert _states(client) == {2: "END", 1: "AVAILABLE"}
+    until(lambda: _states(client) == {2: "END", 1: "AVAILABLE"})
     shutil.rmtree(model_dir / "1")
     until(lambda: not list(model_dir.iterdir()))
     assert client.rank(REQUEST).version == 1  # nothing is left to replace it
