@@ -83,7 +83,7 @@ class LoadedVersion:
             raise RequestError(grpc.StatusCode.FAILED_PRECONDITION, message)
         arrays = decode_inputs(signature.inputs, request.inputs)
         wanted = _wanted(signature, request.output_filter)
-        results = self._run(name, arrays)
+        results = self.run(name, arrays)
         response = predict_pb2.PredictResponse()
         response.model_spec.name, response.model_spec.signature_name = request.model_spec.name, name
         response.model_spec.version.value = self.version
@@ -122,8 +122,12 @@ class LoadedVersion:
             raise RequestError(grpc.StatusCode.FAILED_PRECONDITION, message)
         return signatures
 
-    def _run(self, name: str, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-        """All outputs of a signature: for each set of outputs that a session is asked for it would plan anew."""
+    def run(self, name: str, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        """All outputs of a signature: for each set of outputs that a session is asked for it would plan anew.
+
+        Raises:
+            RequestError: the graph refuses the inputs.
+        """
         signature = self.signature_defs[name]
         started = time.perf_counter()
         try:
@@ -141,7 +145,7 @@ class LoadedVersion:
     def _warm_up(self, path: Path) -> None:
         """Answers the requests that lie with the version, several signatures at a time."""
         by_signature: dict[str, list[Any]] = {}
-        for request in _recorded(path / _WARM_UP):
+        for request in recorded(path):
             by_signature.setdefault(request.model_spec.signature_name, []).append(request)
         with ThreadPoolExecutor(len(by_signature) or 1) as pool:
             for _ in pool.map(self._answer_recorded, by_signature.values()):
@@ -159,7 +163,13 @@ class LoadedVersion:
                 )
 
 
-def _recorded(file: Path) -> list[Any]:
+def recorded(version_dir: Path) -> list[Any]:
+    """The PredictRequests of a version's warm-up file; none without one.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT, for too many or other logs.
+    """
+    file = version_dir / _WARM_UP
     if not file.exists():
         return []
     records = itertools.islice(tf.compat.v1.io.tf_record_iterator(str(file)), _MOST_RECORDS + 1)
