@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder
 export LCR_PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test unit e2e test-real test-line-b lint fmt score bench profile lock clean
+.PHONY: help setup run check test unit e2e test-real test-long test-line-b lint fmt score bench profile lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,9 @@ e2e: $(STAMP) ## The tests that run the whole pipeline, alone
 
 test-real: $(STAMP) ## The tests on real sets, where they are there (../shared/data)
 	$(PYTEST) -m real_data
+
+test-long: $(STAMP) ## The tests that take minutes: thousands of requests to the development server
+	$(PYTEST) -m long
 
 test-line-b: ## Set-up, lint, unit tests and demo run in a Debian 13 made by debootstrap (as root; FOLDER=build/debian)
 	@scripts/any-python -m scripts.line_b $(or $(FOLDER),build/debian)

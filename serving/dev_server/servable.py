@@ -64,6 +64,7 @@ class LoadedVersion:
             self._warm_up(path)
             took = time.perf_counter() - started
             self._metrics.observe(WARM_UP_LATENCY, took, model_path=str(path), status="OK")
+            _give_back()
         except Exception as error:
             failure = of_tensorflow(error)
             error.__traceback__ = None  # its frames hold the graph
@@ -111,7 +112,7 @@ class LoadedVersion:
         self._session.close()
         del self._session
         gc.collect()  # the objects of a graph know each other
-        ctypes.CDLL(None).malloc_trim(0)  # which the C library would keep for itself
+        _give_back()
 
     def _load(self, path: Path, required: Collection[str]) -> dict[str, Any]:
         with self._session.graph.as_default():
@@ -177,6 +178,11 @@ def recorded(version_dir: Path) -> list[Any]:
     if len(logs) > _MOST_RECORDS or not all(log.HasField("predict_log") for log in logs):
         raise invalid(f"{file} should hold at most {_MOST_RECORDS} logs, of Predict alone")
     return [log.predict_log.request for log in logs]
+
+
+def _give_back() -> None:
+    """Free memory to the system: the C library keeps what loading and planning took, hundreds of megabytes."""
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 def _wanted(signature: Any, chosen: Collection[str]) -> Collection[str]:

@@ -44,6 +44,8 @@ METRICS_PATH = "/monitoring/prometheus/metrics"
 FIRST_LINE = "This is the development server, for a first look and for tests. To serve, use TF Serving."
 _GRACE_SECONDS, _LAST_SECONDS = 8.0, 0.5
 """For accepted calls to be computed, and for their answers to be sent, once the server is told to stop."""
+_SWITCH_SECONDS = 0.001
+"""After which a thread lets another one run Python: a refusal should not wait for several threads, 5 ms each."""
 _WAITING = 32
 """Calls that wait for their turn; more are refused at once with RESOURCE_EXHAUSTED."""
 _OTHER_CALLS = 32
@@ -223,6 +225,7 @@ def main(
     click.echo(FIRST_LINE)
     if (model_base_path is None) == (model_config_file is None):
         raise click.UsageError("give one of --model_base_path and --model_config_file")
+    sys.setswitchinterval(_SWITCH_SECONDS)
     tf.get_logger().setLevel("ERROR")  # the way that TF Serving loads is deprecated in Python
     try:
         configs = read_config(model_config_file) if model_config_file else []

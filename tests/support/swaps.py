@@ -20,7 +20,7 @@ from serving.dev_server.servable import LoadedVersion
 def main(model_dir, swaps, calls):
     sound = _memory(model_dir, swaps, calls)
     kept = []
-    LoadedVersion.close = lambda version: kept.append(version)
+    LoadedVersion.close = lambda version: kept.append(version)  # noqa: PLW0108 - a builtin is no method
     print(json.dumps({"sound": sound, "leaking": _memory(model_dir, swaps, calls)}))
 
 
