@@ -14,6 +14,7 @@ The load is made by this process, on the same machine.
 import argparse
 import collections
 import contextlib
+import functools
 import os
 import shutil
 import subprocess
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -91,9 +92,9 @@ def _ratios(version: Path, requests: dict[str, Any], stub: Any, threads: int, ro
     found = {}
     for name, request in requests.items():
         arrays = decode_inputs(servable.signature_defs[name].inputs, request.inputs)
-        calls = {
-            "bare": lambda name=name, arrays=arrays: servable.run(name, arrays),
-            "served": lambda request=request: stub.Predict(request, timeout=60),
+        calls: dict[str, Callable[[], object]] = {
+            "bare": functools.partial(servable.run, name, arrays),
+            "served": functools.partial(stub.Predict, request, timeout=60),
         }
         timed = time_in_turns(calls, rounds)
         found[name] = {
