@@ -78,9 +78,10 @@ def _check_names(infos: Mapping[str, Any], protos: Mapping[str, Any]) -> None:
             f"len({joined(infos)}). Sent extra: {joined(extra)}. Missing but required: {joined(missing)}."
         )
     if missing:
+        first = min(missing)
         raise invalid(
-            f"input ({min(missing)}) not found in request and no default value provided. "
-            f"Inputs expected to be in the request {joined(infos)}."
+            f"Signature input alias: {first}(feed name: {infos[first].name}) not found in request and no default value "
+            f"provided. Inputs expected to be in the request {joined(protos)}, or default input alias set: "
         )
 
 

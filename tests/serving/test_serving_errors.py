@@ -91,8 +91,8 @@ def _examples(*values):
          "Missing but required: {candidates}."),
         ({"inputs": _with("colour", "red")}, "INVALID_ARGUMENT", "Sent extra: {colour}. Missing but required: {}."),
         ({"inputs": {**_without("candidates"), "colour": INPUTS["user"]}}, "INVALID_ARGUMENT",
-         "input (candidates) not found in request and no default value provided. "
-         "Inputs expected to be in the request {candidates,rec_items,search_items,search_words,user}."),
+         "Signature input alias: candidates(feed name: rank_candidates:0) not found in request and no default value "
+         "provided. Inputs expected to be in the request {colour,rec_items,search_items,search_words,user}, or"),
         ({"inputs": _with("candidates", [[1, 2]])}, "INVALID_ARGUMENT",
          "input 'candidates': expected string [?, ?], got int32 [1, 2]"),
         ({"inputs": _with("rec_items", ["i"])}, "INVALID_ARGUMENT",
