@@ -22,11 +22,20 @@ from serving.client import RankRequest, Search
 from serving.warmup import write_warm_up
 from tests.support.checkable_servable import example
 from tests.support.merging import led
-from tests.support.servers import BINARY, DEVELOPMENT, MISSING, NAME, TF_SERVING, client_of, serving, wait_for
-from tests.support.servers import write_version
+from tests.support.servers import (
+    BINARY,
+    DEVELOPMENT,
+    MISSING,
+    NAME,
+    TF_SERVING,
+    client_of,
+    serving,
+    wait_for,
+    write_version,
+)
 from tests.support.small_servable import SmallServable
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 KINDS = [DEVELOPMENT, pytest.param(TF_SERVING, marks=pytest.mark.skipif(BINARY is None, reason=MISSING))]
 CLIENTS = 4
@@ -199,6 +208,32 @@ def poison():
     ]
 
 
+def ask(stub, stop, call, expected, wrong, failed, counts):
+    """One call after the other, each answer compared with the client's own."""
+    for count in itertools.count():
+        if stop.is_set():
+            return counts.append(count)
+        try:
+            scores = predict(stub, "rank", call)["scores"][:, : expected.shape[1]]
+        except grpc.RpcError as error:
+            failed.append(error)
+            continue
+        if not np.allclose(scores, expected, rtol=1e-4, atol=1e-4):
+            wrong.append(scores)
+
+
+def disturb(stub, stop, failed):
+    """Nonsense, one call after the other; none may be the server's fault."""
+    for call in itertools.cycle(poison()):
+        if stop.is_set():
+            return
+        try:
+            predict(stub, "rank", call)
+        except grpc.RpcError as error:
+            if error.code() in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN):
+                failed.append(error)
+
+
 def test_a_poisonous_client_disturbs_nobody_and_each_gets_its_own_answer(built, kind, model_dir, tmp_path):
     """Clients of unequal requests at once, which TensorFlow Serving merges and pads, and one that sends nonsense."""
     random = np.random.default_rng(3)
@@ -218,28 +253,11 @@ def test_a_poisonous_client_disturbs_nobody_and_each_gets_its_own_answer(built, 
         wait_for(client, 1)
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
-        def ask(call, expected):
-            for count in itertools.count():
-                if stop.is_set():
-                    return counts.append(count)
-                try:
-                    scores = predict(stub, "rank", call)["scores"][:, : expected.shape[1]]
-                    if not np.allclose(scores, expected, rtol=1e-4, atol=1e-4):
-                        wrong.append(scores)
-                except grpc.RpcError as error:
-                    failed.append(error)
-
-        def disturb():
-            for call in itertools.cycle(poison()):
-                if stop.is_set():
-                    return
-                try:
-                    predict(stub, "rank", call)
-                except grpc.RpcError as error:
-                    assert error.code() not in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN), error
-
-        threads = [threading.Thread(target=ask, args=pair) for pair in zip(asked, answers, strict=True)]
-        threads.append(threading.Thread(target=disturb))
+        threads = [
+            threading.Thread(target=ask, args=(stub, stop, *pair, wrong, failed, counts))
+            for pair in zip(asked, answers, strict=True)
+        ]
+        threads.append(threading.Thread(target=disturb, args=(stub, stop, failed)))
         for thread in threads:
             thread.start()
         time.sleep(3)
@@ -300,7 +318,6 @@ def still(request, built, tmp_path_factory):
         yield prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
 
-@pytest.mark.long
 def test_twenty_swaps_keep_latency_and_memory(built, kind, model_dir, tmp_path):
     """T1, T2 and T9: no call lost, none over half a second, the tail as it was, memory flat from the middle on."""
     port = next(_PORTS)
@@ -320,10 +337,8 @@ def test_twenty_swaps_keep_latency_and_memory(built, kind, model_dir, tmp_path):
             end = time.monotonic()
         steady = [seconds for when, seconds in asking.seconds if begin - 4 < when < begin]
         swapping = [seconds for when, seconds in asking.seconds if begin < when < end]
-        print(f"{kind}: {len(asking.seconds)} calls, p99 {np.percentile(steady, 99) * 1e3:.1f} ms steady and ")
-        print(
-            f"{np.percentile(swapping, 99) * 1e3:.1f} ms while swapping, {max(swapping) * 1e3:.0f} ms at most, {memory} MB"
-        )
+        tails = [round(np.percentile(part, 99) * 1e3, 1) for part in (steady, swapping)]
+        print(f"{kind}: {len(asking.seconds)} calls, p99 {tails} ms, longest {max(swapping) * 1e3:.0f} ms, {memory} MB")
         assert (asking.failures, asking.wrong) == ([], [])
         assert memory[1] - memory[0] <= 50
         if kind == TF_SERVING:  # ours is for a first look: Python loads and answers in turns
