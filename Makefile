@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder
 export LCR_PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test unit e2e test-real test-line-b lint fmt score bench profile lock clean
+.PHONY: help setup run check test unit e2e test-real test-long test-line-b lint fmt score bench profile lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -26,19 +26,22 @@ run: $(STAMP) ## Run the pipeline: raw logs in, pushed model out
 	$(BIN)/tfx run create --pipeline_path tfx_pipeline/
 
 check: lint ## Format, lint, types, import contracts, and the unit tests that take no time: about two minutes
-	$(PYTEST) -m "not real_data and not slow" --ignore tests/e2e
+	$(PYTEST) -m "not real_data and not slow and not long" --ignore tests/e2e
 
 test: lint ## Check the code, then run all tests but those on real sets
-	$(PYTEST) -m "not real_data"
+	$(PYTEST) -m "not real_data and not long"
 
 unit: $(STAMP) ## The same without lint and without the tests that run the whole pipeline
-	$(PYTEST) -m "not real_data" --ignore tests/e2e
+	$(PYTEST) -m "not real_data and not long" --ignore tests/e2e
 
 e2e: $(STAMP) ## The tests that run the whole pipeline, alone
-	$(PYTEST) -m "not real_data" tests/e2e
+	$(PYTEST) -m "not real_data and not long" tests/e2e
 
 test-real: $(STAMP) ## The tests on real sets, where they are there (../shared/data)
 	$(PYTEST) -m real_data
+
+test-long: $(STAMP) ## The tests that take minutes: thousands of requests to the development server
+	$(PYTEST) -m long
 
 test-line-b: ## Set-up, lint, unit tests and demo run in a Debian 13 made by debootstrap (as root; FOLDER=build/debian)
 	@scripts/any-python -m scripts.line_b $(or $(FOLDER),build/debian)

@@ -1,13 +1,12 @@
 """Ranks a user's candidates over gRPC: `python examples/rank.py [HOST:PORT MODEL]`.
 
 Something must serve the model there: TF Serving, or the development server (docs/commands.md). Ids are those of the
-log; unknown ones are allowed everywhere.
+log; unknown ones are allowed everywhere. What else can be asked is in docs/client.md.
 """
 
 import sys
 
-from serving.client.client import RankingClient
-from serving.client.request import RankRequest, Search
+from serving.client import RankingClient, RankRequest, Search
 
 address, model = sys.argv[1:] or ("localhost:8500", "lcr_ser_demo")
 request = RankRequest(

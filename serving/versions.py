@@ -1,7 +1,8 @@
-"""The versions in a model directory: which exist, and which one should answer. Reads the disk, holds no state."""
+"""The versions in a model directory: which exist, and which of them should answer. Reads the disk, holds no state."""
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,19 @@ class Fingerprint(NamedTuple):
 
     path: Path
     files: tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Which versions should answer: those of `specific` if any, else the newest ones.
+
+    Args:
+        latest: how many of the newest; None for all.
+        specific: numbers of versions.
+    """
+
+    latest: int | None = 1
+    specific: tuple[int, ...] = ()
 
 
 def find_versions(model_dir: Path) -> dict[int, Fingerprint]:
@@ -30,14 +44,16 @@ def find_versions(model_dir: Path) -> dict[int, Fingerprint]:
     return versions
 
 
-def choose_version(found: Mapping[int, Fingerprint], failed: Mapping[int, Fingerprint]) -> int | None:
-    """The newest version that did not fail, or failed with other files; None keeps whatever answers now.
+def choose_versions(
+    found: Mapping[int, Fingerprint], failed: Mapping[int, Fingerprint], policy: Policy = Policy()
+) -> list[int]:
+    """The versions that should answer, newest first, of those that did not fail or failed with other files.
 
-    A version that is deleted is rolled back: the newest of the others takes over. When nothing is left on disk, the
-    loaded version goes on, since no answer would be worse.
+    A version that is deleted is rolled back: the newest of the others takes over. None keeps whatever answers now: when
+    nothing is left on disk, the loaded version goes on, since no answer would be worse.
     """
-    loadable = [version for version, fingerprint in found.items() if failed.get(version) != fingerprint]
-    return max(loadable, default=None)
+    loadable = sorted((v for v, files in found.items() if failed.get(v) != files), reverse=True)
+    return [v for v in loadable if v in policy.specific] if policy.specific else loadable[: policy.latest]
 
 
 def _fingerprint(path: Path) -> Fingerprint:

@@ -1,10 +1,13 @@
 """How the tests are dealt out to processes, and how hypothesis draws: the same examples each time, in its own time."""
 
 import collections
+import os
 
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
+
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # before the first TensorFlow import, as the commands do
 
 # A slow machine is no failure, and examples of luck would stop work that has nothing to do with them. To look for more:
 # pytest --hypothesis-profile default --hypothesis-seed 1

@@ -7,10 +7,10 @@ from typing import Any
 import numpy.typing as npt
 import tensorflow as tf
 from google.protobuf.message import DecodeError
-from tensorflow_serving.apis import prediction_log_pb2
 
 from components.common.verdict import Verdict
 from components.servable_check.ask import ask
+from components.servable_check.child import warm_up_rows
 from components.servable_check.compare import compare_answers
 from components.servable_check.operations import WARM_UP_FILE, forbidden_operations, signature_names
 from components.servable_check.requests import labels
@@ -100,7 +100,7 @@ def _of_warm_up(saved_model_dir: str) -> list[str]:
     if not tf.io.gfile.exists(path):
         return []
     try:
-        rows = [_rows(record) for record in tf.data.TFRecordDataset(path).as_numpy_iterator()]
+        rows = warm_up_rows(path)
     except (tf.errors.DataLossError, DecodeError) as error:
         return [f"the warm-up requests cannot be read: {error}"]
     reasons = []
@@ -110,11 +110,6 @@ def _of_warm_up(saved_model_dir: str) -> list[str]:
         # A server that merges calls refuses larger ones, and never serves a version whose warm-up it refused.
         reasons.append(f"a warm-up request has {max(rows)} rows > {contract.MAX_MERGED_ROWS}")
     return reasons
-
-
-def _rows(record: bytes) -> int:
-    inputs = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request.inputs.values()
-    return max((dimension.size for tensor in inputs for dimension in tensor.tensor_shape.dim[:1]), default=0)
 
 
 def _megabytes(directory: str) -> float:

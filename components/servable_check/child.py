@@ -115,6 +115,15 @@ def _warm_up(signatures: Mapping[str, Signature], saved_model_dir: str) -> _Answ
     return {}
 
 
+def warm_up_rows(path: str) -> list[int]:
+    """Rows of each warm-up request of a file."""
+    records = tf.data.TFRecordDataset(path).as_numpy_iterator()
+    asked = [prediction_log_pb2.PredictionLog.FromString(record).predict_log.request.inputs for record in records]
+    return [
+        max((size.size for tensor in one.values() for size in tensor.tensor_shape.dim[:1]), default=0) for one in asked
+    ]
+
+
 def _line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
 

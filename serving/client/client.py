@@ -1,138 +1,74 @@
-"""A client of TF Serving's gRPC interface, for our request and answer."""
+"""A client of TF Serving's gRPC interface, for our requests and answers; `serving.client.aio` has one for asyncio."""
 
-from collections.abc import Callable, Sequence
+import os
+import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
 import grpc
-import numpy.typing as npt
-import tensorflow as tf
-from tensorflow_serving.apis import (
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    model_service_pb2_grpc,
-    predict_pb2,
-    prediction_service_pb2_grpc,
-)
 
-from model.contract import SIGNATURE_RANK
-from serving.client.answer import RankedCandidates, ranked
-from serving.client.request import RankRequest, request_inputs
+from serving.client.answer import Explanation, RankedCandidates, Recommendations, ScoredCandidates, State
+from serving.client.exchange import Attempt, Calls, Exchange, RankingError, T
+from serving.client.request import History, RankRequest
 from serving.client.status import VersionState
 
-
-class RankingError(Exception):
-    """A request that the server refused or did not answer.
-
-    Args:
-        code: the gRPC status.
-        message: what to tell the user.
-    """
-
-    def __init__(self, code: grpc.StatusCode, message: str) -> None:
-        super().__init__(f"{code.name}: {message}")
-        self.code = code
+__all__ = ["RankingClient", "RankingError"]
 
 
-class RankingClient:
+class RankingClient(Exchange):
     """Ranks candidates on TF Serving or on our development server; use it as a context manager, from any thread.
 
-    Args:
-        address: `host:port`.
-        model_name: the model's name on the server.
-        timeout: seconds for each call.
+    One for a process is enough, and its connection is kept. It connects at the first call, and again in a process that
+    was forked; no other thread should be in a call while a process is forked.
+
+    All methods raise a RankingError where the server refused or did not answer, or the model could not score the
+    request, and a ValueError where the request is above the limits of `model.contract`: then nothing is sent. `timeout`
+    is that of the client unless given.
     """
 
-    def __init__(self, address: str, model_name: str = "lcr_ser", timeout: float = 10.0) -> None:
-        self.address = address
-        self._model_name = model_name
-        self._timeout = timeout
-        self._channel = grpc.insecure_channel(address)
-        self._inputs: frozenset[str] = frozenset()
-        self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
-        self._model = model_service_pb2_grpc.ModelServiceStub(self._channel)
+    def rank(self, request: RankRequest, timeout: float | None = None) -> RankedCandidates:
+        """Ranks the candidates of one user."""
+        return self._run(self._rank(request), timeout)
 
-    def rank(self, request: RankRequest) -> RankedCandidates:
-        """Ranks the candidates of one user.
-
-        Raises:
-            RankingError: the server refused or did not answer, or the model could not score the request.
-        """
-        [answer] = self.rank_batch([request])
-        if not answer.scored:
-            message = f"version {answer.version} gives user {request.user!r} scores of NaN; serve another version"
-            raise RankingError(grpc.StatusCode.FAILED_PRECONDITION, message)
-        return answer
-
-    def rank_batch(self, requests: Sequence[RankRequest]) -> list[RankedCandidates]:
-        """Ranks for several users in one call; candidates may differ in number.
+    def rank_batch(self, requests: Sequence[RankRequest], timeout: float | None = None) -> list[RankedCandidates]:
+        """Ranks for several users, at most `MAX_MERGED_ROWS` in a call; candidates may differ in number.
 
         A request that the model could not score, its neighbours could: `RankedCandidates.scored` tells them apart.
-
-        Raises:
-            ValueError: the requests together are above the limits of `model.contract`; nothing is sent.
-            RankingError: the server refused or did not answer.
         """
-        if not requests:
-            return []
-        response = self._predict(request_inputs(requests))
-        if missing := {"scores", "ranks"} - response.outputs.keys():
-            message = f"signature {SIGNATURE_RANK!r} of {self.address} gives no {sorted(missing)}; push another model"
-            raise RankingError(grpc.StatusCode.FAILED_PRECONDITION, message)
-        scores, ranks = (tf.make_ndarray(response.outputs[name]) for name in ("scores", "ranks"))
-        version = response.model_spec.version.value
-        rows = zip(requests, scores, ranks, strict=True)
-        return [ranked(request.candidates, score, rank, version) for request, score, rank in rows]
+        return self._run(self._rank_batch(requests), timeout)
 
-    def _predict(self, inputs: dict[str, npt.NDArray[Any]]) -> Any:
-        """Send what the served model reads; where that has changed since it was looked up, once more."""
-        while True:
-            read = self._inputs or self._read_inputs()
-            if missing := sorted(read - inputs.keys()):
-                if self._read_inputs() != read:
-                    continue
-                message = f"the served model reads {missing}: give the time of every click and of every search"
-                raise RankingError(grpc.StatusCode.FAILED_PRECONDITION, message)
-            call = predict_pb2.PredictRequest()
-            call.model_spec.name = self._model_name
-            call.model_spec.signature_name = SIGNATURE_RANK
-            for name in read:
-                call.inputs[name].CopyFrom(tf.make_tensor_proto(inputs[name]))
-            try:
-                return self._call(self._prediction.Predict, call)
-            except RankingError as error:
-                if error.code is not grpc.StatusCode.INVALID_ARGUMENT or self._read_inputs() == read:
-                    raise
+    def encode(self, history: History, timeout: float | None = None) -> State:
+        """Reads a history once, for several calls of `score`."""
+        return self._run(self._encode(history), timeout)
 
-    def _read_inputs(self) -> frozenset[str]:
-        """Look up the inputs of the signature `rank`: each kind of model has its own."""
-        request = get_model_metadata_pb2.GetModelMetadataRequest()
-        request.model_spec.name = self._model_name
-        request.metadata_field.append("signature_def")
-        response = self._call(self._prediction.GetModelMetadata, request)
-        signatures = get_model_metadata_pb2.SignatureDefMap()
-        response.metadata["signature_def"].Unpack(signatures)
-        if SIGNATURE_RANK not in signatures.signature_def:
-            message = f"{self.address} has no signature {SIGNATURE_RANK!r}; push another model"
-            raise RankingError(grpc.StatusCode.FAILED_PRECONDITION, message)
-        self._inputs = frozenset(signatures.signature_def[SIGNATURE_RANK].inputs)
-        return self._inputs
+    def score(self, state: State, candidates: Sequence[str], timeout: float | None = None) -> ScoredCandidates:
+        """Ranks candidates by the version that made the state.
 
-    def status(self) -> list[VersionState]:
-        """The states of the model's versions, newest first.
-
-        Raises:
-            RankingError: the model is unknown, or the server did not answer.
+        Where that version is gone, the history is encoded anew by the one that is served: the answer says so, and holds
+        the new state.
         """
-        request = get_model_status_pb2.GetModelStatusRequest()
-        request.model_spec.name = self._model_name
-        names = get_model_status_pb2.ModelVersionStatus.State.Name
-        versions = self._call(self._model.GetModelStatus, request).model_version_status
-        return [VersionState(v.version, names(v.state), v.status.error_message) for v in versions]
+        return self._run(self._score(state, candidates), timeout)
+
+    def recommend(
+        self, history: History, k: int = 10, *, leave_out_clicked: bool = True, timeout: float | None = None
+    ) -> Recommendations:
+        """The `k` best items of the catalogue, where the model can tell; without those that the history clicked."""
+        return self._run(self._recommend(history, k, leave_out_clicked), timeout)
+
+    def explain(self, history: History, item: str, timeout: float | None = None) -> Explanation:
+        """Why the item has its score for this user, where the model can tell."""
+        return self._run(self._explain(history, item), timeout)
+
+    def status(self, timeout: float | None = None) -> list[VersionState]:
+        """The states of the model's versions, as the server lists them: newest first."""
+        return self._run(self._status(), timeout)
 
     def close(self) -> None:
-        """Close the connection."""
-        self._channel.close()
+        """Close the connection; a later call opens another."""
+        channel = self._channels.pop(os.getpid(), None)
+        if channel is not None:
+            channel.close()
 
     def __enter__(self) -> "RankingClient":
         return self
@@ -142,11 +78,27 @@ class RankingClient:
     ) -> None:
         self.close()
 
-    def _call(self, method: Callable[..., Any], request: Any) -> Any:
+    def _run(self, calls: Calls[T], timeout: float | None) -> T:
+        steps = self.sent(calls, timeout)
         try:
-            return method(request, timeout=self._timeout)
-        except grpc.RpcError as error:
-            code, details = error.code(), error.details() or ""
-            if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-                details = f"no answer from {self.address} within {self._timeout} s: {details}. Is the server running?"
-            raise RankingError(code, details) from error
+            step = next(steps)
+            while True:
+                if isinstance(step, Attempt):
+                    try:
+                        reply = self._send(step)
+                    except grpc.RpcError as error:
+                        step = steps.throw(error)
+                    else:
+                        step = steps.send(reply)
+                else:
+                    time.sleep(step.seconds)
+                    step = next(steps)
+        except StopIteration as done:
+            return done.value
+
+    def _send(self, attempt: Attempt) -> Any:
+        process = os.getpid()
+        channel = self._channels.get(process) or self._channels.setdefault(process, self._connection.open(grpc))
+        method = attempt.method
+        call = channel.unary_unary(method.path, type(attempt.message).SerializeToString, method.reply.FromString)
+        return call(attempt.message, timeout=attempt.timeout, metadata=self._connection.metadata())

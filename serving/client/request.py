@@ -1,15 +1,16 @@
-"""What a client asks: one user, its two histories and the candidates to rank."""
+"""What a client asks: one user with its two histories, and candidates to rank; and the tensors that say so."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from model.contract import BLANKS, CANDIDATES, REC_ITEMS, REC_TIMES, SEARCH_ITEMS, SEARCH_TIMES, SEARCH_WORDS, USER
-from serving.limits import excess
+from serving.limits import LEADING, excess
 
 _PADDING = ""
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -32,19 +33,46 @@ class Search:
 
 
 @dataclass(frozen=True)
-class RankRequest:
-    """Candidates to be ranked for one user. Ids are strings; unknown ones are allowed everywhere.
+class History:
+    """A user with what it clicked and searched. Ids are strings; unknown ones are allowed everywhere.
 
     Args:
         user: the user's id.
-        candidates: the items to rank, at least one.
         rec_items: the items clicked in recommendations, oldest first.
         searches: the searches, oldest first.
         rec_times: when each of `rec_items` was clicked, in milliseconds, for models that read times.
 
     Raises:
-        ValueError: an id or a word is not a string, empty, of blanks alone or not to be written in UTF-8; there is no
-            candidate; or a list is longer than the limits of `model.contract` allow.
+        ValueError: an id or a word is not a string, empty, of blanks alone or not to be written in UTF-8; or a list is
+            longer than the limits of `model.contract` allow.
+    """
+
+    user: str
+    rec_items: Sequence[str] = ()
+    searches: Sequence[Search] = field(default=())
+    rec_times: Sequence[int] = ()
+
+    def __post_init__(self) -> None:
+        _check("user", [self.user])
+        _check("rec_items", self.rec_items)
+        if self.rec_times and len(self.rec_times) != len(self.rec_items):
+            raise ValueError(
+                f"rec_times: expected one for each of rec_items, {len(self.rec_items)}, got {len(self.rec_times)}."
+            )
+        _require_fit(lambda leading: _history_shapes([self], leading))
+
+    @property
+    def has_times(self) -> bool:
+        """Whether it says when each click and each search was."""
+        return len(self.rec_times) == len(self.rec_items) and all(search.time is not None for search in self.searches)
+
+
+@dataclass(frozen=True)
+class RankRequest:
+    """Candidates to be ranked for one user: `candidates`, at least one, and what `History` takes.
+
+    Raises:
+        ValueError: as `History`; or there is no candidate.
     """
 
     user: str
@@ -54,72 +82,144 @@ class RankRequest:
     rec_times: Sequence[int] = ()
 
     def __post_init__(self) -> None:
-        _check("user", [self.user])
-        _check("candidates", self.candidates)
-        _check("rec_items", self.rec_items)
-        if not self.candidates:
-            raise ValueError("candidates: expected at least one item to rank, got none.")
-        if self.rec_times and len(self.rec_times) != len(self.rec_items):
-            raise ValueError(
-                f"rec_times: expected one for each of rec_items, {len(self.rec_items)}, got {len(self.rec_times)}."
-            )
-        _shapes([self])
+        check_candidates(self.candidates)
+        self.history  # noqa: B018 - which is checked as it is made
 
-    @property
-    def has_times(self) -> bool:
-        """Whether it says when each click and each search was."""
-        return len(self.rec_times) == len(self.rec_items) and all(search.time is not None for search in self.searches)
+    @cached_property
+    def history(self) -> History:
+        """All but the candidates."""
+        return History(self.user, self.rec_items, self.searches, self.rec_times)
 
 
 def request_inputs(requests: Sequence[RankRequest]) -> dict[str, npt.NDArray[Any]]:
-    """Build the raw inputs of the `rank` signature.
-
-    Histories are padded on the left, so that the newest event is the last column; words and items of a search, and
-    candidates, on the right. Every dimension is at least 1: an empty history is one column of padding.
-
-    Args:
-        requests: B requests.
-
-    Returns:
-        `user [B]`, `rec_items [B, Lr]`, `search_words [B, Ls, W]`, `search_items [B, Ls, M]`, `candidates [B, C]`:
-        UTF-8 bytes, `""` is padding; and where all requests have times `rec_times [B, Lr]` and `search_times [B, Ls]`,
-        int64, 0 is padding.
+    """Build the raw inputs of the `rank` signature: those of `history_inputs`, and the candidates.
 
     Raises:
         ValueError: the requests together, with their padding, are above the limits of `model.contract`.
     """
-    shapes = _shapes(requests)
-    rec, candidates = shapes[REC_ITEMS][1], shapes[CANDIDATES][1]
-    (_, searches, words), items = shapes[SEARCH_WORDS], shapes[SEARCH_ITEMS][2]
+    _require_fit(lambda leading: _rank_shapes(requests, leading))
+    candidates = candidate_inputs([request.candidates for request in requests])
+    return {**history_inputs([request.history for request in requests]), **candidates}
+
+
+def history_inputs(histories: Sequence[History]) -> dict[str, npt.NDArray[Any]]:
+    """Build the raw inputs of the signatures that read histories.
+
+    Events are padded on the left, so that the newest is the last column, and there is a column of padding before the
+    longest history too: TF Serving, where it merges calls into a batch, fills up a tensor on the right with its first
+    element, which must be padding therefore. Words and items of a search are padded on the right.
+
+    Args:
+        histories: B users' histories.
+
+    Returns:
+        `user [B]`, `rec_items [B, 1 + Lr]`, `search_words [B, 1 + Ls, W]`, `search_items [B, 1 + Ls, M]`: UTF-8 bytes,
+        `""` is padding, W and M at least 1; and where all have times `rec_times [B, 1 + Lr]` and
+        `search_times [B, 1 + Ls]`, int64, 0 is padding.
+    """
+    shapes = _history_shapes(histories)
+    rec, (_, searches, words), items = shapes[REC_ITEMS][1], shapes[SEARCH_WORDS], shapes[SEARCH_ITEMS][2]
     empty = Search(())
-    padded = [[empty] * (searches - len(request.searches)) + list(request.searches) for request in requests]
+    padded = [[empty] * (searches - len(one.searches)) + list(one.searches) for one in histories]
     inputs = {
-        USER: _encoded([request.user for request in requests]),
-        REC_ITEMS: _encoded([_left(request.rec_items, rec) for request in requests]),
+        USER: _encoded([one.user for one in histories]),
+        REC_ITEMS: _encoded([_left(one.rec_items, rec) for one in histories]),
         SEARCH_WORDS: _encoded([[_right(search.words, words) for search in row] for row in padded]),
         SEARCH_ITEMS: _encoded([[_right(search.items, items) for search in row] for row in padded]),
-        CANDIDATES: _encoded([_right(request.candidates, candidates) for request in requests]),
     }
-    if all(request.has_times for request in requests):
-        of_clicks = [[0] * (rec - len(request.rec_times)) + list(request.rec_times) for request in requests]
+    if all(one.has_times for one in histories):
+        of_clicks = [[0] * (rec - len(one.rec_times)) + list(one.rec_times) for one in histories]
         inputs[REC_TIMES] = np.array(of_clicks, np.int64)
         inputs[SEARCH_TIMES] = np.array([[search.time or 0 for search in row] for row in padded], np.int64)
     return inputs
 
 
-def _shapes(requests: Sequence[RankRequest]) -> dict[str, tuple[int, ...]]:
-    batch, searches = len(requests), [search for request in requests for search in request.searches]
-    longest = _longest(request.searches for request in requests)
-    shapes = {
+def candidate_inputs(candidates: Sequence[Sequence[str]]) -> dict[str, npt.NDArray[Any]]:
+    """`candidates [B, 1 + C]`, UTF-8 bytes: a column of padding, the candidates, and padding again."""
+    columns = _candidate_shape(candidates)[1]
+    return {CANDIDATES: _encoded([_right([_PADDING, *row], columns) for row in candidates])}
+
+
+def check_candidates(candidates: Sequence[str]) -> None:
+    """Refuse what cannot be ranked.
+
+    Raises:
+        ValueError: there is no candidate, there are too many, or one is no id.
+    """
+    _check("candidates", candidates)
+    if not candidates:
+        raise ValueError("candidates: expected at least one item to rank, got none.")
+    _require_fit(lambda leading: {CANDIDATES: _candidate_shape([candidates], leading)})
+
+
+def check_item(item: str) -> None:
+    """Refuse what is no id.
+
+    Raises:
+        ValueError: it is not a string, empty or of blanks alone.
+    """
+    _check("item", [item])
+
+
+def rows_of(inputs: Mapping[str, npt.NDArray[Any]]) -> list[dict[str, Any]]:
+    """What tensors of histories and candidates say, row by row: the reverse of `request_inputs`.
+
+    As the model does, it skips empty cells, wherever they are. Inputs that are not there are left out.
+
+    Returns:
+        For each row `user`, the strings of `rec_items` and `candidates`, the numbers of `rec_times` and `search_times`,
+        and for each search the strings of `search_words` and `search_items`.
+    """
+    rows: list[dict[str, Any]] = []
+    for row in range(len(next(iter(inputs.values())))):
+        given = {name: value[row] for name, value in inputs.items()}
+        said: dict[str, Any] = {USER: given[USER]} if USER in given else {}
+        for name in (REC_ITEMS, CANDIDATES):
+            if name in given:
+                said[name] = _real(given[name])
+        by_search = [name for name in (SEARCH_WORDS, SEARCH_ITEMS) if name in given]
+        searches = (
+            [at for at in range(len(given[by_search[0]])) if any(_real(given[name][at]) for name in by_search)]
+            if by_search
+            else []
+        )
+        said |= {name: [_real(given[name][at]) for at in searches] for name in by_search}
+        if REC_TIMES in given:
+            said[REC_TIMES] = [int(time) for time, item in zip(given[REC_TIMES], given[REC_ITEMS], strict=True) if item]
+        if SEARCH_TIMES in given:
+            said[SEARCH_TIMES] = [int(given[SEARCH_TIMES][at]) for at in searches]
+        rows.append(said)
+    return rows
+
+
+def _real(cells: npt.NDArray[Any]) -> list[bytes]:
+    return [cell for cell in cells if cell]
+
+
+def _history_shapes(histories: Sequence[History | RankRequest], leading: int = LEADING) -> dict[str, tuple[int, ...]]:
+    batch, searches = len(histories), [search for one in histories for search in one.searches]
+    longest = leading + _longest(one.searches for one in histories)
+    return {
         USER: (batch,),
-        REC_ITEMS: (batch, _longest(request.rec_items for request in requests)),
-        SEARCH_WORDS: (batch, longest, _longest(search.words for search in searches)),
-        SEARCH_ITEMS: (batch, longest, _longest(search.items for search in searches)),
-        CANDIDATES: (batch, _longest(request.candidates for request in requests)),
+        REC_ITEMS: (batch, leading + _longest(one.rec_items for one in histories)),
+        SEARCH_WORDS: (batch, longest, _longest(search.words for search in searches) or 1),
+        SEARCH_ITEMS: (batch, longest, _longest(search.items for search in searches) or 1),
     }
-    if message := excess(shapes):
+
+
+def _candidate_shape(candidates: Sequence[Sequence[str]], leading: int = LEADING) -> tuple[int, int]:
+    return len(candidates), leading + _longest(candidates)
+
+
+def _rank_shapes(requests: Sequence[RankRequest], leading: int) -> dict[str, tuple[int, ...]]:
+    candidates = _candidate_shape([request.candidates for request in requests], leading)
+    return {**_history_shapes(requests, leading), CANDIDATES: candidates}
+
+
+def _require_fit(shapes: Callable[[int], dict[str, tuple[int, ...]]]) -> None:
+    """What was asked should be within the limits, and what is sent for it, with its leading padding."""
+    if message := excess(shapes(0), leading=0) or excess(shapes(LEADING)):
         raise ValueError(message)
-    return shapes
 
 
 def _check(name: str, values: Sequence[str]) -> None:
@@ -133,7 +233,7 @@ def _check(name: str, values: Sequence[str]) -> None:
 
 
 def _longest(sequences: Iterable[Sequence[object]]) -> int:
-    return max((len(sequence) for sequence in sequences), default=1) or 1
+    return max((len(sequence) for sequence in sequences), default=0)
 
 
 def _left(values: Sequence[str], length: int) -> list[str]:

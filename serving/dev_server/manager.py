@@ -1,92 +1,152 @@
-"""Which version answers: loads the newest, keeps the old one until the new one is ready."""
+"""Which versions of a model answer: loads those that should, and keeps the old ones until the new ones are ready."""
 
+import contextlib
 import logging
 import threading
-from collections.abc import Collection
-from pathlib import Path
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import grpc
 
 from model.contract import SIGNATURE_RANK
-from serving.client.status import VersionState
-from serving.dev_server.errors import RequestError, trimmed
+from serving.dev_server.config import ModelConfig
+from serving.dev_server.errors import RequestError, invalid, of_tensorflow
+from serving.dev_server.metrics import LOAD_ATTEMPTS, LOAD_LATENCY, Metrics
 from serving.dev_server.servable import LoadedVersion
-from serving.versions import Fingerprint, choose_version, find_versions
+from serving.versions import Fingerprint, choose_versions, find_versions
 
 _LOGGER = logging.getLogger(__name__)
 _REMEMBERED = 32
+"""Versions that ended, whose states are told."""
+
+
+@dataclass(frozen=True)
+class VersionState:
+    """A version with its state in TF Serving's words (LOADING, AVAILABLE, UNLOADING, END), and why it is not served."""
+
+    version: int
+    state: str
+    code: grpc.StatusCode = grpc.StatusCode.OK
+    error: str = ""
 
 
 class ModelManager:
-    """Follows a directory of versions.
-
-    `refresh` is called by one thread; everything else by any.
+    """Follows a model's directory of versions, from any thread.
 
     Args:
-        name: the model's name in requests.
-        model_dir: directory of numeric version directories; it may appear later.
+        config: the model; its directory may appear later.
         required: signatures without which a version is refused.
+        threads: of each version's session.
+        metrics: where loads are counted.
     """
 
-    def __init__(self, name: str, model_dir: Path, required: Collection[str] = (SIGNATURE_RANK,)) -> None:
-        self.name = name
-        self._model_dir = model_dir
-        self._required = required
-        self._current: LoadedVersion | None = None
+    def __init__(
+        self, config: ModelConfig, required: Collection[str] = (SIGNATURE_RANK,), threads: int = 0,
+        metrics: Metrics | None = None,
+    ) -> None:  # fmt: skip
+        self.config = config
+        self._required, self._threads, self._metrics = required, threads, metrics or Metrics()
+        self._loaded: dict[int, LoadedVersion] = {}
         self._failed: dict[int, Fingerprint] = {}
         self._states: dict[int, VersionState] = {}
-        self._lock = threading.Lock()
+        self._lock, self._refreshing = threading.Lock(), threading.Lock()
 
     def refresh(self) -> None:
-        """Look at the directory once; load the version that should answer, then drop the old one."""
-        found = find_versions(self._model_dir)
-        # A failure is remembered with its files, so that a broken version is not tried again and again.
-        self._failed = {version: files for version, files in self._failed.items() if version in found}
-        while (version := choose_version(found, self._failed)) is not None and version != self._version():
-            if self._load(version, found[version].path):
-                return
-            self._failed[version] = found[version]
+        """Look at the directory once; load the versions that should answer, then drop the others."""
+        with self._refreshing:
+            found = find_versions(self.config.base_path)
+            # A failure is remembered with its files, so that a broken version is not tried again and again.
+            self._failed = {version: files for version, files in self._failed.items() if version in found}
+            while missing := [version for version in self._chosen(found) if version not in self._loaded]:
+                if not self._load(missing[0], found[missing[0]]):
+                    self._failed[missing[0]] = found[missing[0]]
+            if chosen := self._chosen(found):
+                for version in self._loaded.keys() - set(chosen):
+                    self._unload(version)
 
-    def servable(self, version: int | None = None) -> LoadedVersion:
-        """The loaded version.
+    @contextlib.contextmanager
+    def servable(self, spec: Any) -> Iterator[LoadedVersion]:
+        """The version that a ModelSpec asks for, kept while it is used.
 
         Raises:
-            RequestError: NOT_FOUND, if nothing is loaded or another version is asked for.
+            RequestError: NOT_FOUND, if it is not loaded; INVALID_ARGUMENT for an unknown label.
         """
-        current = self._current
-        if current is None:
-            message = f"model {self.name!r}: no version is loaded (ask GetModelStatus why)"
-            raise RequestError(grpc.StatusCode.NOT_FOUND, message)
-        if version is not None and version != current.version:
-            message = f"model {self.name!r}: version {version} is not loaded; {current.version} is"
-            raise RequestError(grpc.StatusCode.NOT_FOUND, message)
-        return current
+        with contextlib.ExitStack() as stack:
+            with self._lock:
+                loaded = stack.enter_context(self._pick(spec).held())
+            yield loaded
 
     def states(self) -> list[VersionState]:
         """The states of the versions seen so far, newest first."""
         with self._lock:
             return [self._states[version] for version in sorted(self._states, reverse=True)]
 
-    def _version(self) -> int | None:
-        return self._current.version if self._current else None
+    def close(self) -> None:
+        """Unload all, once the calls that run are done."""
+        with self._refreshing:
+            for version in list(self._loaded):
+                self._unload(version)
 
-    def _load(self, version: int, path: Path) -> bool:
-        self._set(version, "LOADING")
+    def _chosen(self, found: dict[int, Fingerprint]) -> list[int]:
+        return choose_versions(found, self._failed, self.config.policy)
+
+    def _pick(self, spec: Any) -> LoadedVersion:
+        match spec.WhichOneof("version_choice"):
+            case "version":
+                version, asked = spec.version.value, f"Specific({spec.name}, {spec.version.value})"
+            case "version_label":
+                if spec.version_label not in self.config.labels:
+                    raise invalid(f"Unrecognized servable version label: {spec.version_label}")
+                version = self.config.labels[spec.version_label]
+                asked = f"Specific({spec.name}, {version})"
+            case _:
+                version, asked = max(self._loaded, default=-1), f"Latest({spec.name})"
+        if version not in self._loaded:
+            raise not_found(asked)
+        return self._loaded[version]
+
+    def _load(self, version: int, files: Fingerprint) -> bool:
+        self._set(VersionState(version, "LOADING"))
+        started, path = time.perf_counter(), str(files.path)
         try:
-            servable = LoadedVersion(path, version, self._required)
+            servable = LoadedVersion(
+                files.path,
+                self.config.name,
+                version,
+                self._required,
+                threads=self._threads,
+                metrics=self._metrics,
+            )
         except Exception as error:  # a damaged SavedModel fails in many ways, and none may stop the server
-            _LOGGER.warning("version %d cannot be loaded: %s", version, trimmed(error))
-            self._set(version, "END", trimmed(error))
+            failure = of_tensorflow(error)
+            _LOGGER.warning("%s: version %d cannot be loaded: %s", self.config.name, version, failure.message)
+            self._metrics.count(LOAD_ATTEMPTS, model_path=path, status="fail")
+            self._set(VersionState(version, "END", failure.code, failure.message))
             return False
-        previous, self._current = self._current, servable
-        self._set(version, "AVAILABLE")
-        if previous is not None:  # requests that hold it finish; then Python frees it
-            self._set(previous.version, "END")
+        self._metrics.count(LOAD_ATTEMPTS, model_path=path, status="success")
+        self._metrics.count(LOAD_LATENCY, int((time.perf_counter() - started) * 1e6), model_path=path)
+        with self._lock:
+            self._loaded[version] = servable
+        self._set(VersionState(version, "AVAILABLE"))
         return True
 
-    def _set(self, version: int, state: str, error: str = "") -> None:
+    def _unload(self, version: int) -> None:
         with self._lock:
-            self._states[version] = VersionState(version, state, error)
-            ended = sorted(v for v, s in self._states.items() if s.state == "END")
+            servable = self._loaded.pop(version)
+        self._set(VersionState(version, "UNLOADING"))
+        servable.close()
+        self._set(VersionState(version, "END"))
+
+    def _set(self, state: VersionState) -> None:
+        with self._lock:
+            self._states[state.version] = state
+            ended = sorted(version for version, known in self._states.items() if known.state == "END")
             for old in ended[:-_REMEMBERED]:
                 del self._states[old]
+
+
+def not_found(asked: str) -> RequestError:
+    """NOT_FOUND, in TF Serving's words."""
+    return RequestError(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {asked}")

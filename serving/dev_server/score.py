@@ -3,8 +3,6 @@
 import time
 from pathlib import Path
 
-import grpc
-
 from serving.client.answer import RankedCandidates
 from serving.client.client import RankingClient, RankingError
 from serving.client.request import RankRequest
@@ -42,25 +40,19 @@ def score_once(
         RankingClient(server.address, model_name, timeout) as client,
     ):
         try:
-            _wait_until_available(client, model_dir, timeout)
+            _wait_until_available(server, model_dir, timeout)
             return client.rank(request)
         except RankingError as error:
             raise ScoreError(f"The server refused the request: {error}") from error
 
 
-def _wait_until_available(client: RankingClient, model_dir: Path, timeout: float) -> None:
+def _wait_until_available(server: RankingServer, model_dir: Path, timeout: float) -> None:
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        try:
-            states = client.status()
-        except RankingError as error:
-            if error.code is not grpc.StatusCode.NOT_FOUND:  # which it is until the directory was read
-                raise
-            states = []
-        if any(state.state == "AVAILABLE" for state in states):
+        if server.ready:
             return
         versions = find_versions(model_dir)
-        errors = {state.version: state.error for state in states if state.error}
+        errors = {state.version: state.error for state in server.manager.states() if state.error}
         if versions and versions.keys() <= errors.keys():
             newest = max(errors)
             raise ScoreError(f"{model_dir / str(newest)} cannot be loaded: {errors[newest]}. Run `make run` again.")

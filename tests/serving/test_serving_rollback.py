@@ -16,4 +16,5 @@ def test_the_server_follows_a_rollback_and_its_undoing(client, push, until, mode
     until(lambda: client.rank(REQUEST).version == 3)
     rollback(model_dir, 1)
     until(lambda: client.rank(REQUEST).version == 1)
-    assert {state.version: state.state for state in client.status()} == {3: "END", 2: "END", 1: "AVAILABLE"}
+    states = {3: "END", 2: "END", 1: "AVAILABLE"}
+    until(lambda: {state.version: state.state for state in client.status()} == states)

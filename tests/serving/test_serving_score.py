@@ -27,7 +27,7 @@ def test_without_a_pushed_model_it_says_what_to_do(tmp_path):
 
 def test_model_that_cannot_be_loaded_is_named_with_the_reason(push, model_dir):
     push(1, signatures=("lookup",))
-    with pytest.raises(ScoreError, match=r"1 cannot be loaded: .*lacks the signatures \['rank'\]"):
+    with pytest.raises(ScoreError, match=r"1 cannot be loaded: .*lacks the signatures \{rank\}"):
         score_once(model_dir, REQUEST)
 
 

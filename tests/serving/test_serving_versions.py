@@ -1,4 +1,6 @@
-from serving.versions import choose_version, find_versions
+import pytest
+
+from serving.versions import Policy, choose_versions, find_versions
 
 
 def _write(folder, name, content="pb"):
@@ -22,9 +24,26 @@ def test_newest_is_chosen_unless_it_failed_with_these_files(tmp_path):
     _write(tmp_path, "1")
     _write(tmp_path, "10")
     found = find_versions(tmp_path)
-    assert choose_version(found, {}) == 10
+    assert choose_versions(found, {}) == [10]
     failed = {10: found[10]}
-    assert choose_version(found, failed) == 1
+    assert choose_versions(found, failed) == [1]
     _write(tmp_path, "10", "repaired")
-    assert choose_version(find_versions(tmp_path), failed) == 10
-    assert choose_version({}, {}) is None
+    assert choose_versions(find_versions(tmp_path), failed) == [10]
+    assert choose_versions({}, {}) == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (Policy(), [9]),
+        (Policy(latest=2), [9, 7]),
+        (Policy(latest=9), [9, 7, 2]),
+        (Policy(latest=None), [9, 7, 2]),
+        (Policy(specific=(2, 8, 9)), [9, 2]),
+        (Policy(specific=(8,)), []),
+    ],
+)
+def test_a_policy_chooses_among_what_is_there_newest_first(tmp_path, policy, expected):
+    for name in ("2", "7", "9"):
+        _write(tmp_path, name)
+    assert choose_versions(find_versions(tmp_path), {}, policy) == expected

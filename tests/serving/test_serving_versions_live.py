@@ -3,11 +3,16 @@
 import shutil
 import threading
 
+import grpc
+import numpy as np
 import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc, predict_pb2, prediction_log_pb2
 
+from components.pusher.manifest import MANIFEST_FILE, Facts, Manifest, file_table, model_fingerprint
 from serving.client.client import RankingError
 from serving.client.request import RankRequest, Search
-from tests.support.toy_servable import bucket, expected_score
+from tests.support.toy_servable import NOBODY, bucket, expected_score
 
 REQUEST = RankRequest("u", ["a", "b", "c"], ["i"], [Search(["w"], ["x"])])
 
@@ -45,7 +50,7 @@ def test_swap_loses_no_request_and_never_goes_back(client, push, until):
     assert failures == []
     assert set(versions) == {1, 2, 3}
     assert versions == sorted(versions)
-    assert _states(client) == {3: "AVAILABLE", 2: "END", 1: "END"}
+    until(lambda: _states(client) == {3: "AVAILABLE", 2: "END", 1: "END"})
 
 
 def test_a_client_sends_what_the_served_kind_of_model_reads(client, push, until):
@@ -83,29 +88,79 @@ def _lose_variables(path):
     shutil.rmtree(path / "variables")
 
 
-@pytest.mark.parametrize("damage", [_corrupt, _lose_variables])
-def test_broken_version_is_reported_and_the_old_one_answers(server, client, push, until, damage, exported):
-    broken = push(2, damage)
+def _change_after_the_manifest(path):
+    """As the Pusher leaves a version, and then a bit of its weights turns."""
+    files = file_table(path)
+    text = Manifest(2, model_fingerprint(files), 0.0, files, Facts()).to_json()
+    (path / MANIFEST_FILE).parent.mkdir(exist_ok=True)
+    (path / MANIFEST_FILE).write_text(text)
+    (weights,) = path.glob("variables/*.data-*")
+    data = bytearray(weights.read_bytes())
+    data[0] ^= 1
+    weights.write_bytes(data)
+
+
+def _record(signature, **inputs):
+    """Puts a warm-up request beside the model."""
+
+    def damage(path):
+        request = predict_pb2.PredictRequest()
+        request.model_spec.signature_name = signature
+        for name, value in inputs.items():
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+        log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+        (path / "assets.extra").mkdir()
+        with tf.io.TFRecordWriter(str(path / "assets.extra" / "tf_serving_warmup_requests")) as writer:
+            writer.write(log.SerializeToString())
+
+    return damage
+
+
+NOBODYS = {
+    "user": [NOBODY],
+    "rec_items": [["i"]],
+    "search_words": [[["w"]]],
+    "search_items": [[["x"]]],
+    "candidates": [["a"]],
+}
+
+
+@pytest.mark.parametrize(
+    ("push_arguments", "code", "says"),
+    [
+        ({"damage": _corrupt}, "DATA_LOSS", "Cannot parse file"),
+        ({"damage": _lose_variables}, "DATA_LOSS", "variables"),
+        ({"damage": _change_after_the_manifest}, "DATA_LOSS", "variables.data-00000-of-00001 has changed"),
+        ({"signatures": ("lookup",)}, "FAILED_PRECONDITION",
+         "version 2 lacks the signatures {rank}; it has {__saved_model_init_op,lookup}"),
+        ({"damage": _record("rank", **NOBODYS)}, "FAILED_PRECONDITION",
+         "version 2: 'rank' gives a warm-up request scores that are not finite"),
+        ({"damage": _record("gone")}, "FAILED_PRECONDITION", 'Serving signature key "gone" not found.'),
+        ({"damage": _record("lookup", ids=np.array([0, 7]))}, "INVALID_ARGUMENT", "indices[1] = 7 is not in [0, 2)"),
+    ],
+)  # fmt: skip
+def test_broken_version_is_never_served_and_says_why(server, client, push, until, push_arguments, code, says, exported):
+    """T4."""
+    broken = push(2, **push_arguments)
     until(lambda: _states(client).get(2) == "END")
-    state = client.status()[0]
-    assert state.version == 2
-    assert state.error
+    with grpc.insecure_channel(server.address) as channel:
+        request = get_model_status_pb2.GetModelStatusRequest(model_spec={"name": "lcr_ser"})
+        newest, older = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request).model_version_status
+    assert newest.status.error_code == getattr(grpc.StatusCode, code).value[0]
+    assert says in newest.status.error_message
+    assert (older.version, older.status.error_code, older.status.error_message) == (1, 0, "")
+    failure = f':tensorflow:cc:saved_model:load_attempt_count{{model_path="{broken}",status="fail"}} 1'
+    assert failure in server.metrics.text().splitlines()
     assert client.rank(REQUEST).version == 1
     attempts = []
     server.manager._load = lambda *args: attempts.append(args)
     server.manager.refresh()
     assert attempts == []  # not tried again while its files are the same
     del server.manager._load
-    shutil.copytree(exported(2), broken, dirs_exist_ok=True)
+    shutil.rmtree(broken)
+    shutil.copytree(exported(2), broken)
     until(lambda: client.rank(REQUEST).version == 2)
     assert client.status()[0].error == ""
-
-
-def test_version_without_the_rank_signature_is_refused(client, push, until):
-    push(2, signatures=("lookup",))
-    until(lambda: _states(client).get(2) == "END")
-    assert client.status()[0].error == "version 2 lacks the signatures ['rank']; it has ['lookup']"
-    assert client.rank(REQUEST).version == 1
 
 
 def test_deleting_the_newest_version_rolls_back(client, push, until, model_dir):
@@ -113,29 +168,13 @@ def test_deleting_the_newest_version_rolls_back(client, push, until, model_dir):
     until(lambda: client.rank(REQUEST).version == 2)
     shutil.rmtree(newest)
     until(lambda: client.rank(REQUEST).version == 1)
-    assert _states(client) == {2: "END", 1: "AVAILABLE"}
+    until(lambda: _states(client) == {2: "END", 1: "AVAILABLE"})
     shutil.rmtree(model_dir / "1")
     until(lambda: not list(model_dir.iterdir()))
     assert client.rank(REQUEST).version == 1  # nothing is left to replace it
 
 
-def _record(path, signature):
-    import tensorflow as tf
-    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
-
-    request = predict_pb2.PredictRequest()
-    request.model_spec.signature_name = signature
-    request.inputs["ids"].CopyFrom(tf.make_tensor_proto([0, 1], tf.int64))
-    log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
-    (path / "assets.extra").mkdir()
-    with tf.io.TFRecordWriter(str(path / "assets.extra" / "tf_serving_warmup_requests")) as writer:
-        writer.write(log.SerializeToString())
-
-
-def test_recorded_requests_are_answered_before_a_version_is_served(client, push, until):
-    push(2, lambda path: _record(path, "lookup"))
+def test_recorded_requests_are_answered_before_a_version_is_served(server, client, push, until):
+    push(2, _record("lookup", ids=np.array([0, 1])))
     until(lambda: client.rank(REQUEST).version == 2)
-    push(3, lambda path: _record(path, "gone"))
-    until(lambda: _states(client).get(3) == "END")
-    assert "signature 'gone' not found" in client.status()[0].error
-    assert client.rank(REQUEST).version == 2
+    assert 'model_name="lcr_ser",API="Predict",runtime="TF1"' in server.metrics.text()

@@ -4,6 +4,7 @@ It starts the development server on loopback as a process of its own, and sends 
 of them good, the others wrong in ways that are drawn (`tests.support.fuzz_requests`). A fault is
 
 - an answer of INTERNAL or UNKNOWN, none within five minutes, or a server that is gone;
+- a row that is refused with another status than INVALID_ARGUMENT;
 - a good request, or a good row beside wrong ones, that is not answered as it was before, alone;
 - memory of the server that grows above the bound, over what it was after its first answers.
 
@@ -29,7 +30,7 @@ import psutil
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
 
-from tests.support.fuzz_requests import GOOD, PREDICT, RAW, Attempt, Maker
+from tests.support.fuzz_requests import GOOD, PREDICT, RAW, WRONG_ROWS, Attempt, Maker
 
 MODEL_NAME = "lcr_ser"
 MAX_GROWTH_MB = 3_000
@@ -131,7 +132,8 @@ class _Session:
         try:
             data = self._channel.unary_unary(attempt.method)(attempt.data, timeout=_ANSWER_SECONDS)
         except grpc.RpcError as error:
-            bad = error.code() in _FAULTS or attempt.kind == GOOD
+            refused_row = attempt.kind == WRONG_ROWS and error.code() is not grpc.StatusCode.INVALID_ARGUMENT
+            bad = error.code() in _FAULTS or attempt.kind == GOOD or refused_row
             self._note(attempt, error.code().name, f"{name}: {error.code().name}: {error.details()}" if bad else None)
             return
         wrong = self._wrong_rows(attempt, data) if attempt.golden else []
@@ -197,7 +199,7 @@ def _server(model_dir: Path, log: Path) -> Iterator[tuple[subprocess.Popen[str],
     command = [
         sys.executable,
         "-m",
-        "serving.dev_server.server",
+        "serving.dev_server",
         "--model_dir",
         str(model_dir),
         "--model_name",

@@ -20,6 +20,7 @@ from model import contract
 
 EXAMPLES = "examples"
 GOOD = "good"
+WRONG_ROWS = "wrong rows"
 GOLDEN_ROWS = 8
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 METHODS = (
@@ -139,7 +140,7 @@ class Maker:
             rows.append(_spoiled_row(draw, row) if spoiled else row)
             if not spoiled:
                 golden[place] = chosen
-        return Attempt("wrong rows", signature, self.call(signature, rows).SerializeToString(), golden=golden)
+        return Attempt(WRONG_ROWS, signature, self.call(signature, rows).SerializeToString(), golden=golden)
 
     def _wrong_call(self, draw: random.Random, signature: str) -> Attempt:
         rows = draw.sample(self.golden[signature], draw.randint(1, 4))
