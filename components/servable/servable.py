@@ -148,7 +148,8 @@ class Servable(tf.Module):
 
     @tf.function(autograph=False)
     def _recommend(self, k: tf.Tensor, leave_out_clicked: tf.Tensor, **history: tf.Tensor) -> dict[str, tf.Tensor]:
-        tensors = checked({**self._in_order(history), contract.K: k, contract.LEAVE_OUT_CLICKED: leave_out_clicked})
+        tensors = {**self._in_order(history), contract.K: k, contract.LEAVE_OUT_CLICKED: leave_out_clicked}
+        tensors = checked(tensors, contract.MAX_PAIRS // contract.FIRST_STAGE)
         k, leave_out = tensors.pop(contract.K), tensors.pop(contract.LEAVE_OUT_CLICKED)
         newest = newest_of(tensors, self.model.config)
         clicked = [tensors[contract.REC_ITEMS][:, : contract.MAX_EVENTS + 1]] if contract.REC_ITEMS in tensors else []

@@ -46,8 +46,8 @@ class Newest(NamedTuple):
     search_places: tf.Tensor | None
 
 
-def checked(tensors: Tensors) -> Tensors:
-    """The same tensors, once it is known that they have equally many rows, as many as the contract allows.
+def checked(tensors: Tensors, most: int = contract.MAX_REQUESTS) -> Tensors:
+    """The same tensors, once it is known that they have equally many rows, at least 1 and at most `most`.
 
     A server that merges calls compares the rows of each call first, so that this is nobody else's failure.
     """
@@ -55,7 +55,7 @@ def checked(tensors: Tensors) -> Tensors:
     rows = tf.stack([tf.shape(tensor)[0] for tensor in tensors.values()])
     names = ", ".join(f"`{name}`" for name in tensors)
     equal = _assert(tf.reduce_all(rows == rows[0]), f"{names} should hold equally many rows. Received:", rows)
-    with tf.control_dependencies([right_rows(first, rows[0]), equal]):
+    with tf.control_dependencies([right_rows(first, rows[0], most), equal]):
         return {name: tf.identity(tensor) for name, tensor in tensors.items()}
 
 
@@ -203,10 +203,10 @@ def _nothing_beyond(name: str, tensor: tf.Tensor, limits: tuple[int | tf.Tensor,
         return tf.identity(good)
 
 
-def right_rows(name: str, rows: tf.Tensor) -> tf.Operation:
+def right_rows(name: str, rows: tf.Tensor, most: int = contract.MAX_REQUESTS) -> tf.Operation:
     """Refuses a call of no row, or of too many."""
-    message = f"`{name}` should hold from 1 to {contract.MAX_REQUESTS} rows. Received:"
-    return _assert((rows >= 1) & (rows <= contract.MAX_REQUESTS), message, rows)
+    message = f"`{name}` should hold from 1 to {most} rows. Received:"
+    return _assert((rows >= 1) & (rows <= most), message, rows)
 
 
 def _assert(condition: tf.Tensor, *data: Any) -> tf.Operation:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -176,3 +177,14 @@ def test_a_k_out_of_range_is_answered_alone(signatures, k):
     assert [item != b"" for item in found["items"][0, :2]] == [True, True]
     assert (found["items"][1] == b"").all()
     assert np.isnan(found["scores"][1]).all()
+
+
+def test_a_call_to_recommend_keeps_the_limit_of_pairs(signatures):
+    """Each of its rows has candidates of its own making."""
+    call, _ = asked("recommend", [example("a", ["a"], [], ["a"])], signatures)
+    rows = 524  # 2^18 pairs // 500 candidates
+    many = {name: np.repeat(values, rows + 1, 0) for name, values in call.items()}
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"`user` should hold from 1 to 524 rows. Received:.*525"):
+        signatures["recommend"](**many)
+    found = signatures["recommend"](**{name: values[:rows] for name, values in many.items()})
+    assert (found["items"] == signatures["recommend"](**call)["items"]).all()
