@@ -11,7 +11,6 @@ from model import contract
 from model.contract import CANDIDATES, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
 from tests.support.checkable_servable import example
 from tests.support.merging import led, merge, split
-from tests.support.small_servable import SmallServable
 
 pytestmark = pytest.mark.slow
 
@@ -26,9 +25,8 @@ clients = st.lists(st.lists(rows, min_size=1, max_size=3), min_size=2, max_size=
 
 
 @pytest.fixture(scope="module")
-def signatures(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("merged")
-    with SessionModel(SmallServable(folder).save(folder / "1")) as model:
+def signatures(exported_small):
+    with SessionModel(exported_small[1]) as model:
         yield model.signatures
 
 

@@ -28,8 +28,8 @@ from model import contract
 from model.lcr_ser import LcrSer
 from serving.warmup import write_warm_up
 from tests.support.checkable_servable import example
-from tests.support.products_of import products, unsafe
-from tests.support.small_servable import RECORDS, VOCABULARY, SmallServable
+from tests.support.products_of import unsafe
+from tests.support.small_servable import RECORDS, VOCABULARY
 
 pytestmark = pytest.mark.slow
 
@@ -37,19 +37,18 @@ NEWCOMER = example("u9", candidates=["a"])
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    with products() as found:
-        made = SmallServable(tmp_path_factory.mktemp("small"))
-    assert found
-    assert unsafe(found) == []  # which oneDNN, on by default, would compute wrongly
-    return made
+def small(exported_small):
+    return exported_small[0]
 
 
 @pytest.fixture(scope="module")
-def directory(small, tmp_path_factory):
-    path = small.save(tmp_path_factory.mktemp("models") / "1")
-    write_warm_up(path)
-    return path
+def directory(exported_small):
+    return exported_small[1]
+
+
+def test_the_servable_holds_no_unsafe_product(small):
+    assert small.products
+    assert unsafe(small.products) == []  # which oneDNN, on by default, would compute wrongly
 
 
 @pytest.fixture(scope="module")
@@ -400,6 +399,7 @@ def test_weights_of_another_shape_are_refused(small, tmp_path):
         load(str(tmp_path))
 
 
+@pytest.mark.long
 def test_a_model_that_tf_serving_cannot_run_is_refused(small, directory, artifact, tmp_path, monkeypatch):
     """Keras's own export: TensorFlow loads it, and a session finds variables that nothing was restored into."""
     monkeypatch.setattr(ask, "_run", lambda directory, folder, seconds: child.ask(directory, folder))

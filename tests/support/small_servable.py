@@ -9,6 +9,7 @@ from components.transform.vocabularies import table_sizes
 from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
 from tests.support.checkable_servable import example
+from tests.support.products_of import products
 from tests.support.transform_graph import example as timeline
 from tests.support.transform_graph import write_transform_graph
 
@@ -67,12 +68,13 @@ class SmallServable:
         random = np.random.default_rng(3)
         for variable in self.model.trainable_variables:
             variable.assign(random.normal(scale=0.3, size=variable.shape))
-        self.servable = Servable(self.model, self.transform)  # its functions know the model by a weak reference
-        self.signatures = self.servable.signatures()
+        with products() as self.products:
+            self.servable = Servable(self.model, self.transform)  # its functions know the model by a weak reference
+            self.signatures = self.servable.signatures()
 
     def save(self, directory, how=save):
         how(self.servable, str(directory), signatures=self.signatures)
-        describe(str(directory), self.model.config, VOCABULARY, "code")
+        describe(str(directory), self.model.config, VOCABULARY, "code", self.servable.fingerprint)
         return str(directory)
 
     def save_as_keras_does(self, directory):
