@@ -17,13 +17,15 @@ settings.load_profile("repeatable")
 
 class Together(LoadFileScheduling):
     """A file's tests stay together, for their fixtures. Those of `e2e` share one pipeline run, but for the real sets',
-    each of which has a run of its own.
+    each of which has a run of its own; those of the small servable share its export.
     """
 
     def _split_scope(self, nodeid):
         file = super()._split_scope(nodeid)
         if file.endswith("test_real_data.py"):
             return nodeid
+        if file.rpartition("/")[2] in ("test_servable.py", "test_merged_calls.py", "test_client_servable.py"):
+            return "exported_small"
         return "e2e" if "/e2e/" in file else file
 
 
@@ -37,3 +39,16 @@ def pytest_collection_modifyitems(items):
     """The longest files first, so that no process waits for another one's last file."""
     slow = collections.Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: (item.path.parent.name != "e2e", -slow[item.path]))
+
+
+@pytest.fixture(scope="session")
+def exported_small(tmp_path_factory):
+    """`SmallServable` and the directory of its export, with warm-up requests: half a minute of tracing, done once."""
+    from serving.warmup import write_warm_up
+    from tests.support.small_servable import SmallServable
+
+    folder = tmp_path_factory.mktemp("small")
+    made = SmallServable(folder)
+    directory = made.save(folder / "models" / "1")
+    write_warm_up(directory)
+    return made, directory

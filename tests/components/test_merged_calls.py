@@ -12,7 +12,7 @@ from model import contract
 from model.contract import CANDIDATES, REC_ITEMS, SEARCH_ITEMS, SEARCH_WORDS, USER
 from tests.support.checkable_servable import example
 from tests.support.merging import led, merge, split
-from tests.support.small_servable import SmallServable
+from tests.support.small_servable import CATALOGUE
 
 pytestmark = pytest.mark.slow
 
@@ -27,9 +27,8 @@ clients = st.lists(st.lists(rows, min_size=1, max_size=3), min_size=2, max_size=
 
 
 @pytest.fixture(scope="module")
-def signatures(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("merged")
-    with SessionModel(SmallServable(folder).save(folder / "1")) as model:
+def signatures(exported_small):
+    with SessionModel(exported_small[1]) as model:
         yield model.signatures
 
 
@@ -157,14 +156,14 @@ def test_recommendations_are_the_best_of_all_items(signatures):
     records = [example("a", ["a", "b"], [(["red"], ["c"])], ["a"]), example("b", [], [], ["c"])]
     call, _ = asked("recommend", records, signatures)
     history = {name: call[name] for name in (USER, REC_ITEMS, SEARCH_WORDS, SEARCH_ITEMS)}
-    items = np.array([[b"a", b"b", b"c", b"d"]] * 2, object)
+    items = np.array([[item.encode() for item in CATALOGUE]] * 2, object)
     scores = signatures["rank"](**history, candidates=items)["scores"]
     for leave_out, clicked in ((False, [set(), set()]), (True, [{b"a", b"b", b"c"}, set()])):
-        more = {"k": np.array([3, 2], np.int32), "leave_out_clicked": np.full(2, leave_out)}
+        more = {"k": np.array([100, 2], np.int32), "leave_out_clicked": np.full(2, leave_out)}
         found = signatures["recommend"](**history, **more)
-        for row, k in enumerate((3, 2)):
+        for row, k in enumerate((100, 2)):
             order = [column for column in np.argsort(-scores[row]) if items[row, column] not in clicked[row]][:k]
-            right = [*items[row, order], *[b""] * (3 - len(order))]
+            right = [*items[row, order], *[b""] * (100 - len(order))]
             assert found["items"][row].tolist() == right
             np.testing.assert_allclose(found["scores"][row, : len(order)], scores[row, order], rtol=1e-5)
             assert (found["scores"][row, len(order) :] == np.finfo(np.float32).min).all()

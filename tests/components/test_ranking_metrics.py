@@ -163,6 +163,7 @@ def _runs_without_ties(requests=40, candidates=30):
     return _by_name(pessimistic_rank(scores, labels).numpy(), (1, 5, 10)), qrels, run
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_metrics_equal_ranx_without_ties():
     import ranx  # compiles for a minute

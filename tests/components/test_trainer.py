@@ -34,7 +34,7 @@ class Stage:
         monkeypatch.setattr(trainer, "load", lambda path: self.model)
         monkeypatch.setattr(trainer, "start_from", lambda path, *args: self.model)
         monkeypatch.setattr(trainer, "save_weights", lambda *args: None)
-        monkeypatch.setattr(trainer, "Servable", lambda *args: types.SimpleNamespace(signatures=dict))
+        monkeypatch.setattr(trainer, "Servable", lambda *args: types.SimpleNamespace(signatures=dict, fingerprint=7))
         monkeypatch.setattr(trainer, "save", lambda *args: None)
         monkeypatch.setattr(trainer, "describe", lambda *args: None)
         monkeypatch.setattr(trainer.supervised, "train", self.train)

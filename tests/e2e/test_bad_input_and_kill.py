@@ -45,6 +45,7 @@ def _wait_for(condition, seconds=300):
     raise AssertionError("The run did not get as far as the test waits for.")
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_from_the_last_finished_component_and_checkpoint(first_run, workspace):
     longer = {"LCR_SER_SUPERVISED__MAX_EPOCHS": "16", "LCR_SER_SUPERVISED__PATIENCE": "16"}
     checkpoints = workspace.run_dir / "checkpoints"

@@ -3,9 +3,12 @@
 import dataclasses
 import json
 
+import pytest
+
 from tests.support.workspace import ROOT
 
 
+@pytest.mark.long
 def test_sasrec_is_trained_judged_pushed_and_served(workspace):
     own = dataclasses.replace(workspace, name="sasrec")
     settings = {

@@ -219,6 +219,7 @@ def test_a_second_run_takes_everything_from_the_cache_and_pushes_nothing(first_r
     assert "HR@1" in result.stdout
 
 
+@pytest.mark.long
 def test_each_gate_stops_a_push_with_its_reason_on_the_console_and_on_the_page(first_run, workspace):
     pushed = workspace.versions
     result = workspace.command(

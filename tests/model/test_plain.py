@@ -18,6 +18,7 @@ from tests.support.plain_step import make_plain_step
 from tests.support.plain_weights import copy_weights
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_losses_of_200_steps_are_equal():
     """With the contrastive loss and L2; without dropout, as each has random numbers of its own.

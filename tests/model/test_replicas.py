@@ -53,6 +53,7 @@ def test_two_replicas_in_one_process(alone):
     np.testing.assert_allclose(losses_of(start("mirrored")), alone, rtol=1e-4)
 
 
+@pytest.mark.long
 def test_two_processes(alone):
     """`MultiWorkerMirroredStrategy`."""
     cluster = {"worker": [f"localhost:{port}" for port in free_ports(2)]}

@@ -60,9 +60,10 @@ IN_CHILD = """
 
 @pytest.mark.parametrize("before", ["", "import grpc"])
 def test_a_process_that_forks_after_a_call_and_its_child_go_on_with_the_same_client(server, before):
+    # With retries: now and then gRPC's first call after a fork is UNAVAILABLE ("Wrong file descriptor generation").
     ask = "lambda: f'{client.rank(request).version} {os.getpid() in client._channels}'"
     printed = _run(
-        f"with RankingClient(address, retries=Retries(attempts=1)) as client:\n    ask = {ask}\n    ask(){IN_CHILD}",
+        f"with RankingClient(address) as client:\n    ask = {ask}\n    ask(){IN_CHILD}",
         server,
         before,
     )

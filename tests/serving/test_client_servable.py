@@ -1,5 +1,7 @@
 """The client on the real servable behind the development server."""
 
+from pathlib import Path
+
 import pytest
 
 from serving.client import History, RankingClient, RankRequest, Search
@@ -13,13 +15,11 @@ REQUEST = RankRequest(
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory, until):
+def client(exported_small, until):
     from serving.dev_server.server import RankingServer
-    from tests.support.small_servable import SmallServable
 
-    folder = tmp_path_factory.mktemp("small")
-    SmallServable(folder).save(folder / "served" / "1")
-    with RankingServer(folder / "served") as server, RankingClient(server.address, timeout=60.0) as connected:
+    _, directory = exported_small
+    with RankingServer(Path(directory).parent) as server, RankingClient(server.address, timeout=60.0) as connected:
         until(lambda: any(state.state == "AVAILABLE" for state in server.manager.states()))
         yield connected
 

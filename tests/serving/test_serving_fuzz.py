@@ -15,6 +15,7 @@ def log(tmp_path):
     return tmp_path / "server.log"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_nothing_that_is_sent_breaks_the_server_or_changes_a_good_answer(exported, tmp_path, log):
     shutil.copytree(exported(1), tmp_path / "models" / "1")

@@ -9,6 +9,7 @@ from components.transform.vocabularies import table_sizes
 from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
 from tests.support.checkable_servable import example
+from tests.support.products_of import products
 from tests.support.transform_graph import example as timeline
 from tests.support.transform_graph import write_transform_graph
 
@@ -20,26 +21,20 @@ VOCABULARY = {
     "max_users": None,
     "max_words": 10,
 }
-
-
-def train(further=()):
-    """A log of the items a to d, and further ones."""
-    clicks = ["a", "b", "c", *further]
-    return [
-        timeline(
-            user=["u1"],
-            rec_items=clicks,
-            rec_searches_before=[int(place > 0) for place, _ in enumerate(clicks)],
-            rec_is_target=[int(place > 0) for place, _ in enumerate(clicks)],
-            search_words=["red"],
-            search_word_counts=[1],
-            search_items=["d"],
-            search_item_counts=[1],
-        )
-    ]
-
-
-TRAIN = train()
+CATALOGUE = ["a", "b", "c", "d", *(f"further {number}" for number in range(87))]
+"""Of 91 items: more than any other size in the servable, fewer than `recommend` may be asked for."""
+TRAIN = [
+    timeline(
+        user=["u1"],
+        rec_items=[item for item in CATALOGUE if item != "d"],
+        rec_searches_before=[int(place > 0) for place in range(90)],
+        rec_is_target=[int(place > 0) for place in range(90)],
+        search_words=["red"],
+        search_word_counts=[1],
+        search_items=["d"],
+        search_item_counts=[1],
+    )
+]
 SHAPE = {
     "dim": 4,
     "rec_length": 3,
@@ -66,24 +61,22 @@ RECORDS = [
 
 
 class SmallServable:
-    """The servable and its parts; `save` writes it, as the Trainer does or in another way.
+    """The servable and its parts; `save` writes it, as the Trainer does or in another way."""
 
-    Its catalogue is a to d, and `further` items.
-    """
-
-    def __init__(self, folder, further=()):
-        self.transform = write_transform_graph(str(folder / "graph"), VOCABULARY, train(further))
+    def __init__(self, folder):
+        self.transform = write_transform_graph(str(folder / "graph"), VOCABULARY, TRAIN)
         self.graph_dir = str(folder / "graph")
         self.model = LcrSer(LcrSerConfig(**SHAPE, **table_sizes(self.transform, VOCABULARY)))
         random = np.random.default_rng(3)
         for variable in self.model.trainable_variables:
             variable.assign(random.normal(scale=0.3, size=variable.shape))
-        self.servable = Servable(self.model, self.transform)  # its functions know the model by a weak reference
-        self.signatures = self.servable.signatures()
+        with products() as self.products:
+            self.servable = Servable(self.model, self.transform)  # its functions know the model by a weak reference
+            self.signatures = self.servable.signatures()
 
     def save(self, directory, how=save):
         how(self.servable, str(directory), signatures=self.signatures)
-        describe(str(directory), self.model.config, VOCABULARY, "code")
+        describe(str(directory), self.model.config, VOCABULARY, "code", self.servable.fingerprint)
         return str(directory)
 
     def save_as_keras_does(self, directory):
