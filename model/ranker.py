@@ -206,7 +206,7 @@ class Explanation(NamedTuple):
 
 @runtime_checkable
 class Explainer(Protocol):
-    """A Ranker that says which searches it looked at."""
+    """A Ranker that says what it looked at."""
 
     def explain(self, batch: Batch, items: tf.Tensor) -> Explanation:
         """Why items `[B]` got their scores."""
