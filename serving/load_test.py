@@ -53,7 +53,7 @@ _LEAST_SECONDS = 0.001
 
 
 class Ended(NamedTuple):
-    """A call: when it was due, sent and ended, in seconds since the loop began, gRPC's code and what the server said."""
+    """A call: when it was due, sent and ended, in seconds since the loop began, gRPC's code and details."""
 
     due: float
     sent: float

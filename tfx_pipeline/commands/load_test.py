@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _REQUESTS = 200
 """Distinct requests at the most; they are asked in turns."""
+_LATE_MS = 100.0
+"""From there on the figures say as much of this process as of the server."""
 _PAUSE_SECONDS = 1.0
 """Between two loops, for the server to be done with calls whose callers gave up."""
 
@@ -182,6 +184,8 @@ def _show(closed: "Summary | None", clients: int, rates: Sequence[float], summar
     plain_console().print(table)
     for code, said in {code: said for one in reversed(summaries) for code, said in one.said.items()}.items():
         click.echo(f"{code:<23} {said}")
+    if late := [rate for rate, one in zip(rates, summaries, strict=True) if (one.late_p99_ms or 0.0) > _LATE_MS]:
+        click.echo(f"at {min(late):.1f} calls a second this process itself could not keep up (column late)")
 
 
 def _ms(value: float | None) -> str:

@@ -114,8 +114,8 @@ def _choose(wanted: Wanted, folder: Path, image: str) -> Server:
         command = docker_command(wanted, cpus, batching, image)
         return Server(f"TensorFlow Serving, {image} in Docker", command, "on loopback, without TLS or token")
     click.echo(f"no Docker with {image}: {missing}")
-    note = "for a first look: it merges no calls and has no REST; to serve, use TF Serving (docs/serving.md)"
-    return Server("the development server", development_command(wanted), note)
+    note = "it merges no calls and has no REST; to serve, use TF Serving (docs/serving.md)"
+    return Server("the development server, for a first look", development_command(wanted), note)
 
 
 def batching_config(cpus: int) -> str:
