@@ -22,10 +22,19 @@ _OURS = {
         "tfx_pipeline.commands.compare",
         "Compare runs: what went in differently, metrics, and how sure that is.",
     ),
+    "loadtest": (
+        "tfx_pipeline.commands.load_test",
+        "Load a server: latency against rate, and what it refuses; a table and a picture.",
+    ),
     "models": ("tfx_pipeline.commands.models", "List the pushed versions with their metrics, newest first."),
+    "push": ("tfx_pipeline.commands.push", "Wait until every server serves the pushed version: `push --wait`."),
     "report": ("tfx_pipeline.commands.report", "Write the page of a run again from its figures."),
     "rollback": ("tfx_pipeline.commands.models", "Serve an earlier version again."),
     "score": ("tfx_pipeline.commands.score", "Rank the candidates of one request with the pushed model, over gRPC."),
+    "serve": (
+        "tfx_pipeline.commands.serve",
+        "Serve the pushed model on this machine, by the best server that is there.",
+    ),
     "settings": ("tfx_pipeline.commands.show_settings", "Print every setting, checked, and where it comes from."),
     "simulate": ("tfx_pipeline.commands.simulate", "Write a made-up log whose truth is known."),
     "simulate-report": (
