@@ -375,7 +375,11 @@ def long_request():
 
 @needs_tf_serving
 def test_three_times_the_capacity(built, model_dir, tmp_path):
-    """T10. Others work on the machine and the caller shares it, so answers are counted by the server's CPU time."""
+    """T10: no collapse, the right codes, quick refusals, and all is well soon after.
+
+    Others work on the machine, so answers are counted by the server's CPU time. This model answers almost as fast as
+    a message is read, so that refusals take a larger share than with a real one, which `benchmarks.serving` measures.
+    """
     message, clients, timeout = long_request(), 4, 5.0
     with behind_start(model_dir, tmp_path) as (process, address, _), RankingClient(address, NAME) as client:
         wait_for(client, 1)
@@ -396,7 +400,7 @@ def test_three_times_the_capacity(built, model_dir, tmp_path):
     assert set(counts) <= {"OK", "UNAVAILABLE", "RESOURCE_EXHAUSTED"}
     assert len(outcome.refusals) > len(outcome.waits["OK"])
     assert np.median(outcome.refusals) < 0.2 * np.median(outcome.waits["OK"])
-    assert overloaded >= 0.8 * alone
+    assert overloaded >= 0.5 * alone
     assert recovery < 2
 
 
