@@ -4,42 +4,97 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import numpy as np
+import pytest
 import tensorflow as tf
 
-from serving.client import RankingClient, RankingError
+from components.pusher.manifest import MANIFEST_FILE, Facts, Manifest, file_table
+from components.servable_check.requests import rank_inputs
+from components.servable_check.session import SessionModel
+from serving.client import RankingClient, RankingError, RankRequest, Search
+from serving.warmup import write_warm_up
+from tests.support.checkable_servable import example
+from tests.support.small_servable import SmallServable
 from tests.support.workspace import ROOT
 
 DEVELOPMENT, TF_SERVING = "development server", "TensorFlow Serving"
 BINARY = shutil.which("tensorflow_model_server")
 MISSING = "no tensorflow_model_server is on the PATH, and no image of it can be pulled here"
 NAME = "lcr"
-BATCHING = ROOT / "serving" / "deploy" / "batching.config"
+needs_tf_serving = pytest.mark.skipif(BINARY is None, reason=MISSING)
+KINDS = [DEVELOPMENT, pytest.param(TF_SERVING, marks=needs_tf_serving)]
+DEPLOY = ROOT / "serving" / "deploy"
+REQUEST = RankRequest("u1", ["a", "b", "c", "d"], ["b"], [Search(["red"], ["c"])])
+READING_WHAT_MODES_FORBID = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+"""Before a command of root: files without read permission are none to it."""
 
 
 @contextlib.contextmanager
-def serving(kind, model_dir, port, folder, batching=True):
-    """A server of the versions in `model_dir`; gives its process."""
-    common = [f"--model_base_path={model_dir}", f"--model_name={NAME}", f"--port={port}"]
-    common.append("--file_system_poll_wait_seconds=1")
+def serving(kind, model_dir, port, folder, flags=(), before=()):
+    """A server of the versions in `model_dir`, or of those that a `--model_config_file` in `flags` names; its process.
+
+    The flags are those that both servers know. `before` is a command that runs another.
+    """
+    common = [f"--port={port}", "--file_system_poll_wait_seconds=1", *flags]
+    if not any(flag.startswith("--model_config_file=") for flag in flags):
+        common += [f"--model_base_path={model_dir}", f"--model_name={NAME}"]
     if kind == TF_SERVING:
         command = [BINARY, *common, "--grpc_max_threads=64", "--max_num_load_retries=0"]
-        if batching:
-            command += ["--enable_batching", f"--batching_parameters_file={BATCHING}"]
+        command += ["--enable_batching", f"--batching_parameters_file={DEPLOY / 'batching.config'}"]
     else:
         command = [sys.executable, "-m", "serving.dev_server", *common]
-    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
-    with (folder / f"{port}.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait(30)
+    with (
+        (folder / f"{port}.log").open("w") as log,
+        _running([*before, *command], log, {"TF_ENABLE_ONEDNN_OPTS": "0"}) as process,
+    ):
+        yield process
+
+
+@contextlib.contextmanager
+def behind_start(pushed, folder, before=()):
+    """TF Serving as it is deployed, behind `serving/deploy/start`, of the versions that were pushed.
+
+    Gives the process of `start`, the address of gRPC, and the environment that `ready` wants.
+    """
+    for name in ("run", "bin", "config"):
+        (folder / name).mkdir()
+    for name in ("models.config", "batching.config", "monitoring.config"):
+        text = (DEPLOY / name).read_text().replace("/run/serving", str(folder / "run")).replace("lcr_ser", NAME)
+        (folder / "config" / name).write_text(text)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        rest_port = probe.getsockname()[1]
+    # A container has its ports to itself; here others may hold 8501.
+    (folder / "bin/tensorflow_model_server").write_text(
+        f'#!/bin/bash\nexec {BINARY} "${{@/--rest_api_port=8501/--rest_api_port={rest_port}}}"\n'
+    )
+    (folder / "bin/tensorflow_model_server").chmod(0o755)
+    paths = {"RUN": folder / "run", "CONFIG": folder / "config", "PUSHED": pushed}
+    env = {"MODEL": NAME, **{name: str(path) for name, path in paths.items()}, "REST_PORT": str(rest_port)}
+    path = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
+    with (
+        (folder / "start.log").open("w") as log,
+        _running([*before, str(DEPLOY / "start")], log, {**env, **path}, signal.SIGTERM) as process,
+    ):
+        yield process, f"unix:{folder / 'run/grpc.sock'}", {**os.environ, **env}
+
+
+@contextlib.contextmanager
+def _running(command, log, environment, end=signal.SIGKILL):
+    env = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT), **environment}
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=env)
+    try:
+        yield process
+    finally:
+        process.send_signal(end)
+        process.wait(30)
 
 
 def wait_for(client, version, seconds=120):
@@ -78,3 +133,66 @@ def write_version(source, target, seed):
     )
     tf.raw_ops.MergeV2Checkpoints(checkpoint_prefixes=[f"{prefix}.part"], destination_prefix=str(prefix))
     staged.rename(target)
+
+
+class Built:
+    """Two models, version 1 and another one, and the scores that each gives `REQUEST`."""
+
+    def __init__(self, folder):
+        self.first, self.second = folder / "first", folder / "second"
+        SmallServable(folder).save(self.first)
+        write_warm_up(str(self.first), NAME)
+        write_version(self.first, self.second, 7)
+        self._scores = []
+        for path in (self.first, self.second):
+            with SessionModel(str(path)) as model:
+                call = rank_inputs([example("u1", ["b"], [(["red"], ["c"])], ["a", "b", "c", "d"])])
+                self._scores.append(model.signatures["rank"](**call)["scores"][0])
+        assert np.abs(self._scores[0] - self._scores[1]).max() > 1e-2
+
+    def publish(self, folder, version):
+        """As the Pusher does, with a manifest. Odd versions are the first model, even ones the second."""
+        staged = folder / f"staged-{version}"
+        shutil.copytree(self.first if version % 2 else self.second, staged)
+        manifest = Manifest(version, "m", 1.5, file_table(staged), Facts({"ndcg@5": 0.5}, "data", "code"))
+        (staged / MANIFEST_FILE).write_text(manifest.to_json())
+        staged.rename(folder / str(version))
+
+    def right(self, answer):
+        """Whether the scores are those of the version that says it answered."""
+        expected = dict(zip("abcd", self._scores[answer.version % 2 == 0], strict=True))
+        return all(abs(row.score - expected[row.item]) < 1e-4 for row in answer.candidates)
+
+
+class Asking:
+    """Clients that ask the same, one call after the other, until they are stopped."""
+
+    def __init__(self, built, connect, clients=4):
+        self.failures, self.versions, self.wrong = [], [[] for _ in range(clients)], []
+        self.seconds: list[tuple[float, float]] = []  # when a call ended, and how long it took
+        self._built, self._connect, self._stop = built, connect, threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(seen,)) for seen in self.versions]
+
+    def _ask(self, seen):
+        with self._connect() as client:
+            while not self._stop.is_set():
+                begin = time.monotonic()
+                try:
+                    answer = client.rank(REQUEST)
+                except Exception as error:
+                    self.failures.append(error)
+                    continue
+                self.seconds.append((time.monotonic(), time.monotonic() - begin))
+                seen.append(answer.version)
+                if not self._built.right(answer):
+                    self.wrong.append(answer)
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
