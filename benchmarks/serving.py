@@ -1,7 +1,7 @@
 """What TensorFlow Serving does as it is deployed: `python -m benchmarks.serving --model_dir DIR`.
 
-It needs a `tensorflow_model_server` on the PATH, and runs it behind `serving/deploy/start` for this machine's CPUs, with
-copies of the newest version of a directory. Requests have made-up ids, 10 clicks, 10 searches and 100 candidates.
+It needs a `tensorflow_model_server` on the PATH, and runs it behind `serving/deploy/start`. It serves copies of the newest
+version of a directory. Requests have made-up ids, 10 clicks, 10 searches and 100 candidates.
 
 - seconds from the command to the first answer;
 - the first calls of a version after a swap, against the median of those before, by signature;
@@ -33,7 +33,7 @@ from serving.client.wire import PredictRequest
 from serving.cpus import usable_cpus
 from serving.versions import find_versions
 from tests.support import load
-from tests.support.servers import BINARY, MISSING, NAME, behind_start, wait_for
+from tests.support.deployed import BINARY, MISSING, NAME, behind_start, wait_for
 
 REQUEST = RankRequest(
     "u",
@@ -73,16 +73,16 @@ def main() -> None:
                 for rows in (1, contract.MAX_MERGED_ROWS):
                     detail[f"overload, rows {rows}"] = _overload(predict, server, rows, args.seconds)
                 detail["given up"] = _given_up(predict, server)
-    rows = [("what", "measured"), ("start to the first answer", f"{detail['start to the first answer, s']:.1f} s")]
-    rows += [
+    table = [("what", "measured"), ("start to the first answer", f"{detail['start to the first answer, s']:.1f} s")]
+    table += [
         (f"`{name}`: median; first calls of versions", f"{steady:.1f}; {', '.join(f'{one:.1f}' for one in first)} ms")
         for name, (steady, first) in detail["first calls"].items()
     ]
     for name, found in detail.items():
         if name.startswith(("overload", "given up")):
-            rows += [(f"{name}: {what}", f"{value:,.3f}") for what, value in found.items()]
+            table += [(f"{name}: {what}", f"{value:,.3f}") for what, value in found.items()]
     share = detail["overload, rows 1"]["answered / capacity"]
-    report("serving", share, "of the capacity is answered at three times of it", "0.8", detail, rows)
+    report("serving", share, "of the capacity is answered at three times of it", "0.8", detail, table)
 
 
 def _first_calls(client: RankingClient, pushed: Path) -> dict[str, tuple[float, list[float]]]:
@@ -134,7 +134,7 @@ def _overload(predict: Any, server: psutil.Process, rows: int, seconds: float) -
     started = _cpu(server)
     outcome = load.open_loop(predict, message, 3 * capacity, seconds, _DEADLINE)
     overloaded = len(outcome.waits["OK"]) / (_cpu(server) - started)
-    recovery = load.recovery(predict, message, _DEADLINE)
+    recovery = load.recovery(predict, message, _DEADLINE, outcome.ended)
     after = load.closed_loop(predict, message, clients, 5)
     return {
         "capacity before, calls/s": capacity,
