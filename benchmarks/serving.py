@@ -1,7 +1,12 @@
 """What TensorFlow Serving does as it is deployed: `python -m benchmarks.serving --model_dir DIR`.
 
+<<<<<<< HEAD
 It needs a `tensorflow_model_server` on the PATH, and runs it behind `serving/deploy/start` for this machine's CPUs,
 with copies of the newest version of a directory. Requests have made-up ids, 10 clicks, 10 searches and 100 candidates.
+=======
+It needs a `tensorflow_model_server` on the PATH, and runs it behind `serving/deploy/start`, with
+copies of the newest version of a directory. Requests have made-up ids, 10 clicks, 10 searches and 100 candidates.
+>>>>>>> w-real
 
 - seconds from the command to the first answer;
 - the first calls of a version after a swap, against the median of those before, by signature;
@@ -33,7 +38,7 @@ from serving.client.wire import PredictRequest
 from serving.cpus import usable_cpus
 from serving.versions import find_versions
 from tests.support import load
-from tests.support.servers import BINARY, MISSING, NAME, behind_start, wait_for
+from tests.support.deployed import BINARY, MISSING, NAME, behind_start, wait_for
 
 REQUEST = RankRequest(
     "u",
@@ -134,7 +139,7 @@ def _overload(predict: Any, server: psutil.Process, rows: int, seconds: float) -
     started = _cpu(server)
     outcome = load.open_loop(predict, message, 3 * capacity, seconds, _DEADLINE)
     overloaded = len(outcome.waits["OK"]) / (_cpu(server) - started)
-    recovery = load.recovery(predict, message, _DEADLINE)
+    recovery = load.recovery(predict, message, _DEADLINE, outcome.ended)
     after = load.closed_loop(predict, message, clients, 5)
     return {
         "capacity before, calls/s": capacity,

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import pytest
 import tensorflow as tf
 
 from tests.support.workspace import COMPONENTS, ROOT, lines_by_component
@@ -33,6 +34,7 @@ def test_it_is_kept_without_outputs():
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in CELLS if "outputs" in cell)
 
 
+@pytest.mark.long
 def test_it_ends_with_the_ranking_of_the_pushed_model(first_run, workspace, tmp_path):
     script = tmp_path / "walk.py"
     script.write_text("\n".join("".join(cell["source"]) for cell in CELLS if cell["cell_type"] == "code"))

@@ -48,6 +48,7 @@ def free_ports(count):
     return ports
 
 
+@pytest.mark.long
 def test_two_replicas_in_one_process(alone):
     """`MirroredStrategy`."""
     np.testing.assert_allclose(losses_of(start("mirrored")), alone, rtol=1e-4)

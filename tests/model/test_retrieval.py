@@ -53,6 +53,7 @@ def test_an_untrained_query_is_the_sum_of_what_both_histories_came_to(steps):
     np.testing.assert_allclose(model.query(state), sides[0] + sides[1], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_no_other_weight_moves_for_its_sake(tmp_path):
     timelines, requests = random_logs()

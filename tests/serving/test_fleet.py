@@ -12,10 +12,10 @@ from google.protobuf import text_format
 from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc
 
 from serving.client import RankingClient, RankingError
+from tests.support.deployed import NAME, wait_for
 from tests.support.servers import (
     DEVELOPMENT,
     KINDS,
-    NAME,
     REQUEST,
     TF_SERVING,
     Asking,
@@ -23,7 +23,6 @@ from tests.support.servers import (
     client_of,
     needs_tf_serving,
     serving,
-    wait_for,
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]

@@ -23,21 +23,17 @@ from model import contract
 from serving.client import History, RankingClient, RankingError
 from tests.support import load
 from tests.support.checkable_servable import example
+from tests.support.deployed import DEPLOY, NAME, READING_WHAT_MODES_FORBID, behind_start, wait_for
 from tests.support.merging import led
 from tests.support.servers import (
-    DEPLOY,
     KINDS,
-    NAME,
-    READING_WHAT_MODES_FORBID,
     REQUEST,
     TF_SERVING,
     Asking,
     Built,
-    behind_start,
     client_of,
     needs_tf_serving,
     serving,
-    wait_for,
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
@@ -391,7 +387,7 @@ def test_three_times_the_capacity(built, model_dir, tmp_path):
         between = sum(server.cpu_times()[:2])
         outcome = load.open_loop(predict, message, 3 * capacity, 4, timeout)
         after = sum(server.cpu_times()[:2])
-        recovery = load.recovery(predict, message, timeout)
+        recovery = load.recovery(predict, message, timeout, outcome.ended)
         channel.close()
     alone = capacity * 4 / (between - before)
     overloaded = len(outcome.waits["OK"]) / (after - between)

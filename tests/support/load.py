@@ -8,23 +8,24 @@ import dataclasses
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 
 
-def connect(address):
+def connect(address: str) -> tuple[grpc.Channel, Any]:
     """A channel, and its call of `Predict` that takes and gives bytes."""
     channel = grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)])
     return channel, channel.unary_unary(PREDICT)
 
 
-def closed_loop(predict, message, clients, seconds):
+def closed_loop(predict: Any, message: bytes, clients: int, seconds: float) -> float:
     """Calls a second that some clients get answered, each after the other."""
     end = time.perf_counter() + seconds
 
-    def ask(_number):
+    def ask(_number: int) -> int:
         count = 0
         while time.perf_counter() < end:
             predict(message, timeout=60)
@@ -35,7 +36,7 @@ def closed_loop(predict, message, clients, seconds):
         return sum(pool.map(ask, range(clients))) / seconds
 
 
-def latencies(predict, message, count):
+def latencies(predict: Any, message: bytes, count: int) -> list[float]:
     """Seconds of each of so many calls, one after the other."""
     found = []
     for _ in range(count):
@@ -47,55 +48,47 @@ def latencies(predict, message, count):
 
 @dataclasses.dataclass
 class Outcome:
-    """What became of the calls of an open loop: status -> seconds of each; and when the last one was sent."""
+    """What became of the calls of an open loop: status -> seconds of each, and when the last was sent."""
 
     seconds: float
-    waits: dict
+    waits: dict[str, list[float]]
     ended: float
 
     @property
-    def sent(self):
+    def sent(self) -> int:
         return sum(map(len, self.waits.values()))
 
     @property
-    def goodput(self):
+    def goodput(self) -> float:
         """Answers a second."""
         return len(self.waits["OK"]) / self.seconds
 
     @property
-    def refusals(self):
+    def refusals(self) -> list[float]:
         """Seconds until each was refused."""
         return [*self.waits["UNAVAILABLE"], *self.waits["RESOURCE_EXHAUSTED"]]
 
 
-def open_loop(predict, message, rate, seconds, timeout, cancel_after=None):
-    """So many calls a second, whether or not those before were answered; all are waited for.
+def open_loop(predict: Any, message: bytes, rate: float, seconds: float, timeout: float) -> Outcome:
+    """So many calls a second, whether or not those before were answered; all are waited for."""
+    waits, lock, done = collections.defaultdict[str, list[float]](list), threading.Lock(), threading.Semaphore(0)
 
-    With `cancel_after`, each is given up by its caller after so many seconds.
-    """
-    waits, lock, done = collections.defaultdict(list), threading.Lock(), threading.Semaphore(0)
-
-    def send():
+    def send() -> None:
         began = time.perf_counter()
         call = predict.future(message, timeout=timeout)
 
-        def note(answered):
+        def note(answered: Any) -> None:
             with lock:
                 waits[answered.code().name].append(time.perf_counter() - began)
             done.release()
 
         call.add_done_callback(note)
-        if cancel_after is not None:
-            running.append((began + cancel_after, call))
 
-    running = collections.deque()
     start, sent = time.perf_counter(), 0
-    while (now := time.perf_counter() - start) < seconds or running:
-        for _ in range(int(min(now, seconds) * rate) - sent):
+    while (now := time.perf_counter() - start) < seconds:
+        for _ in range(int(now * rate) - sent):
             send()
             sent += 1
-        while running and running[0][0] < time.perf_counter():
-            running.popleft()[1].cancel()
         time.sleep(0.002)
     ended = time.perf_counter()
     for _ in range(sent):
@@ -103,9 +96,9 @@ def open_loop(predict, message, rate, seconds, timeout, cancel_after=None):
     return Outcome(seconds, waits, ended)
 
 
-def recovery(predict, message, timeout, in_a_row=10):
-    """Seconds until so many calls in a row are answered in time."""
-    began, good = time.perf_counter(), 0
+def recovery(predict: Any, message: bytes, timeout: float, ended: float, in_a_row: int = 10) -> float:
+    """Seconds from the end of an open loop until its calls are done and so many calls in a row are answered in time."""
+    good = 0
     while good < in_a_row:
         try:
             predict(message, timeout=timeout)
@@ -113,4 +106,4 @@ def recovery(predict, message, timeout, in_a_row=10):
         except grpc.RpcError:
             good = 0
             time.sleep(0.01)
-    return time.perf_counter() - began
+    return time.perf_counter() - ended

@@ -1,11 +1,7 @@
 """Servers as processes: ours for development, and a real TensorFlow Serving where there is one."""
 
 import contextlib
-import os
 import shutil
-import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
@@ -18,22 +14,16 @@ import tensorflow as tf
 from components.pusher.manifest import MANIFEST_FILE, Facts, Manifest, file_table
 from components.servable_check.requests import rank_inputs
 from components.servable_check.session import SessionModel
-from serving.client import RankingClient, RankingError, RankRequest, Search
+from serving.client import RankingClient, RankRequest, Search
 from serving.warmup import write_warm_up
 from tests.support.checkable_servable import example
+from tests.support.deployed import BINARY, DEPLOY, MISSING, NAME, running
 from tests.support.small_servable import SmallServable
-from tests.support.workspace import ROOT
 
 DEVELOPMENT, TF_SERVING = "development server", "TensorFlow Serving"
-BINARY = shutil.which("tensorflow_model_server")
-MISSING = "no tensorflow_model_server is on the PATH, and no image of it can be pulled here"
-NAME = "lcr"
 needs_tf_serving = pytest.mark.skipif(BINARY is None, reason=MISSING)
 KINDS = [DEVELOPMENT, pytest.param(TF_SERVING, marks=needs_tf_serving)]
-DEPLOY = ROOT / "serving" / "deploy"
 REQUEST = RankRequest("u1", ["a", "b", "c", "d"], ["b"], [Search(["red"], ["c"])])
-READING_WHAT_MODES_FORBID = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
-"""Before a command of root: files without read permission are none to it."""
 
 
 @contextlib.contextmanager
@@ -52,60 +42,9 @@ def serving(kind, model_dir, port, folder, flags=(), before=()):
         command = [sys.executable, "-m", "serving.dev_server", *common]
     with (
         (folder / f"{port}.log").open("w") as log,
-        _running([*before, *command], log, {"TF_ENABLE_ONEDNN_OPTS": "0"}) as process,
+        running([*before, *command], log, {"TF_ENABLE_ONEDNN_OPTS": "0"}) as process,
     ):
         yield process
-
-
-@contextlib.contextmanager
-def behind_start(pushed, folder, before=()):
-    """TF Serving as it is deployed, behind `serving/deploy/start`, of the versions that were pushed.
-
-    Gives the process of `start`, the address of gRPC, and the environment that `ready` wants.
-    """
-    for name in ("run", "bin", "config"):
-        (folder / name).mkdir()
-    for name in ("models.config", "batching.config", "monitoring.config"):
-        text = (DEPLOY / name).read_text().replace("/run/serving", str(folder / "run")).replace("lcr_ser", NAME)
-        (folder / "config" / name).write_text(text)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        rest_port = probe.getsockname()[1]
-    # A container has its ports to itself; here others may hold 8501.
-    (folder / "bin/tensorflow_model_server").write_text(
-        f'#!/bin/bash\nexec {BINARY} "${{@/--rest_api_port=8501/--rest_api_port={rest_port}}}"\n'
-    )
-    (folder / "bin/tensorflow_model_server").chmod(0o755)
-    paths = {"RUN": folder / "run", "CONFIG": folder / "config", "PUSHED": pushed}
-    env = {"MODEL": NAME, **{name: str(path) for name, path in paths.items()}, "REST_PORT": str(rest_port)}
-    path = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
-    with (
-        (folder / "start.log").open("w") as log,
-        _running([*before, str(DEPLOY / "start")], log, {**env, **path}, signal.SIGTERM) as process,
-    ):
-        yield process, f"unix:{folder / 'run/grpc.sock'}", {**os.environ, **env}
-
-
-@contextlib.contextmanager
-def _running(command, log, environment, end=signal.SIGKILL):
-    env = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT), **environment}
-    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=env)
-    try:
-        yield process
-    finally:
-        process.send_signal(end)
-        process.wait(30)
-
-
-def wait_for(client, version, seconds=120):
-    """Until a version is available."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        with contextlib.suppress(RankingError):
-            if any(one.version == version and one.state == "AVAILABLE" for one in client.status()):
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"version {version} was not available within {seconds} s")
 
 
 def client_of(port, **kwargs):
