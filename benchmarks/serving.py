@@ -1,12 +1,7 @@
 """What TensorFlow Serving does as it is deployed: `python -m benchmarks.serving --model_dir DIR`.
 
-<<<<<<< HEAD
 It needs a `tensorflow_model_server` on the PATH, and runs it behind `serving/deploy/start` for this machine's CPUs,
 with copies of the newest version of a directory. Requests have made-up ids, 10 clicks, 10 searches and 100 candidates.
-=======
-It needs a `tensorflow_model_server` on the PATH, and runs it behind `serving/deploy/start`, with
-copies of the newest version of a directory. Requests have made-up ids, 10 clicks, 10 searches and 100 candidates.
->>>>>>> w-real
 
 - seconds from the command to the first answer;
 - the first calls of a version after a swap, against the median of those before, by signature;
