@@ -21,13 +21,14 @@ from tests.support.servers import (
     Asking,
     Built,
     client_of,
+    free_ports,
     needs_tf_serving,
     serving,
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
-_PORTS = itertools.count(18700)
+_PORTS = free_ports()
 ALLOWED = "--allow_version_labels_for_unavailable_models=true"
 
 

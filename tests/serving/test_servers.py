@@ -32,13 +32,14 @@ from tests.support.servers import (
     Asking,
     Built,
     client_of,
+    free_ports,
     needs_tf_serving,
     serving,
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
-_PORTS = itertools.count(18500)
+_PORTS = free_ports()
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import socket
 import sys
 import threading
 import time
@@ -24,6 +25,15 @@ DEVELOPMENT, TF_SERVING = "development server", "TensorFlow Serving"
 needs_tf_serving = pytest.mark.skipif(BINARY is None, reason=MISSING)
 KINDS = [DEVELOPMENT, pytest.param(TF_SERVING, marks=needs_tf_serving)]
 REQUEST = RankRequest("u1", ["a", "b", "c", "d"], ["b"], [Search(["red"], ["c"])])
+
+
+def free_ports():
+    """Ports of loopback that nobody listens on."""
+    while True:
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            port = one.getsockname()[1]
+        yield port
 
 
 @contextlib.contextmanager
