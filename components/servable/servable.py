@@ -187,9 +187,8 @@ class Servable(tf.Module):
             "rec_steps": found.rec_steps,
             "search_steps": found.search_steps,
         }
-        nothing = {name: tf.cast(float("nan"), value.dtype) for name, value in told.items()}
         return {
-            name: tf.where(good if value.shape.rank == 1 else good[:, None], value, nothing[name])
+            name: tf.where(good if value.shape.rank == 1 else good[:, None], value, float("nan"))
             for name, value in told.items()
         }
 
