@@ -7,10 +7,11 @@ that a run takes to start.
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
 
 from tfx_pipeline import stages
-from tfx_pipeline.metadata_file import ARTIFACTS
+from tfx_pipeline.folders import Folders, local_folders
 from tfx_pipeline.settings import Settings
 
 
@@ -18,6 +19,8 @@ def create_pipeline(
     settings: Settings,
     metadata_connection_config: Any = None,
     beam_pipeline_args: list[str] | None = None,
+    folders: Folders | None = None,
+    input_fingerprint: str | RuntimeParameter | None = None,
 ) -> Pipeline:
     """Compose the way from raw logs to a pushed model.
 
@@ -25,18 +28,22 @@ def create_pipeline(
         settings: of this run.
         metadata_connection_config: where a local runner keeps its metadata; None where the orchestrator does.
         beam_pipeline_args: flags of the Beam runner.
+        folders: of what is read and written; None: those of this machine.
+        input_fingerprint: of the log, where it is not known yet; None: it is taken now.
 
     Raises:
         ValueError: for a log that cannot be used, or files that a setting names and that are not there.
     """
-    _require_files(settings)
-    data = stages.data(settings)
-    trained = stages.training(settings, data)
-    judged = stages.judging(settings, data, trained)
-    published = stages.publishing(settings, data, trained, judged)
+    folders = folders or local_folders(settings)
+    if input_fingerprint is None:
+        _require_files(settings)
+    data = stages.data(settings, folders, input_fingerprint)
+    trained = stages.training(settings, folders, data)
+    judged = stages.judging(settings, folders, data, trained)
+    published = stages.publishing(settings, folders, data, trained, judged)
     return Pipeline(
         pipeline_name=settings.name,
-        pipeline_root=str(settings.run_dir / ARTIFACTS),
+        pipeline_root=folders.artifacts,
         components=[one for stage in (data, trained, judged, published) for one in stage if one],
         enable_cache=True,
         metadata_connection_config=metadata_connection_config,

@@ -26,6 +26,7 @@ from components.ranking_check.settings import RankingCheckSettings, thresholds_o
 from components.servable_check.settings import ServableCheckSettings
 from model.config import GrpoConfig, RankerConfig, SupervisedConfig
 from model.registry import DEFAULT, config_class
+from tfx_pipeline.kubeflow.settings import Kubeflow
 from tfx_pipeline.sources import FILE_VARIABLE, Kinds, Names, Sources, read
 
 IdKind = Literal["vocabulary", "hash"]
@@ -160,6 +161,7 @@ class Settings(BaseModel):
     grpo: GrpoConfig
     evaluation: Evaluation
     infra_validation: InfraValidation | None = None
+    kubeflow: Kubeflow | None = None
     push: Push
 
     @field_validator("name")
@@ -320,6 +322,7 @@ _KINDS: Kinds = {
     ("grpo",): GrpoConfig,
     ("evaluation",): Evaluation,
     ("infra_validation",): InfraValidation,
+    ("kubeflow",): Kubeflow,
     ("push",): Push,
 }
 

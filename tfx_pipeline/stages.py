@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tfx.components import Evaluator, ExampleValidator, InfraValidator, StatisticsGen, Trainer, Transform
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.proto import trainer_pb2, transform_pb2
 from tfx.types import BaseChannel
 
@@ -20,12 +21,14 @@ from components.data_check.component import DataCheck
 from components.evaluator.eval_config import eval_config
 from components.example_gen.component import LogExampleGen
 from components.example_gen.fingerprint import fingerprint
+from components.example_gen.settings import LogSettings
 from components.pusher.component import Pusher
 from components.ranking_check.component import RankingCheck
 from components.report.component import RunReport
 from components.servable_check.component import ServableCheck
 from components.statistics_keeper.component import StatisticsKeeper
 from model.registry import source_module
+from tfx_pipeline.folders import Folders
 from tfx_pipeline.infra_validation import infra_validator
 from tfx_pipeline.settings import Settings
 
@@ -71,15 +74,21 @@ class Publishing(NamedTuple):
     report: RunReport
 
 
-def data(settings: Settings) -> Data:
+def data(settings: Settings, folders: Folders, input_fingerprint: str | RuntimeParameter | None = None) -> Data:
     """Read the log, look at it, transform it.
 
+    Args:
+        settings: of the run.
+        folders: of what is read and written.
+        input_fingerprint: of the log; None: it is taken now.
+
     Raises:
-        ValueError: for a log that cannot be used.
+        ValueError: for a log that cannot be used, where its fingerprint is taken now.
     """
+    logs = logs_of(settings, folders)
     example_gen = LogExampleGen(
-        settings=settings.logs,
-        input_fingerprint=fingerprint(settings.logs),
+        settings=logs,
+        input_fingerprint=fingerprint(logs) if input_fingerprint is None else input_fingerprint,
         code_hash=code_hash(LogExampleGen),
     )
     examples = example_gen.outputs["examples"]
@@ -92,8 +101,8 @@ def data(settings: Settings) -> Data:
         schema=schema.outputs["schema"],
         anomalies=validator.outputs["anomalies"],
         settings=settings.data_check,
-        serving_dir=str(settings.serving_dir),
-        statistics_dir=str(settings.statistics_dir),
+        serving_dir=folders.serving,
+        statistics_dir=folders.statistics,
         code_hash=code_hash(DataCheck),
     )
     transform = Transform(
@@ -112,17 +121,18 @@ def data(settings: Settings) -> Data:
     return Data(example_gen, statistics, schema, validator, data_check, transform)
 
 
-def training(settings: Settings, before: Data) -> Training:
+def training(settings: Settings, folders: Folders, before: Data) -> Training:
     """Train the model of the settings' kind, from scratch or from the last pushed one."""
     warm_start = None
     if settings.warm_start:
         warm_start = WarmStartFinder(
             examples=before.transform.outputs["transformed_examples"],
-            serving_dir=str(settings.serving_dir),
+            serving_dir=folders.serving,
             code_hash=code_hash(WarmStartFinder),
         )
     supervised = _trainer(
         settings,
+        folders,
         before.transform,
         SUPERVISED_RUN,
         base_model=warm_start.outputs["baseline"] if warm_start else None,
@@ -130,6 +140,7 @@ def training(settings: Settings, before: Data) -> Training:
     ).with_id("SupervisedTrainer")
     grpo = _trainer(
         settings,
+        folders,
         before.transform,
         GRPO_RUN,
         base_model=supervised.outputs["model"],
@@ -138,12 +149,12 @@ def training(settings: Settings, before: Data) -> Training:
     return Training(warm_start, supervised, grpo)
 
 
-def judging(settings: Settings, before: Data, trained: Training) -> Judging:
+def judging(settings: Settings, folders: Folders, before: Data, trained: Training) -> Judging:
     """Measure the candidate, and judge whether it may be pushed."""
     ranker = source_module(settings.model.kind)
     examples, model = before.example_gen.outputs["examples"], trained.grpo.outputs["model"]
     baseline = BaselineFinder(
-        candidate=model, serving_dir=str(settings.serving_dir), code_hash=code_hash(BaselineFinder)
+        candidate=model, serving_dir=folders.serving, code_hash=code_hash(BaselineFinder)
     )
     evaluator = Evaluator(
         examples=examples,
@@ -192,7 +203,9 @@ def gates(before: Data, judged: Judging) -> Mapping[str, BaseChannel]:
     return found
 
 
-def publishing(settings: Settings, before: Data, trained: Training, judged: Judging) -> Publishing:
+def publishing(
+    settings: Settings, folders: Folders, before: Data, trained: Training, judged: Judging
+) -> Publishing:
     """Push the candidate where every gate lets it pass, and write down how the run went."""
     ranker = source_module(settings.model.kind)
     verdicts = gates(before, judged)
@@ -204,7 +217,7 @@ def publishing(settings: Settings, before: Data, trained: Training, judged: Judg
         gates=verdicts,
         evaluation=judged.evaluator.outputs["evaluation"],
         examples=examples,
-        serving_dir=str(settings.serving_dir),
+        serving_dir=folders.serving,
         keep_versions=settings.push.keep_versions,
         model_code=model_code,
         code_hash=code_hash(Pusher),
@@ -212,7 +225,7 @@ def publishing(settings: Settings, before: Data, trained: Training, judged: Judg
     keeper = StatisticsKeeper(
         statistics=before.statistics.outputs["statistics"],
         pushed_model=pusher.outputs["pushed_model"],
-        statistics_dir=str(settings.statistics_dir),
+        statistics_dir=folders.statistics,
         code_hash=code_hash(StatisticsKeeper),
     )
     report = RunReport(
@@ -229,20 +242,36 @@ def publishing(settings: Settings, before: Data, trained: Training, judged: Judg
         grpo_run=trained.grpo.outputs["model_run"],
         pushed_model=pusher.outputs["pushed_model"],
         run_name=settings.name,
-        settings=settings.in_full(),
+        settings=_told(settings, folders),
         model_code=model_code,
         code_hash=code_hash(RunReport, ranker),
     )
     return Publishing(pusher, keeper, report)
 
 
+def logs_of(settings: Settings, folders: Folders) -> LogSettings:
+    return dataclasses.replace(settings.logs, log_dir=folders.log, read_cache=folders.read_spans)
+
+
+def _told(settings: Settings, folders: Folders) -> dict[str, Any]:
+    """The settings that the page of a run shows: all that a result depends on."""
+    told = {**settings.in_full(), "logs": dataclasses.asdict(logs_of(settings, folders))}
+    del told["kubeflow"]
+    return told
+
+
 def _trainer(
-    settings: Settings, transform: Transform, run_fn: str, base_model: BaseChannel | None, **stage: Any
+    settings: Settings,
+    folders: Folders,
+    transform: Transform,
+    run_fn: str,
+    base_model: BaseChannel | None,
+    **stage: Any,
 ) -> Trainer:
     custom_config = {
         "model": dataclasses.asdict(settings.model),
         "vocabulary": settings.vocabulary.model_dump(),
-        "checkpoints": str(settings.run_dir / "checkpoints"),
+        "checkpoints": folders.checkpoints,
         "code": code_hash(run_fn, source_module(settings.model.kind)),
         **stage,
     }

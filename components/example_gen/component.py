@@ -2,6 +2,7 @@
 
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.orchestration import data_types
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
@@ -30,18 +31,22 @@ class LogExampleGen(base_beam_component.BaseBeamComponent):
     """Turn search and recommendation logs into training timelines and ranking requests.
 
     A component of its own rather than a `FileBasedExampleGen`: Kubeflow never runs the driver hook that the latter
-    fingerprints its input with. So the fingerprint is a parameter, taken when the pipeline is built.
+    fingerprints its input with. So the fingerprint is a parameter: taken when the pipeline is built on this machine, and
+    by a step before this one on Kubeflow.
     """
 
     SPEC_CLASS = LogExampleGenSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(self, settings: LogSettings, input_fingerprint: str, code_hash: str) -> None:
+    def __init__(
+        self, settings: LogSettings, input_fingerprint: str | data_types.RuntimeParameter, code_hash: str
+    ) -> None:
         """Construct the component.
 
         Args:
             settings: what to read and how to split it.
-            input_fingerprint: `fingerprint(settings)`; new data gives a new one and runs the component again.
+            input_fingerprint: `fingerprint(settings)`, or where a run finds it; new data gives a new one and runs the
+                component again.
             code_hash: of the component's code; only part of the cache key.
         """
         super().__init__(

@@ -1,6 +1,7 @@
 """Fingerprints of a log: the part of a cache key that changes when the data does."""
 
 import hashlib
+from collections.abc import Mapping
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
@@ -20,8 +21,13 @@ def fingerprint(settings: LogSettings) -> str:
     Raises:
         LogError: for a log that cannot be used, see `find_logs`.
     """
+    return whole_fingerprint(span_fingerprints(settings))
+
+
+def whole_fingerprint(spans: Mapping[str, str]) -> str:
+    """Hash the fingerprints of a log's spans into one."""
     digest = hashlib.blake2b(digest_size=16)
-    for span, span_digest in span_fingerprints(settings).items():
+    for span, span_digest in spans.items():
         digest.update(f"{span}\n{span_digest}\n".encode())
     return digest.hexdigest()
 

@@ -7,13 +7,8 @@ from tfx.dsl.components.base import base_component, base_executor, executor_spec
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
+from components.common.artifacts import KeptStatistics
 from components.data_check.pushed_statistics import keep, split_statistics
-
-
-class KeptStatistics(types.Artifact):
-    """Says by its custom property `kept`, 1 or 0, whether anything was pushed; without an output nothing is cached."""
-
-    TYPE_NAME = "KeptStatistics"
 
 
 class Executor(base_executor.BaseExecutor):

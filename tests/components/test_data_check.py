@@ -19,7 +19,7 @@ from components.data_check.pushed_statistics import find
 from components.data_check.settings import DataCheckSettings
 from components.pusher.executor import Executor as Pusher
 from components.statistics_keeper.component import Executor as StatisticsKeeper
-from components.statistics_keeper.component import KeptStatistics
+from components.common.artifacts import KeptStatistics
 from tests.support.transform_graph import BEAM_ARGUMENTS, SCHEMA_FILE, example
 
 SETTINGS = {"drift": {"search_words": {"infinity_norm": 0.3}}, "skew": {"rec_items": {"infinity_norm": 0.3}}}

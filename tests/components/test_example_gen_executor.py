@@ -357,6 +357,6 @@ def test_component_declares_what_downstream_needs():
     assert component.exec_properties == {"settings": settings.to_json(), "input_fingerprint": "abc", "code_hash": "def"}
     assert {key: channel.type_name for key, channel in component.outputs.items()} == {
         "examples": "Examples",
-        "log_report": "LogReport",
-        "candidates": "Candidates",
+        "log_report": "components.LogReport",
+        "candidates": "components.Candidates",
     }
