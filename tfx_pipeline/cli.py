@@ -22,6 +22,10 @@ _OURS = {
         "tfx_pipeline.commands.compare",
         "Compare runs: what went in differently, metrics, and how sure that is.",
     ),
+    "compile": (
+        "tfx_pipeline.commands.compile",
+        "Write the pipeline for Kubeflow Pipelines, or for Vertex AI Pipelines.",
+    ),
     "loadtest": (
         "tfx_pipeline.commands.load_test",
         "Load a server: latency against rate, and what it refuses; a table and a picture.",
@@ -41,6 +45,7 @@ _OURS = {
         "tfx_pipeline.commands.simulate_report",
         "Measure a log, simulated or real, and plot its distributions.",
     ),
+    "submit": ("tfx_pipeline.commands.submit", "Send the pipeline to Kubeflow, once or on a schedule, and follow it."),
 }
 """Our commands: the module of each, and what the list of commands says of it."""
 _UPSTREAM = {
@@ -145,9 +150,14 @@ def _with_pipeline_path(upstream: Callable[..., Any]) -> Callable[..., Any]:
             if pipeline_name is None:
                 raise click.UsageError("Missing option '--pipeline_name' (or '--pipeline_path').")
             context.invoke(upstream, engine=engine, pipeline_name=pipeline_name, **options)
+        elif engine == "kubeflow":
+            from tfx_pipeline.commands.submit import submit
+
+            # The runner file of this engine compiles; the command does that and sends the outcome.
+            context.invoke(submit, host=options.get("endpoint"), namespace=options.get("namespace"))
         elif engine not in ("auto", "local"):
             raise click.UsageError(
-                f"`--pipeline_path` runs on the engine local. Received: {engine}. "
+                f"`--pipeline_path` runs on the engine local or kubeflow. Received: {engine}. "
                 "Register with `tfx pipeline create`, then use `--pipeline_name`."
             )
         else:
