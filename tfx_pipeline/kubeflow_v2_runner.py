@@ -94,8 +94,7 @@ def pipeline_name(settings: Settings) -> str:
     name = settings.name.lower().replace("_", "-").replace(" ", "-")
     if not _NAME.fullmatch(name):
         raise ValueError(
-            "`name` should be letters, digits, - and _ on Kubeflow, at most 128 of them. "
-            f"Received: {settings.name!r}."
+            f"`name` should be letters, digits, - and _ on Kubeflow, at most 128 of them. Received: {settings.name!r}."
         )
     return name
 

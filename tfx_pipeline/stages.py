@@ -153,9 +153,7 @@ def judging(settings: Settings, folders: Folders, before: Data, trained: Trainin
     """Measure the candidate, and judge whether it may be pushed."""
     ranker = source_module(settings.model.kind)
     examples, model = before.example_gen.outputs["examples"], trained.grpo.outputs["model"]
-    baseline = BaselineFinder(
-        candidate=model, serving_dir=folders.serving, code_hash=code_hash(BaselineFinder)
-    )
+    baseline = BaselineFinder(candidate=model, serving_dir=folders.serving, code_hash=code_hash(BaselineFinder))
     evaluator = Evaluator(
         examples=examples,
         model=model,
@@ -203,9 +201,7 @@ def gates(before: Data, judged: Judging) -> Mapping[str, BaseChannel]:
     return found
 
 
-def publishing(
-    settings: Settings, folders: Folders, before: Data, trained: Training, judged: Judging
-) -> Publishing:
+def publishing(settings: Settings, folders: Folders, before: Data, trained: Training, judged: Judging) -> Publishing:
     """Push the candidate where every gate lets it pass, and write down how the run went."""
     ranker = source_module(settings.model.kind)
     verdicts = gates(before, judged)

@@ -25,13 +25,17 @@ from tfx_pipeline.settings import load
 @click.option("--wait", is_flag=True, help="Tell of each step, and end as the run does.")
 @click.option("--follow", "run_id", help="Wait for a run that is there already, by its id.")
 @click.option("--no-cache", is_flag=True, help="Run every step, known or not.")
-@click.option("--schedule", "cron", help='Run again and again: a cron line of six fields, seconds first ("0 0 3 * * *").')
+@click.option(
+    "--schedule", "cron", help='Run again and again: a cron line of six fields, seconds first ("0 0 3 * * *").'
+)
 @click.option(
     "--token-file",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Holds a token; read again whenever it is needed.",
 )
-@click.option("--ca-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Of the API's certificate.")
+@click.option(
+    "--ca-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Of the API's certificate."
+)
 def submit(
     *,
     host: str | None, namespace: str | None, experiment: str | None, run_name: str | None, service_account: str | None,
@@ -46,7 +50,9 @@ def submit(
     kubeflow = settings.kubeflow
     host = host or (kubeflow and kubeflow.host)
     if not host:
-        raise click.UsageError("missing option '--host' (or the setting `kubeflow.host`): the address of Kubeflow's API")
+        raise click.UsageError(
+            "missing option '--host' (or the setting `kubeflow.host`): the address of Kubeflow's API"
+        )
     if kubeflow is None:
         raise click.ClickException("the settings have no section `kubeflow`. docs/kubeflow.md says what it holds.")
     namespace = namespace or kubeflow.namespace or ""

@@ -20,7 +20,9 @@ def quantity(text: str) -> float:
         ValueError: where it is none.
     """
     if not (match := _QUANTITY.fullmatch(text)):
-        raise ValueError(f"An amount of memory should be a number with Ki, Mi, Gi, Ti, k, M, G or T. Received: {text!r}.")
+        raise ValueError(
+            f"An amount of memory should be a number with Ki, Mi, Gi, Ti, k, M, G or T. Received: {text!r}."
+        )
     return float(match[1]) * _UNITS[match[2] or ""]
 
 

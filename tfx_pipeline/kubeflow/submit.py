@@ -124,7 +124,9 @@ def schedule(cluster: Cluster, submission: Submission, version: str, cron: str, 
                 str(submission.file), submission.name, namespace=submission.namespace or None
             ).pipeline_id
         uploaded = cluster.client.upload_pipeline_version(str(submission.file), version, pipeline_id=pipeline_id)
-        old = [run for run in _recurring(cluster.client, experiment.experiment_id) if run.display_name == submission.name]
+        old = [
+            run for run in _recurring(cluster.client, experiment.experiment_id) if run.display_name == submission.name
+        ]
         for run in old:
             cluster.client.disable_recurring_run(run.recurring_run_id)
         made = cluster.client.create_recurring_run(
@@ -174,7 +176,10 @@ def follow(cluster: Cluster, run_id: str, say: Callable[[str], None], poll_secon
         return []
     failed = [name for name, state in seen.items() if state == "FAILED" and not name.startswith(("root", "driver"))]
     reason = getattr(run.error, "message", None) or ""
-    return [f"the run ended as {run.state.lower()}{f': {reason}' if reason else ''}", *(f"{one} failed" for one in failed)]
+    return [
+        f"the run ended as {run.state.lower()}{f': {reason}' if reason else ''}",
+        *(f"{one} failed" for one in failed),
+    ]
 
 
 def _recurring(client: Any, experiment_id: str) -> Iterator[Any]:
