@@ -62,7 +62,8 @@ def compile_vertex(settings: Settings) -> dict[str, Any]:
     for name in ("pipeline_root", "output_dir"):
         if not getattr(kubeflow, name).startswith("gs://"):
             raise ValueError(
-                f"`kubeflow.{name}` should be a gs:// URI on Vertex AI Pipelines. Received: {getattr(kubeflow, name)!r}."
+                f"`kubeflow.{name}` should be a gs:// URI on Vertex AI Pipelines. "
+                f"Received: {getattr(kubeflow, name)!r}."
             )
     return {
         "displayName": settings.name,

@@ -246,6 +246,7 @@ def publishing(settings: Settings, folders: Folders, before: Data, trained: Trai
 
 
 def logs_of(settings: Settings, folders: Folders) -> LogSettings:
+    """What ExampleGen reads, and where."""
     return dataclasses.replace(settings.logs, log_dir=folders.log, read_cache=folders.read_spans)
 
 

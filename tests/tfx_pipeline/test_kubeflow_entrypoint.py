@@ -118,8 +118,8 @@ def test_what_a_try_before_this_one_left_is_cleared(mounts):
 def test_types_of_our_own_are_found_by_their_names(mounts):
     declared = {"verdict": {"artifactType": {"instanceSchema": "title: components.GateVerdict\ntype: object\n"}}}
     found = entrypoint.complete_inputs({"verdict": _artifact("verdicts/1", "minio://store/verdict")}, declared)
-    from kfp.pipeline_spec import pipeline_spec_pb2
     from google.protobuf import json_format
+    from kfp.pipeline_spec import pipeline_spec_pb2
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils as stock
 
     message = json_format.ParseDict({"inputs": {"artifacts": found}}, pipeline_spec_pb2.ExecutorInput())
