@@ -10,7 +10,7 @@ from tfx.components.example_validator.executor import Executor as ExampleValidat
 from tfx.types import artifact_utils, standard_artifacts
 
 import tests.support.in_memory_statistics as in_memory_statistics
-from components.common.artifacts import GateVerdict, LogReport
+from components.common.artifacts import GateVerdict, KeptStatistics, LogReport
 from components.common.verdict import read_verdict
 from components.curated_schema.component import Executor as CuratedSchema
 from components.data_check.component import requests_fingerprint
@@ -19,7 +19,6 @@ from components.data_check.pushed_statistics import find
 from components.data_check.settings import DataCheckSettings
 from components.pusher.executor import Executor as Pusher
 from components.statistics_keeper.component import Executor as StatisticsKeeper
-from components.common.artifacts import KeptStatistics
 from tests.support.transform_graph import BEAM_ARGUMENTS, SCHEMA_FILE, example
 
 SETTINGS = {"drift": {"search_words": {"infinity_norm": 0.3}}, "skew": {"rec_items": {"infinity_norm": 0.3}}}

@@ -54,6 +54,11 @@ class KubeflowApi:
             return {"run_id": "r1", "display_name": body["display_name"]}
         if name == "runs/r1":
             return self._run()
+        if name.startswith("recurringruns"):
+            return self._recurring_run(method, name, body)
+        return self._pipeline(name, query)
+
+    def _pipeline(self, name: str, query: dict[str, str]) -> Any:
         if name == "pipelines":
             return {"pipelines": [{"pipeline_id": i, "display_name": n} for i, n in self.pipelines.items()]}
         if name == "pipelines/upload":
@@ -62,6 +67,9 @@ class KubeflowApi:
         if name == "pipelines/upload_version":
             self.versions.append({"id": f"v{len(self.versions) + 1}", "name": query["name"], "of": query["pipelineid"]})
             return {"pipeline_version_id": self.versions[-1]["id"], "pipeline_id": query["pipelineid"]}
+        return None
+
+    def _recurring_run(self, method: str, name: str, body: Any) -> Any:
         if name == "recurringruns" and method == "POST":
             made = f"j{len(self.calls)}"
             self.recurring[made] = {**body, "recurring_run_id": made}
