@@ -1,8 +1,9 @@
 # One image for every step of the pipeline, on Kubeflow, on Vertex AI and as a worker of Beam. docs/image.md tells how it
 # is built, also where no registry can be reached.
 
-# Line a is Python 3.10, line b 3.11 to 3.13 with glibc 2.39 or newer; the base has to fit.
+# Line a is Python 3.10, line b 3.11 to 3.13 with glibc 2.39 or newer; the base has to fit. The variant is cpu or gpu.
 ARG LINE=b
+ARG VARIANT=cpu
 ARG BASE=python:3.13.9-slim-trixie
 ARG GO_BASE=golang:1.26.0-trixie
 
@@ -25,15 +26,17 @@ RUN --mount=type=secret,id=apt,target=/etc/apt/sources.list.d/build.list \
     apt-get update && apt-get install --yes --no-install-recommends g++ \
     $(dpkg-query --show --showformat='${Package}-dev ${Package}-venv' python3 2>/dev/null)
 WORKDIR /opt/lcr-ser
-COPY scripts scripts
+COPY scripts/__init__.py scripts/errors.py scripts/image.py scripts/interpreters.py scripts/mirror.py \
+    scripts/requisites.py scripts/setup.py scripts/stages.py scripts/
 COPY requirements requirements
 ARG LINE
+ARG VARIANT
 RUN --mount=type=secret,id=certificates,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
     --mount=type=cache,target=/root/.cache/uv \
-    python3 -m scripts.image packages "${LINE}"
+    python3 -m scripts.image packages "${LINE}" "${VARIANT}"
 COPY . .
-RUN python3 -m scripts.image project
+RUN python3 -m scripts.image project "${LINE}" "${VARIANT}" && rm -r .venv-bootstrap
 
 
 FROM ${BASE}
@@ -41,7 +44,7 @@ FROM ${BASE}
 RUN useradd --uid 1000 --gid 0 --create-home ranker \
     && mkdir -p /gcs /minio /s3 /home/ranker/.cache/matplotlib \
     && chown -R ranker:0 /gcs /minio /s3 /home/ranker && chmod -R g=u /gcs /minio /s3 /home/ranker \
-    && python3 -m compileall -q -j 0 "$(python3 -c 'import os; print(os.path.dirname(os.__file__))')"
+    && python3 -m compileall -q -j 0 -x '/tests?/' "$(python3 -c 'import os; print(os.path.dirname(os.__file__))')"
 ENV HOME=/home/ranker \
     USER=ranker \
     PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
@@ -56,4 +59,5 @@ COPY --from=environment /opt/venv /opt/venv
 COPY --from=environment /opt/lcr-ser /opt/lcr-ser
 WORKDIR /opt/lcr-ser
 USER 1000:0
-RUN umask 0002 && python -m tfx_pipeline.kubeflow.health
+ARG VARIANT
+RUN umask 0002 && python -m tfx_pipeline.kubeflow.health "${VARIANT}"

@@ -38,6 +38,7 @@ class Setup:
         self.unfinished = os.path.join(self.venv, ".unfinished")
         self.tools = os.path.join(root, "requirements", "bootstrap.txt")
         self.lock = os.path.join(root, "requirements", f"line-{python.line}.txt")
+        self.locks_besides: list[str] = []
         self.uv_settings: dict[str, str] = {}
 
     def wanted(self) -> dict[str, str]:
@@ -83,6 +84,7 @@ class Setup:
             "--build-constraints",
             self.tools,
             self.lock,
+            *self.locks_besides,
             hint=f"cannot install {os.path.relpath(self.lock, self.root)}",
         )
         os.remove(self.unfinished)

@@ -1,16 +1,17 @@
-"""Whether an environment is what the steps of the pipeline need: `python -m tfx_pipeline.kubeflow.health`.
+"""Whether an environment is what the steps of the pipeline need: `python -m tfx_pipeline.kubeflow.health [cpu|gpu]`.
 
 The build of the image runs it last, so that an image in which a step cannot start is never made:
 
 - every package is there, at the version of the lock, and no other package is;
 - what each step runs can be imported;
-- Beam's start program starts a worker with this environment's Python.
+- Beam's start program is of the locked version, and starts a worker with this environment's Python.
 """
 
 import importlib
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +31,26 @@ _MODULES = (
 )
 
 
-def lock_file(version: tuple[int, ...] = sys.version_info) -> Path:
-    """The lock of a Python's line."""
-    return REPOSITORY / "requirements" / f"line-{'a' if version[:2] == (3, 10) else 'b'}.txt"
+def locks(variant: str) -> list[Path]:
+    """The locks of this Python's line: of all packages, and on a GPU of TensorFlow's there."""
+    line = "a" if sys.version_info[:2] == (3, 10) else "b"
+    return [REPOSITORY / "requirements" / f"{name}-{line}.txt" for name in ("line", *(["gpu"] * (variant == "gpu")))]
 
 
-def package_faults() -> list[str]:
+def needed(variant: str) -> set[str]:
+    """The names of what is needed at run time."""
+    names = packages.needed(packages.PROJECT, EXTRAS)
+    return names | packages.needed("tensorflow", ["and-cuda"]) if variant == "gpu" else names
+
+
+def unneeded(variant: str) -> list[str]:
+    """The packages of this environment that only development needs."""
+    return sorted(packages.installed().keys() - needed(variant))
+
+
+def package_faults(variant: str) -> list[str]:
     """What speaks against the packages, a line each."""
-    needed = packages.needed(packages.PROJECT, EXTRAS)
-    return packages.differences(packages.installed(), packages.locked(lock_file()), needed)
+    return packages.differences(packages.installed(), packages.locked(*locks(variant)), needed(variant))
 
 
 def import_faults() -> list[str]:
@@ -68,6 +80,9 @@ def worker_faults(boot: Path = BOOT) -> list[str]:
     """What speaks against Beam's start program: it has to start a worker of this Python, as an engine would."""
     if not boot.exists():
         return [f"{boot} is missing"]
+    version = metadata.version("apache-beam")
+    if f"github.com/apache/beam/sdks/v2\tv{version}\t".encode() not in boot.read_bytes():
+        return [f"{boot} is not of Beam {version}, or no program of Go"]
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "python"
         try:
@@ -103,10 +118,10 @@ def _subclasses(base: Any) -> Iterator[Any]:
         yield from _subclasses(one)
 
 
-def main() -> int:
+def main(variant: str = "cpu") -> int:
     """Print what is wrong, a line each, or that all is well; the exit status."""
     quiet.set_environment()
-    faults = package_faults() or [*import_faults(), *worker_faults()]
+    faults = package_faults(variant) or [*import_faults(), *worker_faults()]
     for fault in faults:
         click.echo(f"health: {fault}", err=True)
     if not faults:
@@ -117,4 +132,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

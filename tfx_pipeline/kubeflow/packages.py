@@ -15,9 +15,9 @@ def installed() -> dict[str, str]:
     return {canonicalize_name(one.metadata["Name"]): one.version for one in metadata.distributions()}
 
 
-def locked(lock: Path) -> dict[str, str]:
-    """Version of each package that a lock has for this Python, by its normalized name."""
-    lines = [line.rstrip(" \\") for line in lock.read_text().splitlines()]
+def locked(*locks: Path) -> dict[str, str]:
+    """Version of each package that locks have for this Python, by its normalized name."""
+    lines = [line.rstrip(" \\") for lock in locks for line in lock.read_text().splitlines()]
     requirements = [Requirement(line) for line in lines if "==" in line and not line.startswith((" ", "#"))]
     return {
         canonicalize_name(one.name): str(one.specifier).removeprefix("==")
