@@ -82,11 +82,16 @@ def choose(glibc: tuple[int, int] | None, wanted: str | None = None) -> Interpre
         return _checked(wanted, glibc)
     versions = [*LINE_B_PYTHONS, LINE_A_PYTHON] if glibc >= LINE_B_GLIBC else [LINE_A_PYTHON]
     for version in versions:
-        for command in commands_of(version):
-            interpreter = probe(command)
-            if interpreter and interpreter.version == version:
-                return interpreter
+        interpreter = find(version)
+        if interpreter:
+            return interpreter
     raise SetupError(_nothing_found(glibc))
+
+
+def find(version: tuple[int, int]) -> Interpreter | None:
+    """The first Python of this version that runs here."""
+    found = (probe(command) for command in commands_of(version))
+    return next((one for one in found if one and one.version == version), None)
 
 
 def _checked(wanted: str, glibc: tuple[int, int]) -> Interpreter:

@@ -17,10 +17,11 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from scripts import mirror, requisites
-from scripts.errors import SetupError, apt_install
+from scripts import mirror
+from scripts.debian import DebianRoot, check_machine, new_certificates, own_certificates, read_text, write_text
+from scripts.errors import SetupError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SUITE = "trixie"
@@ -34,13 +35,11 @@ STEPS = {
     "unit tests": "make unit",
     "demo run": "make run",
 }
-_NEEDED_COMMANDS = {"debootstrap": "debootstrap", "unshare": "util-linux", "mount": "mount", "chroot": "coreutils"}
 _KEPT = (".venv", ".venv-bootstrap", "build")
 """What a call leaves in the root's copy of the checkout for the next one."""
 
 _CHECKOUT = "/lcr-ser"
 _BUNDLE = mirror.CERTIFICATES[0]
-_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\n.*?-----END CERTIFICATE-----\n", re.DOTALL)
 _PIP_FILES = ("/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf")
 _PASSED_ON = re.compile(r"(PIP|UV|PYTEST)_\w+|\w+_proxy", re.IGNORECASE)
 _NOT_PASSED_ON = re.compile(r"\w*CERT\w*")
@@ -50,35 +49,12 @@ exec chroot "$0" /bin/sh -c "$1"
 """
 
 
-def lacking(user: int, found: Iterable[str], namespaces: bool) -> str | None:
-    """What this machine lacks to make a root and run in it, as one line; None if it has everything."""
-    packages = [package for command, package in _NEEDED_COMMANDS.items() if command not in set(found)]
-    if user:
-        return "A root of Debian 13 can be made by root only. Call it again as root (sudo make test-line-b)."
-    if packages:
-        return f"A root of Debian 13 needs {' and '.join(packages)}; {apt_install(packages)}"
-    if not namespaces:
-        return "This machine allows no mounts (unshare --mount fails), as in most containers. Use another one."
-    return None
-
-
-def debian_mirror(targets: str) -> list[str]:
-    """The mirror in a list of apt's sources (`label URI` a line), as debootstrap takes it: nothing is its default."""
-    uris = [line.split(" ", 1)[1] for line in targets.splitlines() if line.startswith("Debian ")]
-    return uris[:1]
-
-
 def passed_on(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables of pip, uv, pytest and proxies; none that names a file with certificates."""
     return {
         name: value for name, value in environment.items()
         if _PASSED_ON.fullmatch(name) and not _NOT_PASSED_ON.fullmatch(name)
     }  # fmt: skip
-
-
-def new_certificates(bundle: str, known: str) -> list[str]:
-    """The certificates of a PEM bundle that another does not hold."""
-    return [one for one in dict.fromkeys(_CERTIFICATE.findall(bundle)) if one not in known]
 
 
 def copy_checkout(source: str, target: str) -> None:
@@ -101,36 +77,19 @@ def copy_checkout(source: str, target: str) -> None:
             shutil.copy2(os.path.join(source, name), path)
 
 
-class DebianRoot:
-    """A Debian 13 in a folder: `root/` is its tree, `made` says with what it was finished."""
+class DevelopersRoot(DebianRoot):
+    """A Debian 13 with what set-up needs, which reaches the network as this machine does."""
 
     def __init__(self, folder: str) -> None:
-        self.folder, self.tree = folder, os.path.join(folder, "root")
-        self.made = os.path.join(folder, "made")
-
-    def make(self) -> None:
-        """Make the tree, unless a finished one of the same packages is there."""
-        wanted = " ".join((SUITE, *PACKAGES))
-        if os.path.exists(self.made) and _text(self.made) == wanted:
-            return
-        os.makedirs(self.folder, exist_ok=True)
-        if os.listdir(self.folder) and not os.path.exists(self.made):
-            raise SetupError(f"{self.folder} holds other things. Name a folder that is empty or not there yet.")
-        _write(self.made, "unfinished")
-        if os.path.exists(self.tree):
-            shutil.rmtree(self.tree)
-        requisites.check_disk(self.folder, NEEDED_GIB)
-        command = ["debootstrap", "--variant=minbase", "--include=" + ",".join(PACKAGES), SUITE, self.tree]
-        subprocess.run(["unshare", "--mount", *command, *debian_mirror(_apt_sources())], check=True)
-        _write(self.made, wanted)
+        super().__init__(folder, SUITE, PACKAGES, NEEDED_GIB)
 
     def connect(self) -> None:
         """Hands on what reaches the network: name servers, certificates, pip's files."""
         shutil.copyfile("/etc/resolv.conf", os.path.join(self.tree, "etc/resolv.conf"))
         shutil.copyfile("/etc/hosts", os.path.join(self.tree, "etc/hosts"))
-        trusted = "".join(_text(path) for path in _own_certificates() if os.path.isfile(path))
-        for number, one in enumerate(new_certificates(trusted, _text(self.tree + _BUNDLE))):
-            _write(os.path.join(self.tree, f"usr/local/share/ca-certificates/handed-on-{number}.crt"), one)
+        known = read_text(self.tree + _BUNDLE)
+        for number, one in enumerate(new_certificates(own_certificates(), known)):
+            write_text(os.path.join(self.tree, f"usr/local/share/ca-certificates/handed-on-{number}.crt"), one)
         self.run("update-ca-certificates")
         for name in _PIP_FILES:
             pip = configparser.RawConfigParser()
@@ -154,15 +113,8 @@ class DebianRoot:
 
 def main(folder: str) -> int:
     """Make the root, run all steps in it and print how each ended; the exit status."""
-    found = [command for command in _NEEDED_COMMANDS if shutil.which(command)]
-    may_mount = (
-        "unshare" in found
-        and not subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode
-    )
-    problem = lacking(os.geteuid(), found, may_mount)
-    if problem:
-        raise SetupError(problem)
-    root = DebianRoot(os.path.abspath(folder))
+    check_machine("test-line-b")
+    root = DevelopersRoot(os.path.abspath(folder))
     root.make()
     copy_checkout(ROOT, root.tree + _CHECKOUT)
     root.connect()
@@ -176,27 +128,6 @@ def main(folder: str) -> int:
             break
     print("--- line B in Debian 13", *lines, sep="\n", flush=True)
     return int(len(lines) < len(STEPS) or any("FAILED" in line for line in lines))
-
-
-def _own_certificates() -> list[str]:
-    return list(filter(None, (os.environ.get("SSL_CERT_FILE"), *mirror.CERTIFICATES)))
-
-
-def _apt_sources() -> str:
-    if not shutil.which("apt-get"):
-        return ""
-    command = ["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages"]
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-
-
-def _text(path: str) -> str:
-    with open(path, encoding="utf-8") as file:
-        return file.read()
-
-
-def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 Line B is one file for three Pythons. uv's universal resolution fails on it (tensorflow-recommenders drags
 tensorflow-macos in), so each Python is resolved alone and the results are merged: what differs gets a marker.
+
+What the locked TensorFlow wants besides on a GPU is a lock of its own, for the image's GPU variant.
 """
 
 from __future__ import annotations
@@ -50,8 +52,16 @@ def _marked(block: str, pythons: Sequence[str]) -> str:
     return f"{requirement} ; {marker}{separator}{hashes}"
 
 
-def compile_lock(python: str, platform: str, present: str, upgrade: bool) -> str:
-    """Resolve for one Python; the versions of `present` are kept where they still fit."""
+def compile_lock(python: str, platform: str, present: str, upgrade: bool, source: Sequence[str]) -> str:
+    """Resolve for one Python; the versions of `present` are kept where they still fit.
+
+    Args:
+        python: its version.
+        platform: the oldest one, such as `manylinux_2_28`.
+        present: the lock so far.
+        upgrade: whether versions may move all the same.
+        source: of requirements, as arguments of uv.
+    """
     listing = subprocess.run(
         [os.path.join(_BIN, "python"), "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     ).stdout
@@ -63,24 +73,42 @@ def compile_lock(python: str, platform: str, present: str, upgrade: bool) -> str
         with open(output, "w", encoding="utf-8") as file:
             file.write(present)
         command = [
-            os.path.join(_BIN, "uv"), "pip", "compile", "--quiet", os.path.join(ROOT, "pyproject.toml"),
-            "--extra", "dev", "--python-version", python, "--python-platform", f"x86_64-{platform}",
-            "--generate-hashes", "--no-emit-index-url", "--no-header", "--no-annotate", "--output-file", output,
+            os.path.join(_BIN, "uv"), "pip", "compile", "--quiet", *source, "--python-version", python,
+            "--python-platform", f"x86_64-{platform}", "--generate-hashes", "--no-emit-index-url", "--no-header",
+            "--no-annotate", "--output-file", output,
         ]  # fmt: skip
         subprocess.run([*command, *(["--upgrade"] if upgrade else [])], env=environment, check=True)
         with open(output, encoding="utf-8") as file:
             return file.read()
 
 
+def compile_gpu_lock(python: str, platform: str, lock: Resolution, present: str, upgrade: bool) -> Resolution:
+    """What the locked TensorFlow needs on a GPU and `lock` has not; nothing of `lock` moves."""
+    pins = [block.splitlines()[0].rstrip(" \\") for block in lock.values()]
+    version = lock["tensorflow"].splitlines()[0].rstrip(" \\").partition("==")[2]
+    with tempfile.TemporaryDirectory() as folder:
+        wanted, fixed = os.path.join(folder, "wanted.txt"), os.path.join(folder, "fixed.txt")
+        _write(wanted, f"tensorflow[and-cuda]=={version}\n")
+        _write(fixed, "\n".join(pins) + "\n")
+        found = parse(compile_lock(python, platform, present, upgrade, [wanted, "--constraints", fixed]))
+    return {name: block for name, block in found.items() if name not in lock}
+
+
 def main(upgrade: bool) -> None:
-    """Write `requirements/line-a.txt` and `requirements/line-b.txt`."""
-    path_a, path_b = (os.path.join(ROOT, "requirements", f"line-{line}.txt") for line in "ab")
-    versions_b = [f"{major}.{minor}" for major, minor in sorted(LINE_B_PYTHONS)]
-    present = {path: _read(path) for path in (path_a, path_b)}
-    line_a = compile_lock(f"{LINE_A_PYTHON[0]}.{LINE_A_PYTHON[1]}", "manylinux_2_28", present[path_a], upgrade)
-    _write(path_a, merge({"3.10": parse(line_a)}))
-    locks = {v: parse(compile_lock(v, "manylinux_2_39", present[path_b], upgrade)) for v in versions_b}
-    _write(path_b, merge(locks))
+    """Write `requirements/line-a.txt`, `requirements/line-b.txt`, and the two for a GPU."""
+    lines = {
+        "a": (["{}.{}".format(*LINE_A_PYTHON)], "manylinux_2_28"),
+        "b": (["{}.{}".format(*version) for version in sorted(LINE_B_PYTHONS)], "manylinux_2_39"),
+    }
+    project = [os.path.join(ROOT, "pyproject.toml"), "--extra", "dev"]
+    for line, (pythons, platform) in lines.items():
+        path, gpu_path = (os.path.join(ROOT, "requirements", f"{name}-{line}.txt") for name in ("line", "gpu"))
+        present, gpu_present = _read(path), _read(gpu_path)
+        locks = {python: parse(compile_lock(python, platform, present, upgrade, project)) for python in pythons}
+        _write(path, merge(locks))
+        _write(gpu_path, merge({
+            python: compile_gpu_lock(python, platform, lock, gpu_present, upgrade) for python, lock in locks.items()
+        }))  # fmt: skip
 
 
 def _read(path: str) -> str:

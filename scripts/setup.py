@@ -30,14 +30,15 @@ PACKAGES = ("model", "components", "tfx_pipeline", "serving", "synthetic_logs")
 class Setup:
     """The paths of one checkout and the steps that fill them."""
 
-    def __init__(self, root: str, python: Interpreter, stages: Stages) -> None:
+    def __init__(self, root: str, python: Interpreter, stages: Stages, venv: str | None = None) -> None:
         self.root, self.python, self.stages = root, python, stages
         self.bootstrap = os.path.join(root, ".venv-bootstrap")
-        self.venv = os.path.join(root, ".venv")
+        self.venv = venv or os.path.join(root, ".venv")
         self.stamp = os.path.join(self.venv, ".stamp")
         self.unfinished = os.path.join(self.venv, ".unfinished")
         self.tools = os.path.join(root, "requirements", "bootstrap.txt")
         self.lock = os.path.join(root, "requirements", f"line-{python.line}.txt")
+        self.locks_besides: list[str] = []
         self.uv_settings: dict[str, str] = {}
 
     def wanted(self) -> dict[str, str]:
@@ -83,6 +84,7 @@ class Setup:
             "--build-constraints",
             self.tools,
             self.lock,
+            *self.locks_besides,
             hint=f"cannot install {os.path.relpath(self.lock, self.root)}",
         )
         os.remove(self.unfinished)

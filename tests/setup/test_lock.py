@@ -24,7 +24,7 @@ def test_equal_pins_are_written_once_and_different_ones_get_markers():
     )
 
 
-@pytest.mark.parametrize("name", ["line-a.txt", "line-b.txt", "bootstrap.txt"])
+@pytest.mark.parametrize("name", ["line-a.txt", "line-b.txt", "gpu-a.txt", "gpu-b.txt", "bootstrap.txt"])
 def test_lock_files_pin_and_hash_everything_and_name_no_index(name):
     text = (REQUIREMENTS / name).read_text()
     assert "://" not in text
@@ -42,3 +42,11 @@ def test_both_lines_hold_what_the_resolver_forgets():
         assert {"dill", "pip", "setuptools", "tfx", "keras", "tensorflow-recommenders"} <= parse(
             (REQUIREMENTS / name).read_text()
         ).keys()
+
+
+@pytest.mark.parametrize("line", ["a", "b"])
+def test_a_gpu_moves_no_package_and_brings_its_libraries(line):
+    packages = parse((REQUIREMENTS / f"line-{line}.txt").read_text())
+    gpu = parse((REQUIREMENTS / f"gpu-{line}.txt").read_text())
+    assert not packages.keys() & gpu.keys()
+    assert {"nvidia-cudnn-cu12", "nvidia-cublas-cu12", "nvidia-nccl-cu12"} <= gpu.keys()

@@ -1,0 +1,61 @@
+"""What the Dockerfile runs to fill the image: `python3 -m scripts.image packages LINE VARIANT`, then `... project`.
+
+Two steps, so that a change of the code installs no package anew: the lock alone, then this project. The lock has tools
+of development too, and lock and hashes hold for all of it: it is installed whole, and what nothing needs at run time is
+taken out again.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from scripts import interpreters
+from scripts.errors import SetupError
+from scripts.setup import ROOT, Setup
+from scripts.stages import Stages
+
+VENV = "/opt/venv"
+_UNNEEDED = "from tfx_pipeline.kubeflow import health; print(*health.unneeded({variant!r}))"
+
+
+def packages(line: str, variant: str) -> None:
+    """Install the lock of a line into `VENV`, and that of a GPU for the variant `gpu`."""
+    setup = _setup()
+    if setup.python.line != line:
+        version = ".".join(map(str, setup.python.version))
+        raise SetupError(
+            f"LINE={line} does not fit the base, whose Python is {version}. Line a is Python 3.10, line b 3.11 to 3.13:"
+            " build with another LINE or BASE."
+        )
+    if variant == "gpu":
+        setup.locks_besides = [os.path.join(ROOT, "requirements", f"gpu-{line}.txt")]
+    setup.install_tools()
+    setup.install_packages()
+
+
+def project(_: str, variant: str) -> None:
+    """Install this project into `VENV`, and take out what nothing needs."""
+    setup = _setup()
+    setup.install_tools()
+    setup.install_project()
+    setup.verify()
+    command = [os.path.join(VENV, "bin", "python"), "-c", _UNNEEDED.format(variant=variant)]
+    listing = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    setup.uv("pip", "uninstall", "--python", VENV, *listing.split(), hint="cannot take packages out")
+
+
+def _setup() -> Setup:
+    python = interpreters.choose(interpreters.glibc_version(), "python3")
+    return Setup(ROOT, python, Stages("/tmp/setup/log"), VENV)  # noqa: S108 (inside a build, alone)
+
+
+_STEPS = {"packages": packages, "project": project}
+
+
+if __name__ == "__main__":
+    try:
+        _STEPS[sys.argv[1]](*sys.argv[2:])
+    except (SetupError, OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"image: {error}")
