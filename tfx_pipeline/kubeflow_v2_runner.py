@@ -120,6 +120,8 @@ def _spec(settings: Settings) -> dict[str, Any]:
             f"version 2. Received: {settings.infra_validation.platform}. ServableCheck loads the model and asks it all "
             "the same."
         )
+    for name, place in (("kubeflow.output_dir", kubeflow.output_dir), ("log_dir", folders.log)):
+        _require_scheme(name, place)
     fingerprint = RuntimeParameter(steps.FINGERPRINT_PARAMETER, str)
     pipeline = create_pipeline(settings, None, BEAM_ARGS, folders, fingerprint)
     pipeline.pipeline_info.pipeline_name = pipeline_name(settings)
@@ -144,6 +146,18 @@ def _spec(settings: Settings) -> dict[str, Any]:
         step["resources"] = steps.resources(kubeflow.limits(name), kubeflow.accelerator)
     spec["defaultPipelineRoot"] = kubeflow.pipeline_root
     return spec
+
+
+def _require_scheme(name: str, place: str) -> None:
+    """Refuse what a step's libraries do not read and write; the image holds those of this environment."""
+    from tfx_pipeline.kubeflow.schemes import known
+
+    scheme = place.partition("://")[0] if "://" in place else ""
+    if lacking := [library for library, knows in known(scheme)._asdict().items() if not knows]:
+        raise ValueError(
+            f"`{name}` should be the path of a volume, or a URI that TensorFlow, TFX's fileio and Beam know. Received: "
+            f"{place!r}, and {scheme}:// is unknown to {', '.join(lacking)}. Steps read and write there themselves."
+        )
 
 
 def main() -> None:

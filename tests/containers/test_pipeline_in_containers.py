@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -10,6 +11,7 @@ import time
 import pytest
 import yaml
 
+from scripts import containers
 from tests.support.workspace import ROOT
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(3600)]
@@ -22,6 +24,23 @@ SMALL = {
     "LCR_SER_GRPO__EVAL_EVERY": "10",
     "LCR_SER_EVALUATION__FULL_CATALOGUE_REQUESTS": "0",
 }
+
+
+@pytest.fixture(scope="module")
+def kfp_python():
+    """A Python whose kfp has a runner of containers: line A's lock holds one without, so it has a folder of its own."""
+    python = next(filter(None, (shutil.which(f"python3.{minor}") for minor in (11, 12, 13))), None)
+    if python is None:
+        pytest.skip("kfp's local runner needs a Python of 3.11 to 3.13 on the PATH")
+    folder = Path(containers.FOLDER) / "kfp"
+    found = folder / "bin" / "python"
+    if not (folder / "whole").exists():
+        lock = (ROOT / "requirements" / "line-b.txt").read_text()
+        pins = [re.search(rf"^{name}==[0-9.]+", lock, re.MULTILINE)[0] for name in ("kfp", "docker", "pyyaml")]
+        subprocess.run([python, "-m", "venv", "--clear", folder], check=True)
+        subprocess.run([found, "-m", "pip", "install", "--quiet", *pins], check=True)
+        (folder / "whole").touch()
+    return str(found)
 
 
 class Runs:

@@ -197,7 +197,8 @@ def test_vertex_gets_a_job_and_refuses_what_kubernetes_alone_knows(settings):
         ({}, {"resources": {"Trainer": {"cpus": 1}}}, "should name components, or `default`. Received: Trainer"),
         ({"NAME": "modèle"}, {}, "`name` should be letters, digits"),
         ({"LOG_DIR": "logs/mine"}, {}, "`log_dir` should be a URI, or the absolute path of a volume"),
-        ({"LOG_DIR": "s3://bucket/log"}, {}, "s3"),
+        ({"LOG_DIR": "hdfs://host/log"}, {}, "`log_dir` should be .*, and hdfs:// is unknown to tensorflow"),
+        ({}, {"output_dir": "s3://bucket/runs"}, "`kubeflow.output_dir` should be .*, and s3:// is unknown to"),
     ],
 )
 def test_what_a_cluster_cannot_follow_is_refused(settings, environment, changes, message):
