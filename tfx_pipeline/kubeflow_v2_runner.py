@@ -117,8 +117,7 @@ def _spec(settings: Settings) -> dict[str, Any]:
     if settings.infra_validation:
         raise ValueError(
             "`infra_validation` should be null on Kubeflow: TFX does not compile its component for pipelines of "
-            f"version 2. Received: {settings.infra_validation.platform}. ServableCheck loads the model and asks it all "
-            "the same."
+            f"version 2. Received: {settings.infra_validation}. ServableCheck loads the model and asks it all the same."
         )
     for name, place in (("kubeflow.output_dir", kubeflow.output_dir), ("log_dir", folders.log)):
         _require_scheme(name, place)

@@ -66,13 +66,13 @@ def _run(settings: Settings, console: "RunConsole") -> None:  # type: ignore[nam
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
     from tfx_pipeline.console.summary import show_summary
-    from tfx_pipeline.infra_validation import require_platform
+    from tfx_pipeline.infra_validation import require_docker
     from tfx_pipeline.metadata_file import connection
     from tfx_pipeline.pipeline import create_pipeline
 
     store = connection(settings.run_dir)
     if settings.infra_validation:
-        require_platform(settings.infra_validation)
+        require_docker()
     if settings.demo:
         from synthetic_logs.demo import write_demo_log
 

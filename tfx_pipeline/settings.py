@@ -110,7 +110,7 @@ class Evaluation(BaseModel):
 
 
 class InfraValidation(BaseModel):
-    """Settings of the stock InfraValidator, for where Docker or Kubernetes is at hand.
+    """Settings of the stock InfraValidator, for where Docker is at hand.
 
     Attributes:
         platform: what the TF Serving image runs on.
@@ -119,17 +119,15 @@ class InfraValidation(BaseModel):
         requests: of the test split, sent to it.
         max_load_seconds: until it must have loaded the model.
         tries: a failure must come so often to count.
-        service_account: of the pod, on Kubernetes.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    platform: Literal["docker", "kubernetes"]
+    platform: Literal["docker"]
     image: str = Field(default="tensorflow/serving", min_length=1)
     tags: tuple[str, ...] = Field(default=("2.16.1",), min_length=1)
     requests: PositiveInt = 16
     max_load_seconds: PositiveInt = 300
     tries: PositiveInt = 3
-    service_account: str = ""
 
 
 class Push(BaseModel):

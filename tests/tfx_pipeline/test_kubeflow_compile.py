@@ -193,7 +193,7 @@ def test_vertex_gets_a_job_and_refuses_what_kubernetes_alone_knows(settings):
 @pytest.mark.parametrize(
     "environment, changes, message",
     [
-        ({"INFRA_VALIDATION__PLATFORM": "kubernetes"}, {}, "`infra_validation` should be null on Kubeflow"),
+        ({"INFRA_VALIDATION__PLATFORM": "docker"}, {}, "`infra_validation` should be null on Kubeflow"),
         ({}, {"resources": {"Trainer": {"cpus": 1}}}, "should name components, or `default`. Received: Trainer"),
         ({"NAME": "modèle"}, {}, "`name` should be letters, digits"),
         ({"LOG_DIR": "logs/mine"}, {}, "`log_dir` should be a URI, or the absolute path of a volume"),
