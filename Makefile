@@ -7,15 +7,16 @@ STAMP := $(VENV)/.stamp
 PACKAGES := model components tfx_pipeline serving synthetic_logs experiments benchmarks examples
 BENCHMARKS := training evaluation reasoning grpo table input scale
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder
+USUAL := not real_data and not long and not containers
 
-# Set-up needs this one as an environment variable.
-export LCR_PYTHON
+# Set-up and the build of the image need these as environment variables.
+export LCR_PYTHON LINE VARIANT BASE GO_BASE IMAGE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test unit e2e test-real test-long test-line-b lint fmt score bench profile lock clean
+.PHONY: help setup run check test unit e2e test-real test-long test-line-b test-containers image lint fmt score bench profile lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## Make .venv from the lock (once; a changed lock is installed at the next call)
 
@@ -26,25 +27,31 @@ run: $(STAMP) ## Run the pipeline: raw logs in, pushed model out
 	$(BIN)/tfx run create --pipeline_path tfx_pipeline/
 
 check: lint ## Format, lint, types, import contracts, and the unit tests that take no time: about two minutes
-	$(PYTEST) -m "not real_data and not slow and not long" --ignore tests/e2e
+	$(PYTEST) -m "not slow and $(USUAL)" --ignore tests/e2e
 
 test: lint ## Check the code, then run all tests but those on real sets
-	$(PYTEST) -m "not real_data and not long"
+	$(PYTEST) -m "$(USUAL)"
 
 unit: $(STAMP) ## The same without lint and without the tests that run the whole pipeline
-	$(PYTEST) -m "not real_data and not long" --ignore tests/e2e
+	$(PYTEST) -m "$(USUAL)" --ignore tests/e2e
 
 e2e: $(STAMP) ## The tests that run the whole pipeline, alone
-	$(PYTEST) -m "not real_data and not long" tests/e2e
+	$(PYTEST) -m "$(USUAL)" tests/e2e
 
 test-real: $(STAMP) ## The tests on real sets, where they are there (../shared/data)
 	$(PYTEST) -m real_data
 
 test-long: $(STAMP) ## The tests that take half a minute or more each, which `make test` leaves out
-	$(PYTEST) -m "long and not real_data"
+	$(PYTEST) -m "long and not real_data and not containers"
 
 test-line-b: ## Set-up, lint, unit tests and demo run in a Debian 13 made by debootstrap (as root; FOLDER=build/debian)
 	@scripts/any-python -m scripts.line_b $(or $(FOLDER),build/debian)
+
+test-containers: $(STAMP) ## The tests that run in containers of Docker; as root where no engine runs (LINE=a or b, VARIANT, BASE)
+	$(BIN)/python -m pytest -m containers tests/containers
+
+image: $(STAMP) ## Build the image of all steps (LINE=a or b, VARIANT=cpu or gpu, BASE, GO_BASE, IMAGE=name)
+	@$(BIN)/python -m scripts.containers
 
 lint: $(STAMP) ## Ruff, mypy and the import contracts
 	$(BIN)/ruff format --check --quiet .

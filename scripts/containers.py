@@ -23,6 +23,7 @@ from scripts.errors import SetupError
 from scripts.setup import ROOT
 
 FOLDER = os.path.join(ROOT, "build", "containers")
+ENGINE = os.path.join(FOLDER, "docker")
 _CERTIFICATES = mirror.CERTIFICATES[0]
 _OF_GO = ("GOPROXY", "GOSUMDB", "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOINSECURE")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
@@ -77,7 +78,7 @@ def build(docker: Docker, image: Image, folder: str = FOLDER) -> None:
     with tempfile.TemporaryDirectory() as secrets:
         texts = {
             "certificates": "".join(new_certificates(own_certificates(), known="")),
-            "pip": pip_file(_pip_settings()),
+            "pip": pip_file(pip_settings()),
             "go": go_file(_go_settings()),
             "apt": read_text(base.sources) if base.sources else "",
         }
@@ -94,7 +95,8 @@ def build(docker: Docker, image: Image, folder: str = FOLDER) -> None:
         docker.run(*command, ROOT)
 
 
-def _pip_settings() -> dict[str, str]:
+def pip_settings() -> dict[str, str]:
+    """What pip is told on this machine."""
     command = [sys.executable, "-m", "pip", "config", "list"]
     return mirror.pip_settings(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
 
@@ -109,7 +111,7 @@ def _go_settings() -> dict[str, str]:
 def main() -> None:
     """Build what the environment asks for."""
     image = Image.wanted(os.environ)
-    with engine(os.path.join(FOLDER, "docker")) as docker:
+    with engine(ENGINE) as docker:
         build(docker, image)
     print(f"built {image.name}")
 

@@ -25,6 +25,7 @@ _START_SECONDS = 60
 _FILTERS = ("iptables", "ip6tables")
 _FORWARDING = "/proc/sys/net/ipv4/ip_forward"
 _BRIDGE = "docker0"
+_BRIDGE_PATH = f"/sys/class/net/{_BRIDGE}"
 _LAST_WITH_BUILDKIT = 22
 """Clients up to this version build with BuildKit by themselves; newer ones need the plugin buildx."""
 
@@ -86,19 +87,27 @@ def engine(folder: str) -> Iterator[Docker]:
         stop(folder)
 
 
-def start(folder: str) -> Docker:
-    """Start an engine whose images lie in `folder`."""
+def check_machine() -> None:
+    """Refuses a machine on which no engine can be started."""
     lacking = [command for command in ("dockerd", *_FILTERS) if not shutil.which(command)]
     if os.geteuid():
         raise SetupError("No Docker engine runs here, and root alone can start one. Start one, or call this as root.")
     if lacking:
         raise SetupError(f"No Docker engine runs here, and {lacking[0]} is missing. {apt_install(['docker.io'])}")
+    find_client()
+
+
+def start(folder: str) -> Docker:
+    """Start an engine whose images lie in `folder`."""
+    check_machine()
     data, run = os.path.join(folder, "data"), run_folder(folder)
     for path in (data, run):
         os.makedirs(path, exist_ok=True)
     for command in _FILTERS:
-        write_text(os.path.join(run, command), _rules(command))
+        write_text(os.path.join(run, command), rules(command))
     write_text(os.path.join(run, "ip_forward"), read_text(_FORWARDING))
+    if not os.path.exists(_BRIDGE_PATH):
+        write_text(os.path.join(run, "bridge"), "")
     docker = Docker(find_client(), {**_variables(folder), "DOCKER_BUILDKIT": "1"})
     log_path = os.path.join(folder, "engine.log")
     with open(log_path, "w", encoding="utf-8") as log:
@@ -128,9 +137,9 @@ def stop(folder: str) -> None:
     for command in _FILTERS:
         before = os.path.join(run, command)
         if os.path.exists(before):
-            script = undoing(read_text(before), _rules(command))
+            script = undoing(read_text(before), rules(command))
             subprocess.run([f"{command}-restore", "--noflush"], input=script, text=True, check=True)
-    if os.path.exists(f"/sys/class/net/{_BRIDGE}"):
+    if os.path.exists(os.path.join(run, "bridge")) and os.path.exists(_BRIDGE_PATH):
         subprocess.run(["ip", "link", "delete", _BRIDGE], check=True)
     if os.path.exists(os.path.join(run, "ip_forward")):
         write_text(_FORWARDING, read_text(os.path.join(run, "ip_forward")))
@@ -181,12 +190,13 @@ def _policy(line: str, known: list[str]) -> str:
     return next((one for one in known if one.startswith(chain + " ")), f"{chain} ACCEPT")
 
 
-def _rules(command: str) -> str:
+def rules(command: str) -> str:
+    """What `iptables-save` or `ip6tables-save` writes now; the command is `iptables` or `ip6tables`."""
     return subprocess.run([f"{command}-save"], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def run_folder(folder: str) -> str:
-    """Sockets lie here: the path of one has 107 characters at the most."""
+    """Where the sockets of a folder's engine lie: the path of one has 107 characters at the most."""
     return f"/run/lcr-ser-{hashlib.sha256(os.path.abspath(folder).encode()).hexdigest()[:8]}"
 
 
