@@ -15,7 +15,7 @@ import yaml
 from tfx_pipeline.console import quiet
 from tfx_pipeline.folders import cluster_folders
 from tfx_pipeline.kubeflow import steps
-from tfx_pipeline.kubeflow.settings import Kubeflow
+from tfx_pipeline.kubeflow_settings import Kubeflow
 from tfx_pipeline.settings import Settings, load
 from tfx_pipeline.sources import SettingsError
 

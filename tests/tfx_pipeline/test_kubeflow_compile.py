@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tfx_pipeline import kubeflow_v2_runner
-from tfx_pipeline.kubeflow.settings import Kubeflow, quantity
+from tfx_pipeline.kubeflow_settings import Kubeflow, quantity
 from tfx_pipeline.settings import load
 
 pytestmark = pytest.mark.slow
