@@ -72,13 +72,18 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 pipeline, found, settings, output, cache, beside=find_beside(settings, found), last_year=last_year
             )
             # Not `WriteToText`, which takes the path for a pattern when it moves the file into place.
-            _ = report | "WriteReport" >> beam.Map(lambda text: io_utils.write_string_file(report_path, text))
+            _ = report | "WriteReport" >> beam.Map(_write_text, report_path)
         fileio.rmtree(output.partial_uri)
         report = json.loads(io_utils.read_string_file(report_path))
         require_usable(report)
         if kept := {file["kept_as"] for file in report["files"] if file["kept_as"]}:
             cache.forget_others(kept)
         logging.info("%s", format_counts(report))
+
+
+def _write_text(text: str, path: str) -> str:
+    io_utils.write_string_file(path, text)
+    return path  # no None: see `flow`
 
 
 def _describe(examples: types.Artifact, fingerprint: str) -> None:
