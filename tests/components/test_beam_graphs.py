@@ -1,4 +1,7 @@
-"""Every Beam pipeline of ours can run on an engine that knows no null: no element is None, no coder is nullable."""
+"""ExampleGen's Beam pipeline can run on an engine that knows no null: no element is None, no coder is nullable.
+
+`test_data_check.py` and `test_evaluator_results.py` look at the other pipelines that code of ours is in.
+"""
 
 import apache_beam as beam
 import pytest
@@ -38,54 +41,46 @@ def _write(folder, files):
     return folder
 
 
-@pytest.fixture
-def strict():
-    """Makes pipelines as `beam.Pipeline` does, and keeps them; afterwards, none of them had a nullable coder."""
-    made = []
-
-    def make(**options):
-        made.append(StrictPipeline(**options))
-        return made[-1]
-
-    make.pipelines = made
-    yield make
-    assert [nullable_collections(pipeline.proto) for pipeline in made] == [[]]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize(("source", "files"), [("kuaisar", KUAISAR), ("events", EVENTS)])
-def test_example_gen(strict, run_log, tmp_path, split, source, files):
+def test_example_gen(run_log, tmp_path, split, source, files):
+    pipelines = []
+
+    def make(**options):
+        pipelines.append(StrictPipeline(**options))
+        return pipelines[-1]
+
     run = run_log(
         _write(tmp_path / "log", files),
-        make_pipeline=strict,
+        make_pipeline=make,
         source=source,
         split=split,
         num_negatives=1,
         export_candidates=True,
         **SPLITS[split],
     )
-    assert any("Cuts" in name for name in side_inputs(strict.pipelines[0].proto))  # they were looked at
+    assert any("Cuts" in name for name in side_inputs(pipelines[0].proto))  # they were looked at
     assert run.report["log"]["clicks"] == 5
     assert (run.report["cuts"] is None) == (split == "leave_one_out")
 
 
 @pytest.mark.slow
-def test_example_gen_with_imported_candidates(strict, run_log, tmp_path):
+def test_example_gen_with_imported_candidates(run_log, tmp_path):
     log = _write(tmp_path / "log", KUAISAR)
     first = run_log(log, num_negatives=1, export_candidates=True)
-    again = run_log(log, make_pipeline=strict, candidates_file=f"{first.candidates}/*.parquet")
+    again = run_log(log, make_pipeline=StrictPipeline, candidates_file=f"{first.candidates}/*.parquet")
     assert again.records == first.records
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("split", ["leave_one_out", "time"])
-def test_a_log_without_a_click_has_no_cuts(strict, run_log, tmp_path, split):
+def test_a_log_without_a_click_has_no_cuts(run_log, tmp_path, split):
     """The collection of periods is empty then, and so is that of cuts."""
     from components.example_gen.errors import LogError
 
     with pytest.raises(LogError, match="click"):
-        run_log(_write(tmp_path / "log", NO_CLICK), make_pipeline=strict, split=split)
+        run_log(_write(tmp_path / "log", NO_CLICK), make_pipeline=StrictPipeline, split=split)
 
 
 def test_a_nullable_coder_is_found():

@@ -10,7 +10,7 @@ from apache_beam.pvalue import PCollection
 
 
 class StrictPipeline(beam.Pipeline):
-    """Raises where one of its own collections holds a None, and keeps its graph in `proto`.
+    """Raises where one of its own collections may hold a None or does, and keeps its graph in `proto`.
 
     Flink ends a job over a null in a side input; Beam's own parts are not looked into, as they run everywhere.
     """
@@ -19,6 +19,8 @@ class StrictPipeline(beam.Pipeline):
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         self.proto = self.to_runner_api(use_fake_coders=False)
+        if nullable := nullable_collections(self.proto):
+            raise ValueError(f"Collections have nullable coders: {nullable}.")
         for number, (label, collection) in enumerate(_own_collections(self)):
             _ = collection | f"NoneIn{number}" >> beam.Map(_refuse_none, label)
         return super().run(*args, **kwargs)
