@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder
 export LCR_PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test unit e2e test-real test-long test-line-b lint fmt score bench profile lock clean
+.PHONY: help setup run check test unit e2e test-real test-long test-line-b lint fmt score bench profile engine lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -65,6 +65,9 @@ bench: $(STAMP) ## Measure speed: a table each, and build/bench/NAME.json (THREA
 
 profile: $(STAMP) ## Show where a training step's time goes, by operation, for both stages
 	@$(BIN)/python -m benchmarks.profile --threads $(or $(THREADS),1)
+
+engine: $(STAMP) ## Build Prism, a Beam engine, into build/engine (needs Go; minutes, once)
+	@$(BIN)/python -m scripts.engine
 
 lock: $(STAMP) ## Resolve the lock files again (UPGRADE=1 moves versions)
 	$(BIN)/python -m scripts.lock $(if $(UPGRADE),--upgrade)

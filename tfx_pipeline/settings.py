@@ -26,6 +26,7 @@ from components.ranking_check.settings import RankingCheckSettings, thresholds_o
 from components.servable_check.settings import ServableCheckSettings
 from model.config import GrpoConfig, RankerConfig, SupervisedConfig
 from model.registry import DEFAULT, config_class
+from tfx_pipeline.beam.settings import BeamEngine
 from tfx_pipeline.sources import FILE_VARIABLE, Kinds, Names, Sources, read
 
 IdKind = Literal["vocabulary", "hash"]
@@ -161,6 +162,7 @@ class Settings(BaseModel):
     evaluation: Evaluation
     infra_validation: InfraValidation | None = None
     push: Push
+    beam: BeamEngine = BeamEngine()
 
     @field_validator("name")
     @classmethod
@@ -321,6 +323,7 @@ _KINDS: Kinds = {
     ("evaluation",): Evaluation,
     ("infra_validation",): InfraValidation,
     ("push",): Push,
+    ("beam",): BeamEngine,
 }
 
 
