@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from tfx_pipeline.beam.arguments import beam_arguments
 from tfx_pipeline.console import quiet
 from tfx_pipeline.folders import cluster_folders
 from tfx_pipeline.kubeflow import steps
@@ -20,7 +21,6 @@ from tfx_pipeline.settings import Settings, load
 from tfx_pipeline.sources import SettingsError
 
 ENTRY_POINT = ["python", "-m", "tfx_pipeline.kubeflow.entrypoint"]
-BEAM_ARGS = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", "--sdk_container_image=none"]
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
 
 
@@ -121,8 +121,13 @@ def _spec(settings: Settings) -> dict[str, Any]:
         )
     for name, place in (("kubeflow.output_dir", kubeflow.output_dir), ("log_dir", folders.log)):
         _require_scheme(name, place)
+    if settings.beam.chosen_workers in ("loopback", "process"):
+        raise ValueError(
+            "`beam.workers` should be docker or pool on Kubeflow, where the engine's machines are not the step's. "
+            f"Received: {settings.beam.chosen_workers}."
+        )
     fingerprint = RuntimeParameter(steps.FINGERPRINT_PARAMETER, str)
-    pipeline = create_pipeline(settings, None, BEAM_ARGS, folders, fingerprint)
+    pipeline = create_pipeline(settings, None, beam_arguments(settings.beam), folders, fingerprint)
     pipeline.pipeline_info.pipeline_name = pipeline_name(settings)
     ids = [component.id for component in pipeline.components]
     if unknown := kubeflow.resources.keys() - {*ids, steps.FINGERPRINT, "default"}:

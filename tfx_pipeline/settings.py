@@ -26,6 +26,7 @@ from components.ranking_check.settings import RankingCheckSettings, thresholds_o
 from components.servable_check.settings import ServableCheckSettings
 from model.config import GrpoConfig, RankerConfig, SupervisedConfig
 from model.registry import DEFAULT, config_class
+from tfx_pipeline.beam_settings import BeamEngine
 from tfx_pipeline.kubeflow_settings import Kubeflow
 from tfx_pipeline.sources import FILE_VARIABLE, Kinds, Names, Sources, read
 
@@ -161,6 +162,7 @@ class Settings(BaseModel):
     infra_validation: InfraValidation | None = None
     kubeflow: Kubeflow | None = None
     push: Push
+    beam: BeamEngine = BeamEngine()
 
     @field_validator("name")
     @classmethod
@@ -322,6 +324,7 @@ _KINDS: Kinds = {
     ("infra_validation",): InfraValidation,
     ("kubeflow",): Kubeflow,
     ("push",): Push,
+    ("beam",): BeamEngine,
 }
 
 

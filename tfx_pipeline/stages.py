@@ -253,7 +253,8 @@ def logs_of(settings: Settings, folders: Folders) -> LogSettings:
 def _told(settings: Settings, folders: Folders) -> dict[str, Any]:
     """The settings that the page of a run shows: all that a result depends on."""
     told = {**settings.in_full(), "logs": dataclasses.asdict(logs_of(settings, folders))}
-    del told["kubeflow"]
+    for name in ("beam", "kubeflow"):
+        del told[name]
     return told
 
 

@@ -195,6 +195,7 @@ def test_vertex_gets_a_job_and_refuses_what_kubernetes_alone_knows(settings):
     [
         ({"INFRA_VALIDATION__PLATFORM": "docker"}, {}, "`infra_validation` should be null on Kubeflow"),
         ({}, {"resources": {"Trainer": {"cpus": 1}}}, "should name components, or `default`. Received: Trainer"),
+        ({"BEAM": "{runner: flink, endpoint: 'jobs:8099'}"}, {}, "`beam.workers` should be docker or pool on Kubeflow"),
         ({"NAME": "modèle"}, {}, "`name` should be letters, digits"),
         ({"LOG_DIR": "logs/mine"}, {}, "`log_dir` should be a URI, or the absolute path of a volume"),
         ({"LOG_DIR": "hdfs://host/log"}, {}, "`log_dir` should be .*, and hdfs:// is unknown to tensorflow"),
