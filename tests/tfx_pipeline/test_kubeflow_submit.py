@@ -1,10 +1,14 @@
 """`lcr-ser submit`, against a stand-in for Kubeflow's API."""
 
+import os
+import subprocess
+
 import pytest
 import yaml
 from click.testing import CliRunner
 
 from tests.support.kubeflow_api import KubeflowApi, serving
+from tests.support.workspace import ROOT
 from tfx_pipeline.commands.submit import submit
 from tfx_pipeline.kubeflow.submit import connect, follow
 
@@ -157,3 +161,19 @@ def test_a_schedule_moves_its_recurring_run_to_the_new_version(api, host, file):
         (method, path.rpartition("/")[2].partition(":")[2]) for method, path in api.calls if "recurringruns" in path
     ]
     assert [method for method, _ in later][-3:] == ["POST", "POST", "DELETE"]
+
+
+@pytest.mark.slow
+def test_the_tfx_command_compiles_and_sends(api, host):
+    command = [ROOT / ".venv/bin/tfx", "run", "create", "--engine", "kubeflow", "--pipeline_path", "tfx_pipeline/"]
+    done = subprocess.run(
+        [*command, "--endpoint", host],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    [run] = api.runs
+    assert len(run["pipeline_spec"]["root"]["dag"]["tasks"]) == 16
