@@ -23,7 +23,6 @@ from tfx_pipeline.kubeflow import packages
 from tfx_pipeline.settings import REPOSITORY
 
 BOOT = Path("/opt/apache/beam/boot")
-EXTRAS = ("chinese",)
 _WORKER_SECONDS = 120
 _NOTHING_STAGED = "__no_artifacts_staged__"
 """What Beam's start program takes for: there are no files to fetch."""
@@ -41,20 +40,9 @@ def locks(variant: str) -> list[Path]:
     return [REPOSITORY / "requirements" / f"{name}-{line}.txt" for name in ("line", *(["gpu"] * (variant == "gpu")))]
 
 
-def needed(variant: str) -> set[str]:
-    """The names of what is needed at run time."""
-    names = packages.needed(packages.PROJECT, EXTRAS)
-    return names | packages.needed("tensorflow", ["and-cuda"]) if variant == "gpu" else names
-
-
-def unneeded(variant: str) -> list[str]:
-    """The packages of this environment that only development needs."""
-    return sorted(packages.installed().keys() - needed(variant))
-
-
 def package_faults(variant: str) -> list[str]:
     """What speaks against the packages, a line each."""
-    return packages.differences(packages.installed(), packages.locked(*locks(variant)), needed(variant))
+    return packages.differences(packages.installed(), packages.locked(*locks(variant)), packages.needed_by(variant))
 
 
 def import_faults() -> list[str]:
