@@ -29,14 +29,16 @@ WORKDIR /opt/lcr-ser
 COPY scripts/__init__.py scripts/errors.py scripts/image.py scripts/interpreters.py scripts/mirror.py \
     scripts/requisites.py scripts/setup.py scripts/stages.py scripts/
 COPY requirements requirements
+COPY pyproject.toml README.md LICENSE ./
+COPY tfx_pipeline/__init__.py tfx_pipeline/
+COPY tfx_pipeline/kubeflow/__init__.py tfx_pipeline/kubeflow/packages.py tfx_pipeline/kubeflow/
 ARG LINE
 ARG VARIANT
 RUN --mount=type=secret,id=certificates,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
-    --mount=type=cache,target=/root/.cache/uv \
     python3 -m scripts.image packages "${LINE}" "${VARIANT}"
 COPY . .
-RUN python3 -m scripts.image project "${LINE}" "${VARIANT}" && rm -r .venv-bootstrap
+RUN python3 -m scripts.image project && rm -r .venv-bootstrap
 
 
 FROM ${BASE}

@@ -101,6 +101,8 @@ def start(folder: str) -> Docker:
     """Start an engine whose images lie in `folder`."""
     check_machine()
     data, run = os.path.join(folder, "data"), run_folder(folder)
+    if os.path.exists(run):
+        stop(folder)  # one that was killed left its rules
     for path in (data, run):
         os.makedirs(path, exist_ok=True)
     for command in _FILTERS:
@@ -131,8 +133,9 @@ def stop(folder: str) -> None:
     pid_file = os.path.join(run, "pid")
     if os.path.exists(pid_file):
         pid = int(read_text(pid_file))
-        os.kill(pid, signal.SIGTERM)
-        while os.path.exists(f"/proc/{pid}") and not _is_zombie(pid):
+        if _is_engine(pid):
+            os.kill(pid, signal.SIGTERM)
+        while _is_engine(pid):
             time.sleep(0.1)
     for command in _FILTERS:
         before = os.path.join(run, command)
@@ -209,9 +212,12 @@ def _output(*command: str) -> str:
     return process.stdout.strip() if not process.returncode else ""
 
 
-def _is_zombie(pid: int) -> bool:
-    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-        return file.read().rpartition(") ")[2].startswith("Z")
+def _is_engine(pid: int) -> bool:
+    """Whether a process is an engine; one that has ended and was not waited for has no command line."""
+    try:
+        return "dockerd" in read_text(f"/proc/{pid}/cmdline")
+    except OSError:
+        return False
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """What the Dockerfile runs to fill the image: `python3 -m scripts.image packages LINE VARIANT`, then `... project`.
 
-Two steps, so that a change of the code installs no package anew: the lock alone, then this project. The lock has tools
-of development too, and lock and hashes hold for all of it: it is installed whole, and what nothing needs at run time is
-taken out again.
+Two steps, so that a change of the code installs no package anew. The lock has tools of development too, and its hashes
+hold for all of it: it is installed whole, and what nothing needs at run time is taken out before the rest is compiled.
 """
 
 from __future__ import annotations
@@ -17,7 +16,12 @@ from scripts.setup import ROOT, Setup
 from scripts.stages import Stages
 
 VENV = "/opt/venv"
-_UNNEEDED = "from tfx_pipeline.kubeflow import health; print(*health.unneeded({variant!r}))"
+_PYTHON = os.path.join(VENV, "bin", "python")
+_UNNEEDED = "from tfx_pipeline.kubeflow import packages; print(*packages.unneeded({variant!r}))"
+_IN_A_LAYER = {
+    "UV_NO_CACHE": "1",  # a cache would lie on another file system, and each file be copied from there
+    "UV_COMPILE_BYTECODE": "0",
+}
 
 
 def packages(line: str, variant: str) -> None:
@@ -32,18 +36,24 @@ def packages(line: str, variant: str) -> None:
     if variant == "gpu":
         setup.locks_besides = [os.path.join(ROOT, "requirements", f"gpu-{line}.txt")]
     setup.install_tools()
+    setup.uv_settings.update(_IN_A_LAYER)
     setup.install_packages()
+    setup.install_distribution()
+    listing = subprocess.run(
+        [_PYTHON, "-c", _UNNEEDED.format(variant=variant)], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+    setup.uv("pip", "uninstall", "--python", VENV, *listing.split(), hint="cannot take packages out")
+    # Some packages have files for another Python, which do not compile: the status says nothing.
+    subprocess.run([_PYTHON, "-m", "compileall", "-qq", "-j", "0", os.path.join(VENV, "lib")], check=False)
 
 
-def project(_: str, variant: str) -> None:
-    """Install this project into `VENV`, and take out what nothing needs."""
+def project() -> None:
+    """Install this project into `VENV`."""
     setup = _setup()
     setup.install_tools()
+    setup.uv_settings.update(_IN_A_LAYER)
     setup.install_project()
     setup.verify()
-    command = [os.path.join(VENV, "bin", "python"), "-c", _UNNEEDED.format(variant=variant)]
-    listing = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
-    setup.uv("pip", "uninstall", "--python", VENV, *listing.split(), hint="cannot take packages out")
 
 
 def _setup() -> Setup:
@@ -52,7 +62,6 @@ def _setup() -> Setup:
 
 
 _STEPS = {"packages": packages, "project": project}
-
 
 if __name__ == "__main__":
     try:

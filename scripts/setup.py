@@ -66,7 +66,7 @@ class Setup:
 
     def uv(self, *arguments: str, hint: str) -> None:
         """Run uv with pip's mirror, and with bytecode: without it the imports take three times as long."""
-        extra = {**self.uv_settings, "UV_COMPILE_BYTECODE": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
+        extra = {"UV_COMPILE_BYTECODE": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", **self.uv_settings}
         self.stages.run([os.path.join(self.bootstrap, "bin", "uv"), *arguments], hint, extra)
 
     def install_packages(self) -> None:
@@ -89,13 +89,17 @@ class Setup:
         )
         os.remove(self.unfinished)
 
-    def install_project(self) -> None:
+    def install_distribution(self) -> None:
         """Our own distribution, editable, after everything else; the build uses the locked setuptools."""
         self.uv(
             "pip", "install", "--python", self.venv, "--no-deps", "--no-index", "--no-build-isolation",
             "--reinstall-package", "lcr-ser", "--editable", self.root,
-            hint="cannot install this project into .venv",
+            hint=f"cannot install this project into {self.venv}",
         )  # fmt: skip
+
+    def install_project(self) -> None:
+        """Our own distribution, and bytecode of its packages."""
+        self.install_distribution()
         folders = [os.path.join(self.root, name) for name in PACKAGES]
         python = os.path.join(self.venv, "bin", "python")
         self.stages.run([python, "-m", "compileall", "-q", "-j", "0", *folders], "our packages do not compile")

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.containers
 
 # In a network namespace of its own: rules, bridges and forwarding of this machine are not touched.
 _START_AND_STOP = """
-import os, sys
+import os, signal, sys
 from scripts import docker_engine
 
 def network():
@@ -20,6 +20,11 @@ def network():
     return kept, sorted(os.listdir("/sys/class/net")), open("/proc/sys/net/ipv4/ip_forward").read()
 
 before = network()
+if sys.argv[2] == "killed":
+    docker_engine.start(sys.argv[1])
+    pid = int(open(docker_engine.run_folder(sys.argv[1]) + "/pid").read())
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
 docker = docker_engine.start(sys.argv[1])
 during = network()
 assert docker.succeeds("info")
@@ -31,7 +36,8 @@ assert not os.path.exists(docker_engine.run_folder(sys.argv[1]))
 """
 
 
-def test_an_engine_leaves_no_rule_no_bridge_and_no_process(tmp_path):
+@pytest.mark.parametrize("before", ["nothing", "killed"])
+def test_an_engine_leaves_no_rule_no_bridge_and_no_process(tmp_path, before):
     try:
         docker_engine.check_machine()
     except SetupError as error:
@@ -48,6 +54,7 @@ def test_an_engine_leaves_no_rule_no_bridge_and_no_process(tmp_path):
         "-c",
         _START_AND_STOP,
         str(tmp_path),
+        before,
     ]
     process = subprocess.run(command, capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr

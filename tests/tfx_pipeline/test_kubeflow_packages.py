@@ -53,10 +53,10 @@ def test_what_is_needed_follows_extras_and_ends_in_circles(distributions):
 
 
 def test_tools_of_development_are_not_needed_and_the_rest_is():
-    needed = health.needed("cpu")
+    needed = packages.needed_by("cpu")
     assert {"tfx", "apache-beam", "tensorflow", "kfp", "jieba", "polars"} <= needed
     assert not needed & {"pytest", "ruff", "mypy", "playwright", "ranx", "nvidia-cudnn-cu12"}
-    assert "nvidia-cudnn-cu12" in health.needed("gpu")
+    assert "nvidia-cudnn-cu12" in packages.needed_by("gpu")
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ The build of the image runs it last, so that an image in which a step cannot sta
 """
 
 import importlib
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -22,7 +23,9 @@ from tfx_pipeline.kubeflow import packages
 from tfx_pipeline.settings import REPOSITORY
 
 BOOT = Path("/opt/apache/beam/boot")
-EXTRAS = ("chinese",)
+_WORKER_SECONDS = 120
+_NOTHING_STAGED = "__no_artifacts_staged__"
+"""What Beam's start program takes for: there are no files to fetch."""
 _MODULES = (
     "tfx_pipeline.kubeflow.entrypoint",
     "apache_beam.runners.worker.sdk_worker_main",
@@ -37,20 +40,9 @@ def locks(variant: str) -> list[Path]:
     return [REPOSITORY / "requirements" / f"{name}-{line}.txt" for name in ("line", *(["gpu"] * (variant == "gpu")))]
 
 
-def needed(variant: str) -> set[str]:
-    """The names of what is needed at run time."""
-    names = packages.needed(packages.PROJECT, EXTRAS)
-    return names | packages.needed("tensorflow", ["and-cuda"]) if variant == "gpu" else names
-
-
-def unneeded(variant: str) -> list[str]:
-    """The packages of this environment that only development needs."""
-    return sorted(packages.installed().keys() - needed(variant))
-
-
 def package_faults(variant: str) -> list[str]:
     """What speaks against the packages, a line each."""
-    return packages.differences(packages.installed(), packages.locked(*locks(variant)), needed(variant))
+    return packages.differences(packages.installed(), packages.locked(*locks(variant)), packages.needed_by(variant))
 
 
 def import_faults() -> list[str]:
@@ -84,26 +76,37 @@ def worker_faults(boot: Path = BOOT) -> list[str]:
     if f"github.com/apache/beam/sdks/v2\tv{version}\t".encode() not in boot.read_bytes():
         return [f"{boot} is not of Beam {version}, or no program of Go"]
     with tempfile.TemporaryDirectory() as folder:
-        answer = Path(folder) / "python"
-        try:
-            _run_a_worker(boot, answer)
-        except Exception as error:  # what a worker dies of
-            return [f"{boot} starts no worker: {str(error).strip().splitlines()[-1]}"]
-        python = answer.read_text()
-    return [] if python == sys.prefix else [f"{boot} starts a worker in {python}, not in {sys.prefix}"]
+        answer = Path(folder) / "prefix"
+        call = f"from tfx_pipeline.kubeflow import health; health.run_a_worker({str(boot)!r}, {str(answer)!r})"
+        try:  # in a process of its own: a runner waits for ever for a worker that does not come
+            subprocess.run(  # noqa: S603
+                [sys.executable, "-c", call], cwd=REPOSITORY, capture_output=True, timeout=_WORKER_SECONDS, check=True
+            )
+        except subprocess.SubprocessError as error:
+            said = (error.stderr or b"").decode().strip()  # type: ignore[attr-defined]
+            return [
+                f"{boot} starts no worker within {_WORKER_SECONDS} s. What was said last:",
+                *said.splitlines()[-9:],
+            ]
+        prefix = answer.read_text()
+    return [] if prefix == sys.prefix else [f"{boot} starts a worker in {prefix}, not in {sys.prefix}"]
 
 
-def _run_a_worker(boot: Path, answer: Path) -> None:
+def run_a_worker(boot: str, answer: str) -> None:
     """Run a pipeline of one element in a worker that is started by `boot`; it writes its environment to a file."""
     import apache_beam as beam
+    from apache_beam.portability.api import beam_provision_api_pb2
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+    from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo
     from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
     from apache_beam.transforms.environments import ExternalEnvironment
 
-    address, server = BeamFnExternalWorkerPoolServicer.start(use_process=True, container_executable=str(boot))
+    address, server = BeamFnExternalWorkerPoolServicer.start(use_process=True, container_executable=boot)
+    nothing_staged = ExtendedProvisionInfo(beam_provision_api_pb2.ProvisionInfo(retrieval_token=_NOTHING_STAGED))
+    runner = FnApiRunner(default_environment=ExternalEnvironment(address), provision_info=nothing_staged)
     try:
-        with beam.Pipeline(runner=FnApiRunner(default_environment=ExternalEnvironment(address))) as pipeline:
-            pipeline | beam.Create([str(answer)]) | beam.Map(_write_prefix)
+        with beam.Pipeline(runner=runner) as pipeline:
+            pipeline | beam.Create([answer]) | beam.Map(_write_prefix)
     finally:
         server.stop(None)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-PROJECT = "lcr-ser"
+PROJECT, EXTRAS = "lcr-ser", ("chinese",)
 
 
 def installed() -> dict[str, str]:
@@ -40,6 +40,17 @@ def needed(distribution: str, extras: Iterable[str] = ()) -> set[str]:
             if requirement.marker is None or requirement.marker.evaluate({"extra": one[1]}):
                 waiting += [(canonicalize_name(requirement.name), extra) for extra in ("", *requirement.extras)]
     return {name for name, _ in found}
+
+
+def needed_by(variant: str) -> set[str]:
+    """The names of what an image of this variant, `cpu` or `gpu`, needs at run time."""
+    names = needed(PROJECT, EXTRAS)
+    return names | needed("tensorflow", ["and-cuda"]) if variant == "gpu" else names
+
+
+def unneeded(variant: str) -> list[str]:
+    """The packages of this environment that only development needs."""
+    return sorted(installed().keys() - needed_by(variant))
 
 
 def differences(present: Mapping[str, str], wanted: Mapping[str, str], needed_names: Iterable[str]) -> list[str]:
