@@ -139,6 +139,7 @@ def _spec(settings: Settings) -> dict[str, Any]:
         default_image=kubeflow.image, default_commands=ENTRY_POINT, use_pipeline_spec_2_1=True
     )
     spec: dict[str, Any] = KubeflowV2DagRunner(config).run(pipeline, write_out=False)["pipelineSpec"]
+    steps.rename(spec)
     steps.add_fingerprint_step(spec, kubeflow.image, logs_of(settings, folders).to_json(), demo=settings.demo)
     for name, task in spec["root"]["dag"]["tasks"].items():
         if not kubeflow.cache:

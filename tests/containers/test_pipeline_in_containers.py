@@ -137,36 +137,41 @@ def test_a_second_run_repeats_nothing(runs, first):
     assert not re.findall(r"supervised: step \d+ of", output)
 
 
-def test_a_gate_that_says_no_stops_the_push(runs, first):
-    before = runs.versions
-    status, output = runs.run(runs.compile("gated", LCR_SER_EVALUATION__MIN_NDCG_5="0.99"))
-    assert status == 0, output[-3000:]
-    assert runs.versions == before
+@pytest.fixture(scope="module")
+def killed(runs, first):
+    """A run with another training, killed on the way, and a gate that no model passes; then the same run again.
 
-
-def test_a_training_that_is_killed_goes_on_from_its_checkpoint(runs, first):
-    file = runs.compile("killed", LCR_SER_SUPERVISED__SEED="7", LCR_SER_SUPERVISED__CHECKPOINT_EVERY="10")
-    checkpoints = runs.output / "lcr_ser_demo/checkpoints"
+    Gives the step of the checkpoint that the kill left, and what the second try printed.
+    """
+    anew = {"LCR_SER_SUPERVISED__SEED": "7", "LCR_SER_SUPERVISED__CHECKPOINT_EVERY": "10"}
+    file = runs.compile("killed", LCR_SER_EVALUATION__MIN_NDCG_5="0.99", **anew)
     process = runs.start(file)
-    killed = threading.Event()
-
-    def kill_when_a_checkpoint_is_there():
-        while process.poll() is None and not killed.is_set():
-            if list(checkpoints.glob("*/latest/checkpoint")):
-                for container in runs.docker.output("ps", "--quiet", "--no-trunc").split():
-                    if "trainer.executor" in runs.docker.output("inspect", container):
-                        runs.docker.succeeds("kill", container)
-                        killed.set()
-            time.sleep(0.2)
-
-    watcher = threading.Thread(target=kill_when_a_checkpoint_is_there)
-    watcher.start()
-    process.communicate()
-    watcher.join()
-    assert killed.is_set() and process.returncode != 0
-    [recorded] = checkpoints.glob("*/latest/checkpoint")
-    saved = int(re.search(r'^model_checkpoint_path: ".*-(\d+)"', recorded.read_text(), re.MULTILINE)[1])
+    printed = threading.Thread(target=process.communicate)
+    printed.start()
+    saved = _kill_a_training(runs, process)
+    printed.join()
+    assert process.returncode != 0
     status, output = runs.run(file)
     assert status == 0, output[-3000:]
+    return saved, output
+
+
+def _kill_a_training(runs, process):
+    checkpoints = runs.output / "lcr_ser_demo/checkpoints"
+    while process.poll() is None:
+        for recorded in checkpoints.glob("*/latest/checkpoint"):
+            for container in runs.docker.output("ps", "--quiet", "--no-trunc").split():
+                runs.docker.run("kill", container, stdout=subprocess.DEVNULL)
+                return int(re.search(r'^model_checkpoint_path: ".*-(\d+)"', recorded.read_text(), re.MULTILINE)[1])
+        time.sleep(0.1)
+    raise AssertionError("the run ended before a training wrote a checkpoint")
+
+
+def test_a_training_that_is_killed_goes_on_from_its_checkpoint(killed):
+    saved, output = killed
     assert min(int(step) for step in re.findall(r"supervised: step (\d+) of", output)) > saved > 0
-    assert len(runs.versions) == 2
+
+
+def test_a_gate_that_says_no_stops_the_push(runs, killed):
+    assert len(runs.versions) == 1
+    assert "NDCG@5" in json.loads(runs.newest("**/run.json").read_text())["push_reason"]

@@ -87,7 +87,7 @@ def test_steps_are_containers_alone_and_none_has_a_hook(compiled):
 
 def test_what_a_step_may_use_is_told_in_both_forms(compiled):
     executors = compiled[0]["deploymentSpec"]["executors"]
-    trainer, other = executors["GrpoTrainer_executor"]["container"], executors["Transform_executor"]["container"]
+    trainer, other = executors["exec-GrpoTrainer"]["container"], executors["exec-Transform"]["container"]
     assert trainer["image"] == "registry.example/lcr-ser-gpu:1.0" and other["image"] == "registry.example/lcr-ser:1.0"
     assert other["resources"] == {
         "cpuLimit": 2.0,
@@ -127,7 +127,7 @@ def test_secrets_are_told_by_name_and_values_of_the_environment_by_nothing(setti
     text = json.dumps(documents)
     assert "s3cr3t" not in text
     executors = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    assert executors["Pusher_executor"]["secretAsEnv"] == [
+    assert executors["exec-Pusher"]["secretAsEnv"] == [
         {"secretName": "store", "keyToEnv": [{"secretKey": "token", "envVar": "STORE_TOKEN"}]}
     ]
 
@@ -135,7 +135,7 @@ def test_secrets_are_told_by_name_and_values_of_the_environment_by_nothing(setti
 def test_memory_for_cards_to_speak_through_is_given_to_steps_with_cards_alone(compiled):
     executors = compiled[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     having = {name for name, executor in executors.items() if "emptyDirMounts" in executor}
-    assert having == {"SupervisedTrainer_executor", "GrpoTrainer_executor"}
+    assert having == {"exec-SupervisedTrainer", "exec-GrpoTrainer"}
     assert all(executor["pvcMount"] == [{"constant": "runs", "mountPath": "/data"}] for executor in executors.values())
 
 

@@ -12,9 +12,21 @@ Spec = dict[str, Any]
 FINGERPRINT = "LogFingerprint"
 FINGERPRINT_PARAMETER = "input-fingerprint"
 """Of the whole pipeline, until the step stands in for it."""
-_EXECUTOR = "{}_executor"
+_EXECUTOR = "exec-{}"
+_COMPONENT = "comp-{}"
+_EXECUTOR_OF_TFX = "{}_executor"
 _FINGERPRINT_OUTPUT = "fingerprint"
 _GIB = 2**30
+
+
+def rename(spec: Spec) -> None:
+    """Name components and executors as kfp's own compiler does; its local runner cuts the prefixes off."""
+    executors = spec["deploymentSpec"]["executors"]
+    for name, task in spec["root"]["dag"]["tasks"].items():
+        component = spec["components"].pop(name)
+        executors[_EXECUTOR.format(name)] = executors.pop(_EXECUTOR_OF_TFX.format(name))
+        spec["components"][_COMPONENT.format(name)] = {**component, "executorLabel": _EXECUTOR.format(name)}
+        task["componentRef"]["name"] = _COMPONENT.format(name)
 
 
 def container(spec: Spec, step: str) -> Spec:
@@ -35,7 +47,7 @@ def add_fingerprint_step(spec: Spec, image: str, log_settings: str, demo: bool) 
         demo: whether it writes the demo log first, where there is none yet.
     """
     label = _EXECUTOR.format(FINGERPRINT)
-    spec["components"][FINGERPRINT] = {
+    spec["components"][_COMPONENT.format(FINGERPRINT)] = {
         "executorLabel": label,
         "inputDefinitions": {"parameters": {"settings": {"parameterType": "STRING"}}},
         "outputDefinitions": {"parameters": {_FINGERPRINT_OUTPUT: {"parameterType": "STRING"}}},
@@ -65,7 +77,7 @@ def add_fingerprint_step(spec: Spec, image: str, log_settings: str, demo: bool) 
                 task.setdefault("dependentTasks", []).append(FINGERPRINT)
     tasks[FINGERPRINT] = {
         "taskInfo": {"name": FINGERPRINT},
-        "componentRef": {"name": FINGERPRINT},
+        "componentRef": {"name": _COMPONENT.format(FINGERPRINT)},
         "inputs": {"parameters": {"settings": {"runtimeValue": {"constant": log_settings}}}},
         "cachingOptions": {},
     }
