@@ -13,7 +13,8 @@ USUAL := not real_data and not long and not containers
 export LCR_PYTHON LINE VARIANT BASE GO_BASE IMAGE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test unit e2e test-real test-long test-line-b test-containers image lint fmt score bench profile lock clean
+.PHONY: help setup run check test unit e2e test-real test-long test-line-b test-containers image engine lint fmt score \
+        bench profile lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -72,6 +73,9 @@ bench: $(STAMP) ## Measure speed: a table each, and build/bench/NAME.json (THREA
 
 profile: $(STAMP) ## Show where a training step's time goes, by operation, for both stages
 	@$(BIN)/python -m benchmarks.profile --threads $(or $(THREADS),1)
+
+engine: $(STAMP) ## Build Prism, a Beam engine, into build/engine (needs Go; minutes, once)
+	@$(BIN)/python -m scripts.engine
 
 lock: $(STAMP) ## Resolve the lock files again (UPGRADE=1 moves versions)
 	$(BIN)/python -m scripts.lock $(if $(UPGRADE),--upgrade)

@@ -34,7 +34,7 @@ from components.servable.saving import restore
 from model.contract import SIGNATURE_RANK_EVAL
 from model.evaluation.evaluator import RankingEvaluator
 from model.lcr_ser import LcrSer
-from tfx_pipeline.local_runner import BEAM_ARGS
+from tfx_pipeline.beam.arguments import LOCAL
 
 REQUESTS = 25_000
 TARGET = 1.3
@@ -123,7 +123,7 @@ def _evaluate(model_dir: Path, files: list[str]) -> None:
         os.makedirs(split)
         for number, path in enumerate(files):
             os.symlink(path, f"{split}/data-{number:05d}.gz")
-        context = Executor.Context(tmp_dir=folder, make_beam_pipeline_fn=lambda: beam.Pipeline(argv=BEAM_ARGS))
+        context = Executor.Context(tmp_dir=folder, make_beam_pipeline_fn=lambda: beam.Pipeline(argv=LOCAL))
         Executor(context).Do(
             {"model": artifact(standard_artifacts.Model, str(model_dir.parent)), "examples": examples},
             {

@@ -1,4 +1,4 @@
-"""The stock InfraValidator, where Docker or Kubernetes is at hand: TF Serving itself loads the model and answers."""
+"""The stock InfraValidator, where Docker is at hand: TF Serving itself loads the model and answers."""
 
 from tfx.components import InfraValidator
 from tfx.proto import infra_validator_pb2
@@ -8,17 +8,12 @@ from model import contract
 from tfx_pipeline.settings import InfraValidation
 
 
-def require_platform(settings: InfraValidation) -> None:
+def require_docker() -> None:
     """Look before hours of training whether there is what the component runs on; without it, it blesses nothing.
 
     Raises:
-        ValueError: where no Docker answers; or for Kubernetes, which a pipeline on one machine cannot use.
+        ValueError: where no Docker answers.
     """
-    if settings.platform == "kubernetes":
-        raise ValueError(
-            "`infra_validation.platform` kubernetes is for runs in Kubeflow, and this one is on one "
-            "machine. Received: kubernetes. Set it to docker, or `infra_validation` to null."
-        )
     import docker
 
     try:
@@ -43,10 +38,7 @@ def infra_validator(settings: InfraValidation, model: BaseChannel, examples: Bas
         tensorflow_serving=infra_validator_pb2.TensorFlowServing(image_name=settings.image, tags=settings.tags),
         model_name=name,
     )
-    if settings.platform == "docker":
-        serving.local_docker.SetInParent()
-    else:
-        serving.kubernetes.service_account_name = settings.service_account
+    serving.local_docker.SetInParent()
     signatures = infra_validator_pb2.TensorFlowServingRequestSpec(
         signature_names=[contract.SIGNATURE_DEFAULT, contract.SIGNATURE_RANK_EVAL]
     )

@@ -12,15 +12,15 @@ from typing import Any
 
 import yaml
 
+from tfx_pipeline.beam.arguments import beam_arguments
 from tfx_pipeline.console import quiet
 from tfx_pipeline.folders import cluster_folders
 from tfx_pipeline.kubeflow import steps
-from tfx_pipeline.kubeflow.settings import Kubeflow
+from tfx_pipeline.kubeflow_settings import Kubeflow
 from tfx_pipeline.settings import Settings, load
 from tfx_pipeline.sources import SettingsError
 
 ENTRY_POINT = ["python", "-m", "tfx_pipeline.kubeflow.entrypoint"]
-BEAM_ARGS = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", "--sdk_container_image=none"]
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
 
 
@@ -62,7 +62,8 @@ def compile_vertex(settings: Settings) -> dict[str, Any]:
     for name in ("pipeline_root", "output_dir"):
         if not getattr(kubeflow, name).startswith("gs://"):
             raise ValueError(
-                f"`kubeflow.{name}` should be a gs:// URI on Vertex AI Pipelines. Received: {getattr(kubeflow, name)!r}."
+                f"`kubeflow.{name}` should be a gs:// URI on Vertex AI Pipelines. "
+                f"Received: {getattr(kubeflow, name)!r}."
             )
     return {
         "displayName": settings.name,
@@ -116,11 +117,17 @@ def _spec(settings: Settings) -> dict[str, Any]:
     if settings.infra_validation:
         raise ValueError(
             "`infra_validation` should be null on Kubeflow: TFX does not compile its component for pipelines of "
-            f"version 2. Received: {settings.infra_validation.platform}. ServableCheck loads the model and asks it all "
-            "the same."
+            f"version 2. Received: {settings.infra_validation}. ServableCheck loads the model and asks it all the same."
+        )
+    for name, place in (("kubeflow.output_dir", kubeflow.output_dir), ("log_dir", folders.log)):
+        _require_scheme(name, place)
+    if settings.beam.chosen_workers in ("loopback", "process"):
+        raise ValueError(
+            "`beam.workers` should be docker or pool on Kubeflow, where the engine's machines are not the step's. "
+            f"Received: {settings.beam.chosen_workers}."
         )
     fingerprint = RuntimeParameter(steps.FINGERPRINT_PARAMETER, str)
-    pipeline = create_pipeline(settings, None, BEAM_ARGS, folders, fingerprint)
+    pipeline = create_pipeline(settings, None, beam_arguments(settings.beam), folders, fingerprint)
     pipeline.pipeline_info.pipeline_name = pipeline_name(settings)
     ids = [component.id for component in pipeline.components]
     if unknown := kubeflow.resources.keys() - {*ids, steps.FINGERPRINT, "default"}:
@@ -143,6 +150,18 @@ def _spec(settings: Settings) -> dict[str, Any]:
         step["resources"] = steps.resources(kubeflow.limits(name), kubeflow.accelerator)
     spec["defaultPipelineRoot"] = kubeflow.pipeline_root
     return spec
+
+
+def _require_scheme(name: str, place: str) -> None:
+    """Refuse what a step's libraries do not read and write; the image holds those of this environment."""
+    from tfx_pipeline.kubeflow.schemes import known
+
+    scheme = place.partition("://")[0] if "://" in place else ""
+    if lacking := [library for library, knows in known(scheme)._asdict().items() if not knows]:
+        raise ValueError(
+            f"`{name}` should be the path of a volume, or a URI that TensorFlow, TFX's fileio and Beam know. Received: "
+            f"{place!r}, and {scheme}:// is unknown to {', '.join(lacking)}. Steps read and write there themselves."
+        )
 
 
 def main() -> None:

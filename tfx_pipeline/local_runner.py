@@ -14,16 +14,6 @@ from tfx_pipeline.run_lock import only_run
 from tfx_pipeline.settings import Settings, load
 from tfx_pipeline.sources import SettingsError
 
-BEAM_ARGS = [
-    "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
-    "--sdk_container_image=none",
-]
-"""One process of Beam's in-memory runner: on a few cores the encoding gains nothing from more, and memory stays low.
-
-The default runner would download another one first. And TFX packs itself anew for the workers of every component,
-some seconds each, unless an image for them is named; there are no workers here, so any name does.
-"""
-
 
 def run(settings: Settings) -> int:
     """Run the pipeline, report on the console, and keep the full log in a file.
@@ -52,8 +42,8 @@ def _reported(settings: Settings, log_file: Path) -> int:
         console.line(f"{settings.name}: log {settings.log_path}, full output in {log_file}")
         try:
             _run(settings, console)
-        except KeyboardInterrupt:
-            console.line("Interrupted. The same command goes on from the last finished component.")
+        except KeyboardInterrupt as stop:
+            console.line(f"Interrupted. {stop}".strip() + " The same command goes on from the last finished component.")
             return 1
         except Exception as error:  # the console shows one line of whatever a component raised
             logging.exception("The run failed.")
@@ -65,21 +55,23 @@ def _reported(settings: Settings, log_file: Path) -> int:
 def _run(settings: Settings, console: "RunConsole") -> None:  # type: ignore[name-defined]  # noqa: F821
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
+    from tfx_pipeline.beam import engine
     from tfx_pipeline.console.summary import show_summary
-    from tfx_pipeline.infra_validation import require_platform
+    from tfx_pipeline.infra_validation import require_docker
     from tfx_pipeline.metadata_file import connection
     from tfx_pipeline.pipeline import create_pipeline
 
     store = connection(settings.run_dir)
     if settings.infra_validation:
-        require_platform(settings.infra_validation)
+        require_docker()
     if settings.demo:
         from synthetic_logs.demo import write_demo_log
 
         write_demo_log(settings.log_path)
-    pipeline = create_pipeline(settings, store, BEAM_ARGS)
-    with console.watching() as executions:
-        LocalDagRunner().run(pipeline)
+    with engine.ready(settings.beam, str(settings.run_dir), settings.log_path) as beam_arguments:
+        pipeline = create_pipeline(settings, store, beam_arguments)
+        with console.watching() as executions:
+            LocalDagRunner().run(pipeline)
     if executions.ids:  # `tfx pipeline create` executes this file without running the pipeline
         show_summary(settings, store, executions, console)
 

@@ -26,7 +26,8 @@ from components.ranking_check.settings import RankingCheckSettings, thresholds_o
 from components.servable_check.settings import ServableCheckSettings
 from model.config import GrpoConfig, RankerConfig, SupervisedConfig
 from model.registry import DEFAULT, config_class
-from tfx_pipeline.kubeflow.settings import Kubeflow
+from tfx_pipeline.beam_settings import BeamEngine
+from tfx_pipeline.kubeflow_settings import Kubeflow
 from tfx_pipeline.sources import FILE_VARIABLE, Kinds, Names, Sources, read
 
 IdKind = Literal["vocabulary", "hash"]
@@ -110,7 +111,7 @@ class Evaluation(BaseModel):
 
 
 class InfraValidation(BaseModel):
-    """Settings of the stock InfraValidator, for where Docker or Kubernetes is at hand.
+    """Settings of the stock InfraValidator, for where Docker is at hand.
 
     Attributes:
         platform: what the TF Serving image runs on.
@@ -119,17 +120,15 @@ class InfraValidation(BaseModel):
         requests: of the test split, sent to it.
         max_load_seconds: until it must have loaded the model.
         tries: a failure must come so often to count.
-        service_account: of the pod, on Kubernetes.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    platform: Literal["docker", "kubernetes"]
+    platform: Literal["docker"]
     image: str = Field(default="tensorflow/serving", min_length=1)
     tags: tuple[str, ...] = Field(default=("2.16.1",), min_length=1)
     requests: PositiveInt = 16
     max_load_seconds: PositiveInt = 300
     tries: PositiveInt = 3
-    service_account: str = ""
 
 
 class Push(BaseModel):
@@ -163,6 +162,7 @@ class Settings(BaseModel):
     infra_validation: InfraValidation | None = None
     kubeflow: Kubeflow | None = None
     push: Push
+    beam: BeamEngine = BeamEngine()
 
     @field_validator("name")
     @classmethod
@@ -324,6 +324,7 @@ _KINDS: Kinds = {
     ("infra_validation",): InfraValidation,
     ("kubeflow",): Kubeflow,
     ("push",): Push,
+    ("beam",): BeamEngine,
 }
 
 

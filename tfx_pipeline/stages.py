@@ -246,13 +246,15 @@ def publishing(settings: Settings, folders: Folders, before: Data, trained: Trai
 
 
 def logs_of(settings: Settings, folders: Folders) -> LogSettings:
+    """What ExampleGen reads, and where."""
     return dataclasses.replace(settings.logs, log_dir=folders.log, read_cache=folders.read_spans)
 
 
 def _told(settings: Settings, folders: Folders) -> dict[str, Any]:
     """The settings that the page of a run shows: all that a result depends on."""
     told = {**settings.in_full(), "logs": dataclasses.asdict(logs_of(settings, folders))}
-    del told["kubeflow"]
+    for name in ("beam", "kubeflow"):
+        del told[name]
     return told
 
 

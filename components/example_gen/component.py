@@ -31,8 +31,8 @@ class LogExampleGen(base_beam_component.BaseBeamComponent):
     """Turn search and recommendation logs into training timelines and ranking requests.
 
     A component of its own rather than a `FileBasedExampleGen`: Kubeflow never runs the driver hook that the latter
-    fingerprints its input with. So the fingerprint is a parameter: taken when the pipeline is built on this machine, and
-    by a step before this one on Kubeflow.
+    fingerprints its input with. So the fingerprint is a parameter: on this machine it is taken when the pipeline is
+    built, on Kubeflow by a step before this one.
     """
 
     SPEC_CLASS = LogExampleGenSpec

@@ -1,7 +1,9 @@
 """Runs the Beam steps of LogExampleGen and judges what came out."""
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
@@ -61,24 +63,48 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             os.path.join(examples.uri, PARTIAL),
             artifact_utils.get_single_uri(output_dict["candidates"]) if settings.export_candidates else "",
         )
-        for directory in (*output.split_uris.values(), output.partial_uri, output.candidates_uri or examples.uri):
-            fileio.makedirs(directory)
         cache = ReadCache(settings.read_cache, exec_properties["code_hash"])
         found = find_logs(settings)
-        with self._make_beam_pipeline() as pipeline:
-            # Once for all workers; a log that was read before the turn of a year is read again after it.
-            last_year = datetime.now(timezone.utc).year + 1
-            report = flow.build(
-                pipeline, found, settings, output, cache, beside=find_beside(settings, found), last_year=last_year
-            )
-            # Not `WriteToText`, which takes the path for a pattern when it moves the file into place.
-            _ = report | "WriteReport" >> beam.Map(lambda text: io_utils.write_string_file(report_path, text))
+        with _whole_or_nothing([*output.split_uris.values(), output.partial_uri, output.candidates_uri]):
+            with self._make_beam_pipeline() as pipeline:
+                # Once for all workers; a log that was read before the turn of a year is read again after it.
+                last_year = datetime.now(timezone.utc).year + 1
+                report = flow.build(
+                    pipeline, found, settings, output, cache, beside=find_beside(settings, found), last_year=last_year
+                )
+                # Not `WriteToText`, which takes the path for a pattern when it moves the file into place.
+                _ = report | "WriteReport" >> beam.Map(_write_text, report_path)
         fileio.rmtree(output.partial_uri)
         report = json.loads(io_utils.read_string_file(report_path))
         require_usable(report)
         if kept := {file["kept_as"] for file in report["files"] if file["kept_as"]}:
             cache.forget_others(kept)
         logging.info("%s", format_counts(report))
+
+
+@contextlib.contextmanager
+def _whole_or_nothing(directories: list[str]) -> Iterator[None]:
+    """Make directories, empty where an earlier try of the same step left files, and delete them if this one fails."""
+    named = [directory for directory in directories if directory]
+    _delete(named)
+    for directory in named:
+        fileio.makedirs(directory)
+    try:
+        yield
+    except BaseException:  # a run that is stopped too
+        _delete(named)
+        raise
+
+
+def _delete(directories: list[str]) -> None:
+    for directory in directories:
+        if fileio.exists(directory):
+            fileio.rmtree(directory)
+
+
+def _write_text(text: str, path: str) -> str:
+    io_utils.write_string_file(path, text)
+    return path  # no None: see `flow`
 
 
 def _describe(examples: types.Artifact, fingerprint: str) -> None:

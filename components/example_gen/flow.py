@@ -3,11 +3,14 @@
 Rows travel in packed batches, not one by one: a row costs Beam more than it costs to read. Each user's rows meet in
 one shard, and each shard writes its own files. What one worker holds is a batch of rows, a shard, and the pool of
 items, which settings bound.
+
+No element is None: some engines, Flink's among them, end a job over a null. What may be absent is a collection of one
+element or none.
 """
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -96,11 +99,11 @@ def build(
         | "CountItems" >> beam.ParDo(_CountItems(settings)).with_outputs(_COUNTS, main=_ITEMS)
     )
     pool = items[_ITEMS] | "Pool" >> beam.CombineGlobally(_Sample(settings))
-    cuts = AsSingleton(
+    cuts = AsList(
         read[_FILES]
-        | "Periods" >> beam.Map(_period)
-        | "Period" >> beam.CombineGlobally(_widest)
-        | "Cuts" >> beam.Map(_cuts, settings)
+        | "Periods" >> beam.FlatMap(_periods)
+        | "Period" >> beam.CombineGlobally(_widest).without_defaults()
+        | "Cuts" >> beam.FlatMap(_cuts, settings)
     )
     tallies = users | "ToExamples" >> beam.ParDo(_ToExamples(settings, shards, output), AsSingleton(pool), cuts)
     total = (
@@ -177,11 +180,11 @@ class _ToExamples(beam.DoFn):
         self._settings, self._shards, self._output = settings, shards, output
         self._pool: ItemPool | None = None
 
-    def process(self, element: Shard, pool: bytes, cuts: Cuts | None) -> Any:
+    def process(self, element: Shard, pool: bytes, cuts: Sequence[Cuts]) -> Any:
         shard, rows = element[0], _rows_of(element)
         if self._pool is None:  # the same for all shards of a run
             self._pool = ItemPool.of(unpack([pool], COUNTS_SCHEMA))
-        made = make_examples(rows, self._pool, cuts, self._settings)
+        made = make_examples(rows, self._pool, _only(cuts), self._settings)
         bytes_written = self._output.write(shard, self._shards, made)
         yield made.tally
         yield Tally({"example_bytes": bytes_written}, {}, {})
@@ -219,19 +222,23 @@ def _read_candidates(path: str, shards: int) -> Iterator[Part]:
         yield shard, (_CANDIDATES, part)
 
 
-def _period(report: FileReport) -> tuple[int, int] | None:
-    if not report.clicks or report.first is None or report.last is None:
-        return None
-    return report.first, report.last
+def _periods(report: FileReport) -> Iterator[tuple[int, int]]:
+    if report.clicks and report.first is not None and report.last is not None:
+        yield report.first, report.last
 
 
-def _widest(periods: Iterable[tuple[int, int] | None]) -> tuple[int, int] | None:
-    known = [period for period in periods if period]
-    return (min(first for first, _ in known), max(last for _, last in known)) if known else None
+def _widest(periods: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    first, last = zip(*periods, strict=True)
+    return min(first), max(last)
 
 
-def _cuts(period: tuple[int, int] | None, settings: LogSettings) -> Cuts | None:
-    return None if settings.split == "leave_one_out" or period is None else time_cuts(*period, settings)
+def _cuts(period: tuple[int, int], settings: LogSettings) -> Iterator[Cuts]:
+    if settings.split != "leave_one_out":
+        yield time_cuts(*period, settings)
+
+
+def _only(found: Sequence[Cuts]) -> Cuts | None:
+    return found[0] if found else None
 
 
 def _add(counts: Iterable[dict[str, int]]) -> dict[str, int]:
@@ -239,5 +246,9 @@ def _add(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     return sum(map(Counter, counts), Counter())
 
 
-def _report(settings: LogSettings, *parts: Any, beside: Beside) -> str:
-    return json.dumps(make_report(settings, *parts, beside=beside), indent=1, ensure_ascii=False)
+def _report(
+    settings: LogSettings, files: Any, users: Tally, items: dict[str, int], cuts: Sequence[Cuts], *, beside: Beside
+) -> str:
+    return json.dumps(
+        make_report(settings, files, users, items, _only(cuts), beside=beside), indent=1, ensure_ascii=False
+    )

@@ -3,14 +3,13 @@
 import json
 from pathlib import Path
 
-import apache_beam as beam
 import pytest
 import tensorflow as tf
 from tfx.components.example_validator.executor import Executor as ExampleValidator
 from tfx.types import artifact_utils, standard_artifacts
 
 import tests.support.in_memory_statistics as in_memory_statistics
-from components.common.artifacts import GateVerdict, LogReport
+from components.common.artifacts import GateVerdict, KeptStatistics, LogReport
 from components.common.verdict import read_verdict
 from components.curated_schema.component import Executor as CuratedSchema
 from components.data_check.component import requests_fingerprint
@@ -19,7 +18,7 @@ from components.data_check.pushed_statistics import find
 from components.data_check.settings import DataCheckSettings
 from components.pusher.executor import Executor as Pusher
 from components.statistics_keeper.component import Executor as StatisticsKeeper
-from components.common.artifacts import KeptStatistics
+from tests.support.beam_graphs import StrictPipeline
 from tests.support.transform_graph import BEAM_ARGUMENTS, SCHEMA_FILE, example
 
 SETTINGS = {"drift": {"search_words": {"infinity_norm": 0.3}}, "skew": {"rec_items": {"infinity_norm": 0.3}}}
@@ -88,7 +87,7 @@ class Runs:
         context = DataCheck.Context(
             tmp_dir=str(self.folder),
             unique_id=str(self.number),
-            make_beam_pipeline_fn=lambda: beam.Pipeline(argv=BEAM_ARGUMENTS),
+            make_beam_pipeline_fn=lambda: StrictPipeline(argv=BEAM_ARGUMENTS),
         )
         directories = {"serving_dir": str(self.folder / "serving"), "statistics_dir": str(self.folder / "statistics")}
         DataCheck(context).Do(inputs, {"verdict": [verdict]}, {"settings": settings.to_json(), **directories})

@@ -1,6 +1,5 @@
 """What the stock Evaluator measured and refused, on served models whose ranks are known."""
 
-import apache_beam as beam
 import pytest
 import tensorflow as tf
 from tfx.components.evaluator.executor import Executor
@@ -9,6 +8,7 @@ from tfx.utils import proto_utils
 
 from components.evaluator.eval_config import eval_config
 from components.evaluator.results import evaluator_verdict, model_metrics
+from tests.support.beam_graphs import StrictPipeline
 from tests.support.checkable_servable import example, export
 from tests.support.transform_graph import BEAM_ARGUMENTS
 
@@ -54,7 +54,7 @@ def evaluated(tmp_path_factory):
             )
     evaluation = artifact(standard_artifacts.ModelEvaluation, "evaluation")
     blessing = artifact(standard_artifacts.ModelBlessing, "blessing")
-    context = Executor.Context(tmp_dir=str(folder), make_beam_pipeline_fn=lambda: beam.Pipeline(argv=BEAM_ARGUMENTS))
+    context = Executor.Context(tmp_dir=str(folder), make_beam_pipeline_fn=lambda: StrictPipeline(argv=BEAM_ARGUMENTS))
     Executor(context).Do(
         {"model": [models["reversed"]], "baseline_model": [models["none"]], "examples": [examples]},
         {"evaluation": [evaluation], "blessing": [blessing]},

@@ -59,7 +59,11 @@ def test_a_wrong_setting_is_named_without_a_traceback(monkeypatch):
     [
         ((), "Missing option '--pipeline_name' (or '--pipeline_path')"),
         (("--pipeline_path", "no_such_folder"), "should be a runner file or a directory with local_runner.py"),
-        (("--pipeline_path", "tfx_pipeline/", "--engine", "kubeflow"), "runs on the engine local. Received: kubeflow"),
+        (
+            ("--pipeline_path", "tfx_pipeline/", "--engine", "vertex"),
+            "runs on the engine local or kubeflow. Received: vertex",
+        ),
+        (("--pipeline_path", "tfx_pipeline/", "--engine", "kubeflow"), "missing option '--host'"),
     ],
 )
 def test_a_wrong_call_says_what_is_wrong(arguments, message):

@@ -31,7 +31,11 @@ class LogRun(NamedTuple):
 
 @pytest.fixture(scope="session")
 def run_log(tmp_path_factory):
-    """Run the executor on Beam's in-memory runner: `run_log(log_dir, workers=1, out="run", **settings) -> LogRun`."""
+    """Run the executor: `run_log(log_dir, workers=1, out="run", **settings) -> LogRun`.
+
+    On Beam's in-memory runner, unless `arguments` are those of another one; `make_pipeline` takes them, and may do more
+    than `beam.Pipeline` does.
+    """
     import apache_beam as beam
     import tensorflow as tf
     from tfx.types import standard_artifacts
@@ -41,9 +45,9 @@ def run_log(tmp_path_factory):
     from components.example_gen.executor import Executor
     from components.example_gen.settings import LogSettings
 
-    def run(log_dir, workers=1, out="run", **values):
+    def run(log_dir, workers=1, out="run", arguments=None, make_pipeline=beam.Pipeline, **values):
         mode = "in_memory" if workers == 1 else "multi_processing"
-        arguments = [
+        arguments = arguments or [
             "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
             f"--direct_running_mode={mode}",
             f"--direct_num_workers={workers}",
@@ -52,7 +56,7 @@ def run_log(tmp_path_factory):
         examples, log_report, candidates = standard_artifacts.Examples(), LogReport(), Candidates()
         for artifact, name in ((examples, "examples"), (log_report, "log_report"), (candidates, "candidates")):
             artifact.uri = str(out / name)
-        context = Executor.Context(tmp_dir=str(out), make_beam_pipeline_fn=lambda: beam.Pipeline(argv=arguments))
+        context = Executor.Context(tmp_dir=str(out), make_beam_pipeline_fn=lambda: make_pipeline(argv=arguments))
         outputs = {"examples": [examples], "log_report": [log_report], "candidates": [candidates]}
         Executor(context).Do(
             {},

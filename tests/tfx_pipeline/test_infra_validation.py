@@ -13,9 +13,9 @@ from components.common.artifacts import GateVerdict
 from components.common.verdict import Verdict, write_verdict
 from components.pusher import executor as pusher
 from synthetic_logs.demo import DemoLogSettings, write_demo_log
-from tfx_pipeline.infra_validation import require_platform
+from tfx_pipeline.infra_validation import require_docker
 from tfx_pipeline.pipeline import create_pipeline
-from tfx_pipeline.settings import InfraValidation, load
+from tfx_pipeline.settings import load
 
 
 @pytest.fixture
@@ -54,26 +54,11 @@ def test_with_docker_its_blessing_goes_to_the_pusher_and_to_the_page(composed):
     assert list(request.tensorflow_serving.signature_names) == ["serving_default", "rank_eval"]
 
 
-def test_on_kubernetes_the_pod_has_its_account(composed):
-    components = composed(platform="kubernetes", service_account="ranker")
-    serving = _spec(components["InfraValidator"], "serving_spec", infra_validator_pb2.ServingSpec)
-    assert serving.kubernetes.service_account_name == "ranker"
-
-
-@pytest.mark.parametrize(
-    ("platform", "message"),
-    [
-        (
-            "kubernetes",
-            "is for runs in Kubeflow, and this one is on one machine. Received: kubernetes. Set it to docker",
-        ),
-        ("docker", "should find a Docker that answers. Received: .* Start it, or set `infra_validation` to null."),
-    ],
-)
-def test_a_platform_that_is_not_there_is_named_before_the_log_is_read(monkeypatch, platform, message):
+def test_a_docker_that_is_not_there_is_named_before_the_log_is_read(monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")  # nothing listens there, on whatever machine
-    with pytest.raises(ValueError, match=f"`infra_validation.platform` {platform} {message}"):
-        require_platform(InfraValidation(platform=platform))
+    message = "should find a Docker that answers. Received: .* Start it, or set `infra_validation` to null."
+    with pytest.raises(ValueError, match=f"`infra_validation.platform` docker {message}"):
+        require_docker()
 
 
 @pytest.mark.parametrize("name", ["LOGS__CANDIDATES_FILE", "DATA_CHECK__SERVING_REQUESTS"])

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tfx_pipeline import kubeflow_v2_runner
-from tfx_pipeline.kubeflow.settings import Kubeflow, quantity
+from tfx_pipeline.kubeflow_settings import Kubeflow, quantity
 from tfx_pipeline.settings import load
 
 pytestmark = pytest.mark.slow
@@ -193,11 +193,13 @@ def test_vertex_gets_a_job_and_refuses_what_kubernetes_alone_knows(settings):
 @pytest.mark.parametrize(
     "environment, changes, message",
     [
-        ({"INFRA_VALIDATION__PLATFORM": "kubernetes"}, {}, "`infra_validation` should be null on Kubeflow"),
+        ({"INFRA_VALIDATION__PLATFORM": "docker"}, {}, "`infra_validation` should be null on Kubeflow"),
         ({}, {"resources": {"Trainer": {"cpus": 1}}}, "should name components, or `default`. Received: Trainer"),
+        ({"BEAM": "{runner: flink, endpoint: 'jobs:8099'}"}, {}, "`beam.workers` should be docker or pool on Kubeflow"),
         ({"NAME": "modèle"}, {}, "`name` should be letters, digits"),
         ({"LOG_DIR": "logs/mine"}, {}, "`log_dir` should be a URI, or the absolute path of a volume"),
-        ({"LOG_DIR": "s3://bucket/log"}, {}, "s3"),
+        ({"LOG_DIR": "hdfs://host/log"}, {}, "`log_dir` should be .*, and hdfs:// is unknown to tensorflow"),
+        ({}, {"output_dir": "s3://bucket/runs"}, "`kubeflow.output_dir` should be .*, and s3:// is unknown to"),
     ],
 )
 def test_what_a_cluster_cannot_follow_is_refused(settings, environment, changes, message):

@@ -115,11 +115,18 @@ def test_what_a_try_before_this_one_left_is_cleared(mounts):
     assert [path.name for path in left.parent.iterdir()] == ["schema.pbtxt"]
 
 
+def test_an_input_that_was_deleted_is_named(mounts):
+    declared = {"model": {"artifactType": {"instanceSchema": MODEL}}}
+    with pytest.raises(FileNotFoundError, match=r"`model` is gone: there is nothing at minio://store/deleted\."):
+        entrypoint.complete_inputs({"model": _artifact("models/1", "minio://store/deleted")}, declared)
+
+
 def test_types_of_our_own_are_found_by_their_names(mounts):
+    (mounts / "minio/store/verdict").mkdir(parents=True)
     declared = {"verdict": {"artifactType": {"instanceSchema": "title: components.GateVerdict\ntype: object\n"}}}
     found = entrypoint.complete_inputs({"verdict": _artifact("verdicts/1", "minio://store/verdict")}, declared)
-    from kfp.pipeline_spec import pipeline_spec_pb2
     from google.protobuf import json_format
+    from kfp.pipeline_spec import pipeline_spec_pb2
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils as stock
 
     message = json_format.ParseDict({"inputs": {"artifacts": found}}, pipeline_spec_pb2.ExecutorInput())
@@ -129,7 +136,9 @@ def test_types_of_our_own_are_found_by_their_names(mounts):
     assert type(artifact) is GateVerdict and artifact.uri == f"{mounts}/minio/store/verdict"
 
 
-def test_an_error_is_the_last_line(mounts, capsys):
+def test_an_error_is_the_last_line(mounts):
+    for name in ("none", "pushed"):
+        (mounts / "minio/store" / name).mkdir(parents=True)
     with pytest.raises(SystemExit, match=r"^Error: .*No such file") as raised:
         _run(
             mounts,

@@ -48,7 +48,7 @@ def submit(
     """
     settings = load()
     kubeflow = settings.kubeflow
-    host = host or (kubeflow and kubeflow.host)
+    host = host or (kubeflow.host if kubeflow else None)
     if not host:
         raise click.UsageError(
             "missing option '--host' (or the setting `kubeflow.host`): the address of Kubeflow's API"

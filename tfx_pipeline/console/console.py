@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, TextIO
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from model.training.progress import LOGGER
+from tfx_pipeline.beam.failures import real_message
 from tfx_pipeline.console.plain import plain_console
 
 
@@ -30,8 +30,7 @@ class RunConsole:
 
     def failed(self, error: Exception, log_file: Path) -> None:
         """Print what went wrong in one line, and where the rest is."""
-        message = re.sub(r"\s*\[while running .*?\]", "", str(error)).strip()
-        first = next((line for line in message.splitlines() if line.strip()), type(error).__name__)
+        first = next((line for line in real_message(error).splitlines() if line.strip()), type(error).__name__)
         self.console.print(f"Error: {first}", style="bold red")
         self.line(f"full output     {log_file}")
 

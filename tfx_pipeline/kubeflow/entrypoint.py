@@ -39,6 +39,9 @@ def complete_inputs(inputs: Artifacts, declared: Mapping[str, Any]) -> Artifacts
     Args:
         inputs: `inputs.artifacts` of an ExecutorInput.
         declared: `artifacts` of the component's inputs, which TFX's compiler writes into the arguments.
+
+    Raises:
+        FileNotFoundError: for an artifact that a cached step put out and somebody deleted.
     """
     completed = {}
     for name, found in inputs.items():
@@ -46,6 +49,12 @@ def complete_inputs(inputs: Artifacts, declared: Mapping[str, Any]) -> Artifacts
         if artifacts:
             schema = declared[name]["artifactType"]["instanceSchema"]
             completed[name] = {"artifacts": [_at_its_path(one, {"instanceSchema": schema}) for one in artifacts]}
+            for one in artifacts:
+                if not os.path.exists(local_path(one["uri"])):
+                    raise FileNotFoundError(
+                        f"The input `{name}` is gone: there is nothing at {one['uri']}. Whoever deleted it left the "
+                        "cache, which still knows it: `lcr-ser submit --no-cache` makes it again."
+                    )
     return completed
 
 

@@ -6,7 +6,7 @@ Functions take and give parts of a pipeline spec as plain dictionaries, with the
 from collections.abc import Iterable
 from typing import Any
 
-from tfx_pipeline.kubeflow.settings import Kubeflow, Resources, quantity
+from tfx_pipeline.kubeflow_settings import Kubeflow, Resources, quantity
 
 Spec = dict[str, Any]
 FINGERPRINT = "LogFingerprint"

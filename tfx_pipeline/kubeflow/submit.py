@@ -1,7 +1,10 @@
 """Sends a compiled pipeline to Kubeflow and follows its run."""
 
 import os
+import ssl
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +12,7 @@ from typing import Any, NamedTuple
 
 TOKEN, COOKIE = "KUBEFLOW_TOKEN", "KUBEFLOW_COOKIE"  # noqa: S105  # names of environment variables
 _POLL_SECONDS = 10.0
+_ANSWER_SECONDS = 20.0
 _ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 _GOOD = "SUCCEEDED"
 _LOGIN = (
@@ -57,21 +61,42 @@ def connect(host: str, namespace: str, token_file: Path | None = None, ca_file: 
     """
     import kfp.client
 
-    credentials = None
+    credentials, token = None, os.environ.get(TOKEN)
     if token_file is not None:
         if not os.access(token_file, os.R_OK):
             raise SubmitError(f"`--token-file` should be a file that can be read. Received: {token_file}.")
-        credentials = kfp.client.ServiceAccountTokenVolumeCredentials(str(token_file))
+        credentials, token = kfp.client.ServiceAccountTokenVolumeCredentials(str(token_file)), token_file.read_text()
+    _require_answer(host, token and token.strip(), ca_file)
     with _told(host):
         client = kfp.client.Client(
             host=host,
             namespace=namespace or "kubeflow",
             credentials=credentials,
-            existing_token=None if credentials else os.environ.get(TOKEN),
+            existing_token=None if credentials else token,
             cookies=os.environ.get(COOKIE),
             ssl_ca_cert=str(ca_file) if ca_file else None,
         )
     return Cluster(host, client)
+
+
+def _require_answer(host: str, token: str | None, ca_file: Path | None) -> None:
+    """Ask the API for its health once: the client itself asks five times in 25 s, and forgets why it failed."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    if cookie := os.environ.get(COOKIE):
+        headers["Cookie"] = cookie
+    url = f"{host.rstrip('/')}/apis/v2beta1/healthz"
+    if not url.startswith(("http://", "https://")):
+        raise SubmitError(f"`--host` should begin with http:// or https://. Received: {host!r}.")
+    context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    try:
+        asked = urllib.request.Request(url, headers=headers)  # noqa: S310  # of the two schemes above
+        with urllib.request.urlopen(asked, timeout=_ANSWER_SECONDS, context=context) as answer:  # noqa: S310
+            if "json" not in (answer.headers.get("Content-Type") or ""):
+                raise SubmitError(f"{host} answers with a page for people, most likely that of a login. {_LOGIN}.")
+    except urllib.error.HTTPError as error:
+        raise _refused(host, error.code, error.reason) from None
+    except OSError as error:
+        raise _silent(host, getattr(error, "reason", error)) from None
 
 
 def start(cluster: Cluster, submission: Submission, run_name: str, cache: bool) -> str:
@@ -200,15 +225,23 @@ def _told(host: str) -> Iterator[None]:
     try:
         yield
     except ApiException as error:
-        if error.status == 401:
-            raise SubmitError(f"{host} does not know who asks (401). {_LOGIN}.") from None
-        if error.status == 403:
-            raise SubmitError(
-                f"{host} does not allow this (403): the login lacks a right in the namespace. Ask its owner for the "
-                "role kubeflow-edit, or name another by --namespace."
-            ) from None
-        detail = " ".join(str(error.body or error.reason).split())[:300]
-        raise SubmitError(f"{host} answered {error.status}: {detail}") from None
+        raise _refused(host, error.status, error.body or error.reason) from None
     except (urllib3.exceptions.HTTPError, OSError, TimeoutError) as error:
-        reason = " ".join(str(getattr(error, "reason", error)).split())
-        raise SubmitError(f"{host} should be the address of Kubeflow's API. It does not answer: {reason}") from None
+        raise _silent(host, getattr(error, "reason", error)) from None
+
+
+def _refused(host: str, status: int, detail: Any) -> SubmitError:
+    if status == 401:
+        return SubmitError(f"{host} does not know who asks (401). {_LOGIN}.")
+    if status == 403:
+        return SubmitError(
+            f"{host} does not allow this (403): the login lacks a right in the namespace. Ask its owner for the role "
+            "kubeflow-edit, or name another by --namespace."
+        )
+    return SubmitError(f"{host} answered {status}: {' '.join(str(detail).split())[:300]}")
+
+
+def _silent(host: str, reason: Any) -> SubmitError:
+    return SubmitError(
+        f"{host} should be the address of Kubeflow's API. It does not answer: {' '.join(str(reason).split())}"
+    )

@@ -1,0 +1,85 @@
+"""From the settings of an engine to Beam's arguments."""
+
+import json
+import os
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from tfx_pipeline.beam_settings import BeamEngine
+from tfx_pipeline.settings import REPOSITORY
+
+BOOT = Path(__file__).with_name("boot.py")
+ENGINES = REPOSITORY / "build" / "engine"
+
+LOCAL = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"]
+"""One process of Beam's in-memory runner: on a few cores the encoding gains nothing from more, and memory stays low.
+
+The default runner would download another one first.
+"""
+NO_IMAGE = "--sdk_container_image=none"
+"""TFX packs itself anew for the workers of every component, some seconds each, unless an image for them is named. Ours
+have it installed, so any name does."""
+_A_YEAR = 365 * 86_400
+"""Of `--job_server_timeout`: Beam gives up a job that takes longer, too, not only a server that does not answer."""
+_CACHE_MILLIS = 5_000
+"""A worker outlives its task for so long and takes the next one. Flink's restart delay has to be longer than this: an
+earlier try would be handed a worker that died."""
+
+
+def beam_arguments(engine: BeamEngine) -> list[str]:
+    """What Beam and TFX are told for an engine: filled in from its settings, then `args` as they are.
+
+    They are part of the cache keys of the components, and so hold nothing that changes from run to run.
+    """
+    filled = {
+        "local": LOCAL,
+        "portable": _of_job_server,
+        "prism": _of_prism,
+        "flink": _of_cluster,
+        "spark": _of_cluster,
+        "dataflow": ["--runner=DataflowRunner"],
+    }[engine.runner]
+    runner = filled if isinstance(filled, list) else filled(engine)
+    return [*runner, *_of_workers(engine), *engine.args]
+
+
+def prism() -> Path:
+    """Where Prism of the version of Beam is, once `make engine` has built it."""
+    return ENGINES / f"prism-{metadata.version('apache-beam')}"
+
+
+def _of_job_server(engine: BeamEngine) -> list[str]:
+    return ["--runner=PortableRunner", f"--job_endpoint={engine.endpoint}", f"--job_server_timeout={_A_YEAR}"]
+
+
+def _of_prism(engine: BeamEngine) -> list[str]:
+    if engine.endpoint:
+        return _of_job_server(engine)
+    return ["--runner=PrismRunner", f"--prism_location={prism()}", f"--job_server_timeout={_A_YEAR}"]
+
+
+def _of_cluster(engine: BeamEngine) -> list[str]:
+    return [*_of_job_server(engine), f"--environment_cache_millis={_CACHE_MILLIS}"]
+
+
+def _of_workers(engine: BeamEngine) -> list[str]:
+    if engine.runner == "dataflow":
+        return [f"--sdk_container_image={engine.image}"]
+    return {
+        None: [NO_IMAGE],
+        "loopback": [NO_IMAGE, "--environment_type=LOOPBACK"],
+        "process": [NO_IMAGE, "--environment_type=PROCESS", f"--environment_config={_boot()}"],
+        "pool": [NO_IMAGE, "--environment_type=EXTERNAL", f"--environment_config={engine.worker_pool}"],
+        "docker": [
+            f"--sdk_container_image={engine.image}",
+            "--environment_type=DOCKER",
+            f"--environment_config={engine.image}",
+        ],
+    }[engine.chosen_workers]
+
+
+def _boot() -> str:
+    """What starts a worker, with the Python of this environment first on its path."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"])
+    return json.dumps({"command": str(BOOT), "env": {"PATH": path}})
