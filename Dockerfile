@@ -59,7 +59,8 @@ ENV HOME=/home/ranker \
 COPY --from=boot /opt/apache/beam/boot /opt/apache/beam/boot
 COPY --from=environment /opt/venv /opt/venv
 COPY --from=environment /opt/lcr-ser /opt/lcr-ser
-WORKDIR /opt/lcr-ser
+# Beam's start program writes a file into its working directory.
+WORKDIR /home/ranker
 USER 1000:0
 ARG VARIANT
 RUN umask 0002 && python -m tfx_pipeline.environment.health "${VARIANT}"

@@ -80,7 +80,7 @@ def worker_faults(boot: Path = BOOT) -> list[str]:
         call = f"from tfx_pipeline.environment import health; health.run_a_worker({str(boot)!r}, {str(answer)!r})"
         try:  # in a process of its own: a runner waits for ever for a worker that does not come
             subprocess.run(  # noqa: S603
-                [sys.executable, "-c", call], cwd=REPOSITORY, capture_output=True, timeout=_WORKER_SECONDS, check=True
+                [sys.executable, "-c", call], cwd=folder, capture_output=True, timeout=_WORKER_SECONDS, check=True
             )
         except subprocess.SubprocessError as error:
             said = (error.stderr or b"").decode().strip()  # type: ignore[attr-defined]
