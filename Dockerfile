@@ -31,7 +31,7 @@ COPY scripts/__init__.py scripts/errors.py scripts/image.py scripts/interpreters
 COPY requirements requirements
 COPY pyproject.toml README.md LICENSE ./
 COPY tfx_pipeline/__init__.py tfx_pipeline/
-COPY tfx_pipeline/kubeflow/__init__.py tfx_pipeline/kubeflow/packages.py tfx_pipeline/kubeflow/
+COPY tfx_pipeline/environment/__init__.py tfx_pipeline/environment/packages.py tfx_pipeline/environment/
 ARG LINE
 ARG VARIANT
 RUN --mount=type=secret,id=certificates,target=/etc/ssl/certs/ca-certificates.crt \
@@ -59,7 +59,8 @@ ENV HOME=/home/ranker \
 COPY --from=boot /opt/apache/beam/boot /opt/apache/beam/boot
 COPY --from=environment /opt/venv /opt/venv
 COPY --from=environment /opt/lcr-ser /opt/lcr-ser
-WORKDIR /opt/lcr-ser
+# Beam's start program writes a file into its working directory.
+WORKDIR /home/ranker
 USER 1000:0
 ARG VARIANT
-RUN umask 0002 && python -m tfx_pipeline.kubeflow.health "${VARIANT}"
+RUN umask 0002 && python -m tfx_pipeline.environment.health "${VARIANT}"

@@ -17,7 +17,7 @@ from scripts.stages import Stages
 
 VENV = "/opt/venv"
 _PYTHON = os.path.join(VENV, "bin", "python")
-_UNNEEDED = "from tfx_pipeline.kubeflow import packages; print(*packages.unneeded({variant!r}))"
+_UNNEEDED = "from tfx_pipeline.environment import packages; print(*packages.unneeded({variant!r}))"
 _IN_A_LAYER = {
     "UV_NO_CACHE": "1",  # a cache would lie on another file system, and each file be copied from there
     "UV_COMPILE_BYTECODE": "0",

@@ -96,7 +96,7 @@ def test_tools_of_development_are_left_out(run):
 
 
 def test_whole_environment_passes(run):
-    status, said = run("python", "-m", "tfx_pipeline.kubeflow.health", user=ANY_USER)
+    status, said = run("python", "-m", "tfx_pipeline.environment.health", user=ANY_USER)
     assert (status, said.splitlines()[-1].startswith("health: ")) == (0, True), said
 
 
@@ -116,6 +116,6 @@ def test_whole_environment_passes(run):
 )
 def test_damage_is_found(run, damage, says):
     # The Python by its other name, as one damage is to the name that Beam's start program takes.
-    status, said = run("sh", "-c", f"{damage} && exec python3 -m tfx_pipeline.kubeflow.health", user="0")
+    status, said = run("sh", "-c", f"{damage} && exec python3 -m tfx_pipeline.environment.health", user="0")
     assert status == 1
     assert says in said

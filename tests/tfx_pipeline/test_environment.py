@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from tfx_pipeline.kubeflow import health, packages
+from tfx_pipeline.environment import health, packages
 
 LOCK = """\
 a-b==1.0 \\

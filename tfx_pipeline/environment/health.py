@@ -1,4 +1,4 @@
-"""Whether an environment is what the steps of the pipeline need: `python -m tfx_pipeline.kubeflow.health [cpu|gpu]`.
+"""Whether an environment is what the steps of the pipeline need: `python -m tfx_pipeline.environment.health [cpu|gpu]`.
 
 The build of the image runs it last, so that an image in which a step cannot start is never made:
 
@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 from tfx_pipeline.console import quiet
-from tfx_pipeline.kubeflow import packages
+from tfx_pipeline.environment import packages
 from tfx_pipeline.settings import REPOSITORY
 
 BOOT = Path("/opt/apache/beam/boot")
@@ -77,10 +77,10 @@ def worker_faults(boot: Path = BOOT) -> list[str]:
         return [f"{boot} is not of Beam {version}, or no program of Go"]
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "prefix"
-        call = f"from tfx_pipeline.kubeflow import health; health.run_a_worker({str(boot)!r}, {str(answer)!r})"
+        call = f"from tfx_pipeline.environment import health; health.run_a_worker({str(boot)!r}, {str(answer)!r})"
         try:  # in a process of its own: a runner waits for ever for a worker that does not come
             subprocess.run(  # noqa: S603
-                [sys.executable, "-c", call], cwd=REPOSITORY, capture_output=True, timeout=_WORKER_SECONDS, check=True
+                [sys.executable, "-c", call], cwd=folder, capture_output=True, timeout=_WORKER_SECONDS, check=True
             )
         except subprocess.SubprocessError as error:
             said = (error.stderr or b"").decode().strip()  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""The environment that steps run in: whether it is whole, and as locked."""
