@@ -5,6 +5,7 @@ in `Ranker`; what reinforcement and the report ask beyond it, and what not every
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import keras
@@ -33,7 +34,7 @@ Logs: TypeAlias = dict[str, tf.Tensor]
 
 
 class Share(NamedTuple):
-    """What part of a batch's losses the rows of one replica make up; 1 where there is one replica.
+    """What part of a batch's losses the rows of one replica make up, scalars; 1 where there is one replica.
 
     Attributes:
         pairs: of a mean over user-item pairs: the share of their weights.
@@ -41,7 +42,7 @@ class Share(NamedTuple):
     """
 
     pairs: tf.Tensor | float = 1.0
-    rows: float = 1.0
+    rows: tf.Tensor | float = 1.0
 
 
 WHOLE = Share()
@@ -87,8 +88,13 @@ class Ranker(keras.Model):
         of_tables = {id(layer.table) for layer in self.tables}
         return [variable for variable in self.trainable_variables if id(variable) not in of_tables]
 
-    def fit_counts(self, timelines: "Timelines") -> None:
-        """Take from the training log what is counted instead of learned by steps; called once, before the first."""
+    def fit_counts(self, timelines: "Timelines", total: Callable[[Any], Any] = lambda counts: counts) -> None:
+        """Take from the training log what is counted instead of learned by steps; called once, before the first.
+
+        Args:
+            timelines: the training log, or a part of it.
+            total: sums counts over all parts.
+        """
 
     def embed(self, batch: Batch) -> Embedded:
         """Look up a batch, candidates included. It stays outside of XLA, as its shapes depend on the ids."""

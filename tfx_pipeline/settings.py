@@ -24,6 +24,7 @@ from components.evaluation.names import metric_names
 from components.example_gen.settings import LogSettings
 from components.ranking_check.settings import RankingCheckSettings, thresholds_of
 from components.servable_check.settings import ServableCheckSettings
+from components.trainer.settings import DistributionSettings
 from model.config import GrpoConfig, RankerConfig, SupervisedConfig
 from model.registry import DEFAULT, config_class
 from tfx_pipeline.beam_settings import BeamEngine
@@ -158,6 +159,7 @@ class Settings(BaseModel):
     supervised: SupervisedConfig
     warm_start: bool
     grpo: GrpoConfig
+    distribution: DistributionSettings = DistributionSettings()
     evaluation: Evaluation
     infra_validation: InfraValidation | None = None
     kubeflow: Kubeflow | None = None
@@ -273,7 +275,7 @@ class Settings(BaseModel):
         """Every setting of the run by section, defaults included, as plain values."""
         parts = {
             name: dataclasses.asdict(getattr(self, name))
-            for name in ("logs", "data_check", "servable_check", "model", "supervised", "grpo")
+            for name in ("logs", "data_check", "servable_check", "model", "supervised", "grpo", "distribution")
         }
         for name in _TABLES:
             del parts["model"][name]
@@ -320,6 +322,7 @@ _KINDS: Kinds = {
     ("model",): RankerConfig,
     ("supervised",): SupervisedConfig,
     ("grpo",): GrpoConfig,
+    ("distribution",): DistributionSettings,
     ("evaluation",): Evaluation,
     ("infra_validation",): InfraValidation,
     ("kubeflow",): Kubeflow,

@@ -1,7 +1,8 @@
 """`run_fn` of both training stages: adapters between the TFX Trainer and the plain functions of `model.training`."""
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -11,14 +12,19 @@ import tensorflow_transform as tft
 
 from components.servable.saving import describe, load, save, save_weights
 from components.servable.servable import Servable
+from components.trainer import distribution, orders
+from components.trainer.settings import DistributionSettings
 from components.trainer.warm_start import start_from
 from components.transform.vocabularies import ranker_config
 from model.config import GrpoConfig, RankerConfig, SupervisedConfig
-from model.data.requests import read_requests
-from model.data.timelines import read_timelines
+from model.data.requests import Requests, read_requests
+from model.data.timelines import Timelines, read_timelines
 from model.ranker import Ranker
-from model.training import reinforcement, supervised
+from model.training import reinforcement, replicas, supervised
 from model.training.fingerprint import training_fingerprint
+
+Data = tuple[Timelines, Requests]
+"""The training log and the eval split; of several workers, this one's part."""
 
 
 def supervised_run_fn(fn_args: Any) -> None:
@@ -29,21 +35,10 @@ def supervised_run_fn(fn_args: Any) -> None:
     Args:
         fn_args: of the TFX Trainer. `custom_config` holds `model` (fields of a config of `model.registry`),
             `supervised` (fields of `SupervisedConfig`), `vocabulary` (the settings of Transform),
-            `checkpoints` (a directory that outlives a killed run) and `code`.
+            `checkpoints` (a directory that outlives a killed run), `code`, and where it is not the default,
+            `distribution` (fields of `DistributionSettings`).
     """
-    transform = tft.TFTransformOutput(fn_args.transform_output)
-    shape, config = _ranker_config(fn_args, transform), SupervisedConfig(**fn_args.custom_config["supervised"])
-    data = read_timelines(_files(fn_args.train_files)), read_requests(_files(fn_args.eval_files))
-    start = None
-    if fn_args.base_model:
-        keras.utils.set_random_seed(config.seed)  # of the rows that are fresh
-        start = start_from(fn_args.base_model, shape, transform)
-    weights = _weights(start) if start else ()
-    folder = _work_dir(fn_args, training_fingerprint(*data, (shape, config), fn_args.custom_config["code"], weights))
-    model = supervised.train(shape, config, *data, checkpoint_dir=folder, log_dir=_log_dir(folder), start=start)
-    save_weights(model, fn_args.serving_model_dir)
-    _describe(model, fn_args)
-    _finish(folder, fn_args.model_run_dir)
+    _run("supervised", fn_args, _train_supervised, _save_supervised)
 
 
 def grpo_run_fn(fn_args: Any) -> None:
@@ -53,17 +48,68 @@ def grpo_run_fn(fn_args: Any) -> None:
         fn_args: as above, with `grpo` (fields of `GrpoConfig`) instead of `supervised`, and `base_model`, the
             exported supervised model.
     """
+    _run("grpo", fn_args, _train_grpo, _export)
+
+
+def _run(
+    stage: str,
+    fn_args: Any,
+    train: Callable[[Any, Data], tuple[Ranker, str]],
+    keep: Callable[[Ranker, Any], None],
+) -> None:
+    """Train on all workers, and keep the result of the chief.
+
+    Args:
+        stage: its name.
+        fn_args: of the TFX Trainer.
+        train: gives the trained model, and the folder of checkpoints and logs.
+        keep: writes a model.
+    """
+    settings = DistributionSettings(**fn_args.custom_config.get("distribution", {}))
+    if settings.strategy == "multi_worker" and not orders.has_workers():
+        orders.hand_over(stage, fn_args, settings.wait_seconds)
+        return
+    strategy = distribution.strategy_of(settings)
+    with distribution.training_under(strategy):
+        part = replicas.worker()
+        data = read_timelines(_files(fn_args.train_files), part), read_requests(_files(fn_args.eval_files), part)
+        model, folder = train(fn_args, data)
+    if distribution.is_chief():
+        keep(distribution.of_one_replica(model, strategy), fn_args)
+        _finish(folder, fn_args.model_run_dir)
+    with distribution.training_under(strategy):
+        replicas.wait_for_all()
+
+
+def _train_supervised(fn_args: Any, data: Data) -> tuple[Ranker, str]:
     transform = tft.TFTransformOutput(fn_args.transform_output)
+    shape, config = _ranker_config(fn_args, transform), SupervisedConfig(**fn_args.custom_config["supervised"])
+    start = None
+    if fn_args.base_model:
+        keras.utils.set_random_seed(config.seed)  # of the rows that are fresh
+        start = start_from(fn_args.base_model, shape, transform)
+    folder = _work_dir(fn_args, data, (shape, config), _weights(start) if start else ())
+    model = supervised.train(shape, config, *data, checkpoint_dir=folder, log_dir=_log_dir(folder), start=start)
+    return model, folder
+
+
+def _train_grpo(fn_args: Any, data: Data) -> tuple[Ranker, str]:
     config = GrpoConfig(**fn_args.custom_config["grpo"])
-    data = read_timelines(_files(fn_args.train_files)), read_requests(_files(fn_args.eval_files))
     model = load(fn_args.base_model)
-    code = fn_args.custom_config["code"]
-    folder = _work_dir(fn_args, training_fingerprint(*data, (model.config, config), code, _weights(model)))
+    folder = _work_dir(fn_args, data, (model.config, config), _weights(model))
     model = reinforcement.train(model, config, *data, checkpoint_dir=folder, log_dir=_log_dir(folder))
-    servable = Servable(model, transform)
+    return model, folder
+
+
+def _save_supervised(model: Ranker, fn_args: Any) -> None:
+    save_weights(model, fn_args.serving_model_dir)
+    _describe(model, fn_args)
+
+
+def _export(model: Ranker, fn_args: Any) -> None:
+    servable = Servable(model, tft.TFTransformOutput(fn_args.transform_output))
     save(servable, fn_args.serving_model_dir, servable.signatures())
     _describe(model, fn_args, servable.fingerprint)
-    _finish(folder, fn_args.model_run_dir)
 
 
 def _weights(model: Ranker) -> Iterator[npt.NDArray[Any]]:
@@ -85,9 +131,13 @@ def _files(patterns: list[str]) -> list[str]:
     return sorted(os.path.join(directory, name) for directory in directories for name in tf.io.gfile.listdir(directory))
 
 
-def _work_dir(fn_args: Any, fingerprint: str) -> str:
+def _work_dir(fn_args: Any, data: Data, settings: tuple[Any, ...], weights: Any) -> str:
     """Where a training keeps checkpoints and logs until it ends; only the same training finds and continues them."""
-    return os.path.join(fn_args.custom_config["checkpoints"], fingerprint)
+    custom = fn_args.custom_config
+    own = training_fingerprint(*data, settings, custom["code"], weights)
+    chosen = {name: value for name, value in custom.items() if name not in ("checkpoints", "distribution")}
+    common = json.dumps(chosen, sort_keys=True), *map(os.path.basename, _files(fn_args.train_files))
+    return os.path.join(custom["checkpoints"], replicas.agreed(common, own))
 
 
 def _log_dir(folder: str) -> str:

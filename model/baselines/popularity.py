@@ -1,6 +1,7 @@
 """Popularity: the floor that every other model must be above."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import keras
@@ -49,9 +50,9 @@ class Popularity(Ranker):
         )
         self.build()
 
-    def fit_counts(self, timelines: "Timelines") -> None:
+    def fit_counts(self, timelines: "Timelines", total: Callable[[Any], Any] = lambda counts: counts) -> None:
         """Count the clicks."""
-        clicks = np.bincount(timelines.rec_items, minlength=self.config.num_items)
+        clicks = total(np.bincount(timelines.rec_items, minlength=self.config.num_items))
         clicks[:FIRST_KNOWN_ID] = 0
         self.clicks.assign(clicks)
 

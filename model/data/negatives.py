@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from model.contract import FIRST_KNOWN_ID, PADDING_ID
+from model.data.columns import Array
 from model.data.timelines import Timelines
 
 
@@ -23,6 +24,8 @@ class NegativeSampler:
             or in a search; `none`: only the target itself is left out.
         count: n.
         seed: the same seed and step give the same negatives.
+        clicks: of every item in recommendations, int64 `[num_items]`, where `timelines` are a part of the log; None
+            counts those of `timelines`.
 
     Raises:
         ValueError: if no known item was clicked.
@@ -35,11 +38,16 @@ class NegativeSampler:
         avoid: Literal["clicked", "none"],
         count: int,
         seed: int,
+        *,
+        clicks: Array | None = None,
     ) -> None:
-        pool = timelines.rec_items[timelines.rec_items >= FIRST_KNOWN_ID]
+        pool = timelines.rec_items if clicks is None else np.flatnonzero(clicks).astype(np.int32)
+        pool = pool[pool >= FIRST_KNOWN_ID]
         if not len(pool):
             raise ValueError("`timelines` should hold at least one click on a known item. Received: none.")
         self._pool = tf.constant(np.unique(pool) if sampling == "uniform" else pool)
+        # A list of all clicks would grow with the log that nobody holds: here each item has its clicks' numbers.
+        self._last = tf.constant(np.cumsum(clicks[pool])) if clicks is not None and sampling == "popularity" else None
         self._avoid = avoid
         self._count = count
         self._seed = seed
@@ -53,7 +61,7 @@ class NegativeSampler:
                 for offsets in (timelines.rec_offsets, timelines.search_item_offsets)
             ]
         )
-        self._num_items = int(items.max()) + 1
+        self._num_items = max(int(items.max()) + 1, 0 if clicks is None else len(clicks))
         self._clicked = tf.constant(np.unique(rows * self._num_items + items))
 
     def __call__(self, step: tf.Tensor, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -70,13 +78,20 @@ class NegativeSampler:
         targets = tf.gather(self._rec_items, positions)[:, None]
         seed = tf.stack([tf.constant(self._seed, tf.int64), tf.cast(step, tf.int64)])
         shape = [tf.shape(positions)[0], 2 * self._count + 32]
-        drawn = tf.gather(self._pool, tf.random.stateless_uniform(shape, seed, 0, tf.size(self._pool), tf.int32))
+        drawn = self._draw(shape, seed)
         refused = drawn == targets
         if self._avoid == "clicked":
             refused |= self._is_clicked(positions, drawn)
         negatives = _first_distinct(drawn, refused, self._count)
         valid = tf.pad(negatives != PADDING_ID, [[0, 0], [1, 0]], constant_values=True)
         return tf.concat([targets, negatives], 1), valid
+
+    def _draw(self, shape: list[tf.Tensor], seed: tf.Tensor) -> tf.Tensor:
+        """Items of the pool, with replacement."""
+        if self._last is None:
+            return tf.gather(self._pool, tf.random.stateless_uniform(shape, seed, 0, tf.size(self._pool), tf.int32))
+        numbers = tf.random.stateless_uniform([shape[0] * shape[1]], seed, 0, self._last[-1], tf.int64)
+        return tf.reshape(tf.gather(self._pool, tf.searchsorted(self._last, numbers, side="right")), shape)
 
     def _is_clicked(self, positions: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         """Whether the users of targets `[B]` clicked items `[B, W]`."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from model.contract import CANDIDATES, LABEL, REQUEST_FEATURES, TIME_FEATURES
-from model.data.columns import Array, Columns, read_columns
+from model.data.columns import ALL, Array, Columns, Part, read_columns
 from model.data.timelines import Histories, history_arrays
 
 
@@ -26,13 +26,17 @@ class Requests(Histories):
         return len(self.users)
 
 
-def read_requests(files: Sequence[str]) -> Requests:
-    """Read transformed request Examples, each with a label, from gzipped TFRecord files.
+def read_requests(files: Sequence[str], part: Part = ALL) -> Requests:
+    """Read transformed request Examples, each with a label, from gzipped TFRecord files, or a part of them.
+
+    Args:
+        files: of the split.
+        part: as `read_columns` takes it.
 
     Raises:
         ValueError: if requests differ in their number of candidates, or lists that belong together in length.
     """
-    return requests_of_columns(read_columns(files, (*REQUEST_FEATURES, *TIME_FEATURES, LABEL)))
+    return requests_of_columns(read_columns(files, (*REQUEST_FEATURES, *TIME_FEATURES, LABEL), part))
 
 
 def requests_of_columns(columns: Columns) -> Requests:

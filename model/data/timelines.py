@@ -18,7 +18,7 @@ from model.contract import (
     TIMELINE_FEATURES,
     USER,
 )
-from model.data.columns import Array, Columns, offsets, read_columns
+from model.data.columns import ALL, Array, Columns, Part, offsets, read_columns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,13 +98,13 @@ class Timelines(Histories):
         return targets[after < count]
 
 
-def read_timelines(files: Sequence[str]) -> Timelines:
-    """Read transformed timeline Examples from gzipped TFRecord files.
+def read_timelines(files: Sequence[str], part: Part = ALL) -> Timelines:
+    """Read transformed timeline Examples from gzipped TFRecord files, or a part of them as `read_columns` does.
 
     Raises:
         ValueError: if lists of an Example that belong together differ in length.
     """
-    columns = read_columns(files, TIMELINE_FEATURES)
+    columns = read_columns(files, TIMELINE_FEATURES, part)
     histories = history_arrays(columns)
     for names, events in ((CLICK_TARGET_FEATURES, REC_ITEMS), (SEARCH_TARGET_FEATURES, SEARCH_WORD_COUNTS)):
         for name in names:

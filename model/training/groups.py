@@ -59,15 +59,16 @@ class Totals:
         self.gradients: list[Gradient] = []
         self.logs: dict[str, tf.Tensor] = {}
 
-    def add(self, gradients: list[Gradient], logs: dict[str, tf.Tensor], share: float) -> None:
+    def add(self, gradients: list[Gradient], logs: dict[str, tf.Tensor], share: tf.Tensor | float) -> None:
         """Add means over `share` of the batch."""
-        scaled = gradients if share == 1 else [_scaled(gradient, share) for gradient in gradients]
+        whole = isinstance(share, float) and share == 1
+        scaled = gradients if whole else [_scaled(gradient, share) for gradient in gradients]
         before = self.gradients or [None] * len(scaled)
         self.gradients = [_sum(one, other) for one, other in zip(before, scaled, strict=True)]
         self.logs = {name: self.logs.get(name, 0.0) + share * value for name, value in logs.items()}
 
 
-def _scaled(gradient: Gradient, share: float) -> Gradient:
+def _scaled(gradient: Gradient, share: tf.Tensor | float) -> Gradient:
     if isinstance(gradient, tf.IndexedSlices):
         return tf.IndexedSlices(share * gradient.values, gradient.indices, gradient.dense_shape)
     return None if gradient is None else share * gradient

@@ -8,8 +8,9 @@ import keras
 import tensorflow as tf
 
 from model.config import MAIN_METRIC
-from model.evaluation.evaluator import RankingEvaluator
+from model.training import replicas
 from model.training.checkpoints import Checkpoints
+from model.training.evaluation import Evaluator
 from model.training.metrics_log import MetricsLog
 from model.training.non_finite import BatchIds, FiniteGuard
 from model.training.progress import Progress, ProgressReporter
@@ -43,6 +44,9 @@ class TrainingLoop:
     Everything that later steps depend on is saved in `checkpoint_dir`; a loop that finds a checkpoint there
     goes on from it, to the same result as a loop that was never interrupted.
 
+    Several workers run the same loop side by side and stop at the same step. The chief writes; what the others would
+    write goes to scratch space, as writing a checkpoint may be something that all take part in.
+
     Args:
         schedule: when to do what.
         take_step: runs the step of a number counted from 0; gives scalars to log, `loss` among them.
@@ -57,7 +61,7 @@ class TrainingLoop:
         self,
         schedule: Schedule,
         take_step: Callable[[int], dict[str, tf.Tensor]],
-        evaluator: RankingEvaluator,
+        evaluator: Evaluator,
         *,
         state: dict[str, Any],
         weights: Sequence[keras.Variable],
@@ -79,6 +83,7 @@ class TrainingLoop:
             "stale": self._stale,
         }
         self._checkpoints = Checkpoints(checkpoint_dir, {**counters, **state}, weights)
+        log_dir = replicas.own_dir(log_dir)
         self._log = MetricsLog(schedule.stage, log_dir)
         self._guard = FiniteGuard(schedule.stage, log_dir, batch_ids, weights)
         self._reporter = ProgressReporter()
@@ -94,11 +99,11 @@ class TrainingLoop:
         schedule = self._schedule
         restored = self._checkpoints.restore_latest()
         with self._checkpoints.writing("The table of metrics"):
-            self._log.resume(int(self._step) if restored else -1)
+            self._log.resume(_number(self._step) if restored else -1)
         if not restored and (schedule.evaluate_first or not schedule.total_steps):
             self._finish_step(0, {}, evaluate=True)
-        for step in range(int(self._step), schedule.total_steps):
-            if self._stale >= schedule.patience:
+        for step in range(_number(self._step), schedule.total_steps):
+            if _number(self._stale) >= schedule.patience:
                 break
             self._train_step(step)
         self._checkpoints.restore_best()
@@ -130,7 +135,7 @@ class TrainingLoop:
 
     def _note(self, done: int, metric: float) -> None:
         self._last_metric.assign(metric)
-        if metric > float(self._best_metric):
+        if metric > self._best_metric.numpy():
             self._best_metric.assign(metric)
             self._stale.assign(0)
             # Before the loop's own state: a kill in between repeats these steps and writes the same again.
@@ -139,7 +144,7 @@ class TrainingLoop:
             self._stale.assign_add(1)
 
     def _report(self, done: int, loss: float, now: bool) -> None:
-        metric = float(self._last_metric)
+        metric = float(self._last_metric.numpy())
         self._reporter.report(
             Progress(
                 self._schedule.stage,
@@ -151,3 +156,7 @@ class TrainingLoop:
             ),
             now,
         )
+
+
+def _number(variable: tf.Variable) -> int:
+    return int(variable.numpy())

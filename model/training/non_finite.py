@@ -12,6 +12,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from model.data.timelines import Timelines
+from model.training import replicas
 
 BatchIds = Callable[[int], dict[str, npt.NDArray[Any]]]
 
@@ -25,13 +26,16 @@ def batch_ids(timelines: Timelines, positions: npt.NDArray[Any]) -> dict[str, np
 
     Returns:
         `positions`, and the ids of their `users` and `target_items` as the model knows them, `[B]` each: an id less
-        `FIRST_KNOWN_ID` is a line of the vocabulary file, counted from 0.
+        `FIRST_KNOWN_ID` is a line of the vocabulary file, counted from 0. Several workers have a part of the log each:
+        then `workers` says in whose part a position is.
     """
+    index, workers = replicas.worker()
     rows = np.searchsorted(timelines.rec_offsets, positions, side="right") - 1
     return {
         "positions": positions,
         "users": timelines.users[rows],
         "target_items": timelines.rec_items[positions],
+        **({"workers": np.full(len(positions), index)} if workers > 1 else {}),
     }
 
 
@@ -75,6 +79,7 @@ class FiniteGuard:
             self._stop(done, logs, f"weights should be finite. Received: NaN or infinity in {', '.join(spoilt[:3])}")
 
     def _stop(self, done: int, logs: Mapping[str, tf.Tensor], problem: str) -> None:
+        # All workers come here together: their losses are one sum, and their weights the same.
         path = os.path.join(self._log_dir, f"non_finite_{self._stage}_step_{done}.json")
         step = done - 1
         report = {
@@ -96,7 +101,9 @@ class FiniteGuard:
         )
 
     def _listed(self, step: int) -> dict[str, list[int]] | None:
-        return None if step < 0 else {name: values.tolist() for name, values in self._ids(step).items()}
+        if step < 0:
+            return None
+        return {name: np.concatenate(replicas.of_workers(ids)).tolist() for name, ids in self._ids(step).items()}
 
 
 def _number(value: tf.Tensor) -> float | str:

@@ -10,18 +10,19 @@ from model.config import GrpoConfig
 from model.contract import CANDIDATES
 from model.data.negatives import NegativeSampler
 from model.data.requests import Requests
-from model.data.targets import TargetOrder
 from model.data.timelines import Timelines
 from model.data.windows import TargetWindows
-from model.evaluation.evaluator import RankingEvaluator
 from model.objectives import grpo
 from model.objectives.metrics import pessimistic_rank, ranking_reward
 from model.ranker import Embedded, Logs, Ranker, Reasoner
 from model.registry import make_ranker
+from model.training import replicas
+from model.training.batches import batches
+from model.training.evaluation import evaluator_of
 from model.training.groups import Gradient, Groups, Rollout, Totals, split_groups
 from model.training.loop import Schedule, TrainingLoop
 from model.training.non_finite import batch_ids
-from model.training.optimizers import SplitAdam
+from model.training.optimizers import SplitAdam, merge_rows
 
 LOGGER = logging.getLogger(__name__)
 
@@ -43,21 +44,22 @@ def train(
     Args:
         model: with its supervised weights, which are the reference policy too; changed in place.
         config: the training's settings.
-        timelines: the training log.
-        requests: the eval split.
-        checkpoint_dir, log_dir: of checkpoints, and of TensorBoard and `grpo.csv`.
+        timelines: the training log; of several workers, this one's part.
+        requests: the eval split, likewise.
+        checkpoint_dir, log_dir: of checkpoints, and of TensorBoard and `grpo.csv`; all workers see the same.
 
     Returns:
         The model with the weights of its best evaluation.
 
     Raises:
         FloatingPointError, OSError: as `TrainingLoop.run`.
+        ValueError: if a worker has no target or no request.
     """
     reasons = isinstance(model, Reasoner)
     if not reasons:
         LOGGER.info("%s has no trajectories to learn from: it stays as it is.", type(model).__name__)
     optimizer = make_optimizer(model, config) if reasons else SplitAdam([], [], config.learning_rate)
-    order = TargetOrder(timelines.targets, config.batch_size, config.seed)
+    order = batches(timelines.targets, config.batch_size, config.seed)
     reference = copy_policy(model, share_tables=config.trained != "all")
     take_step = make_step(model, reference, optimizer, config, timelines)
     loop = TrainingLoop(
@@ -71,7 +73,7 @@ def train(
             log_every=1,  # a few hundred steps at the most, each worth seeing
         ),
         lambda step: take_step(tf.constant(step, tf.int64), tf.constant(order.batch(step))),
-        RankingEvaluator(model, requests, config.eval_batch_size, config.max_eval_requests),
+        evaluator_of(model, requests, config.eval_batch_size, config.max_eval_requests),
         state={"optimizer": optimizer},
         weights=[*optimizer.tables, *optimizer.dense],
         batch_ids=lambda step: batch_ids(timelines, order.batch(step)),
@@ -106,19 +108,29 @@ def make_step(
     Returns:
         A function of the step, int64 scalar, and the positions of its targets, int32 `[B]`: it rolls out N
         trajectories of each target, updates the model and gives what `group_objective` gives and `grad_norm`, as
-        means over the updates.
+        means over the updates. Under a `tf.distribute.Strategy` as `supervised.make_step`: the step is that of the
+        rows of all workers together.
     """
     windows = TargetWindows(timelines, model.config, model.inputs)
     sample = NegativeSampler(
-        timelines, config.negative_sampling, config.negatives_avoid, config.num_negatives, config.seed
+        timelines,
+        config.negative_sampling,
+        config.negatives_avoid,
+        config.num_negatives,
+        replicas.own_seed(config.seed),
+        clicks=replicas.item_clicks(timelines, model.config.num_items),
     )
     own_tables = any(one is not other for one, other in zip(reference.tables, model.tables, strict=True))
 
-    @tf.function(autograph=False)
+    @replicas.compiled
     def sample_groups(number: tf.Tensor, positions: tf.Tensor) -> Groups:
-        batch, _ = windows(positions)
+        # Drawn for all rows of the worker, so that they do not depend on the number of its replicas.
         candidates, valid = sample(number, positions)
         noise = sample_noise(model, config, tf.shape(positions)[0], number)
+        positions, candidates, valid, noise = tf.nest.map_structure(
+            replicas.part, (positions, candidates, valid, noise)
+        )
+        batch, _ = windows(positions)
         return Groups({**batch, CANDIDATES: candidates}, valid, noise)
 
     def play(embedded: Embedded, anchor: Embedded, groups: Groups, rollout: Rollout | None) -> tuple[Logs, Rollout]:
@@ -130,7 +142,7 @@ def make_step(
         # The lookups stay outside of XLA: their shapes depend on the ids, and it compiles anew for every shape.
         play = tf.function(play, jit_compile=True, autograph=False)
 
-    @tf.function(autograph=False)
+    @replicas.compiled
     def differentiate(groups: Groups, rollout: Rollout | None) -> tuple[list[Gradient], Logs, Rollout]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(optimizer.sources)
@@ -139,30 +151,35 @@ def make_step(
             logs, rollout = play(embedded, anchor, groups, rollout)
         return tape.gradient(logs["loss"], optimizer.sources), logs, rollout
 
-    @tf.function(autograph=False)
+    @replicas.compiled
     def apply(gradients: list[Gradient]) -> tf.Tensor:
         optimizer.apply(gradients)
-        return tf.linalg.global_norm([gradient for gradient in gradients if gradient is not None])
+        of_all = replicas.total([gradient for gradient in gradients if gradient is not None])
+        if replicas.count() > 1:
+            of_all = [merge_rows(one) if isinstance(one, tf.IndexedSlices) else one for one in of_all]
+        return tf.linalg.global_norm(of_all)
 
     def step(number: tf.Tensor, positions: tf.Tensor) -> Logs:
-        parts = split_groups(sample_groups(number, positions), config.accumulation_steps)
+        whole = sample_groups(number, positions)
+        share = replicas.share(tf.cast(whole.valid, tf.float32)).rows / whole.valid.shape[0]
+        parts = split_groups(whole, config.accumulation_steps)
         rollouts: list[Rollout | None] = [None] * len(parts)
         history = []
         for _ in range(config.updates_per_rollout):
             totals = Totals()
             for index, groups in enumerate(parts):
                 gradients, logs, rollouts[index] = differentiate(groups, rollouts[index])
-                totals.add(gradients, logs, groups.valid.shape[0] / positions.shape[0])
-            history.append({**totals.logs, "grad_norm": apply(totals.gradients)})
+                totals.add(gradients, logs, groups.valid.shape[0] * share)
+            history.append({**replicas.total(totals.logs), "grad_norm": apply(totals.gradients)})
         return {name: tf.reduce_mean([logs[name] for logs in history]) for name in history[0]}
 
-    return step
+    return replicas.on_all(step)
 
 
 def sample_noise(model: Ranker, config: GrpoConfig, rows: tf.Tensor, step: tf.Tensor) -> Any:
     """Noise of a step of `rows` groups, Eq. (14): what the model's `reason` takes."""
     scale = config.noise_scale * config.noise_std
-    return model.noise(rows, config.num_trajectories, scale, config.seed, step)
+    return model.noise(rows, config.num_trajectories, scale, replicas.own_seed(config.seed), step)
 
 
 def group_objective(

@@ -9,14 +9,14 @@ from model.config import RankerConfig, SupervisedConfig
 from model.contract import CANDIDATES
 from model.data.negatives import NegativeSampler
 from model.data.requests import Requests
-from model.data.targets import TargetOrder
 from model.data.timelines import Timelines
 from model.data.windows import TargetWindows
-from model.evaluation.evaluator import RankingEvaluator
 from model.objectives.losses import l2_penalty
 from model.ranker import Embedded, Logs, Ranker, Share
 from model.registry import make_ranker
 from model.training import replicas
+from model.training.batches import batches
+from model.training.evaluation import evaluator_of
 from model.training.loop import Schedule, TrainingLoop
 from model.training.non_finite import batch_ids
 from model.training.optimizers import SplitAdam
@@ -41,9 +41,9 @@ def train(
     Args:
         model_config: the model's shape.
         config: the training's settings.
-        timelines: the training log.
-        requests: the eval split.
-        checkpoint_dir, log_dir: of checkpoints, and of TensorBoard and `supervised.csv`.
+        timelines: the training log; of several workers, this one's part.
+        requests: the eval split, likewise.
+        checkpoint_dir, log_dir: of checkpoints, and of TensorBoard and `supervised.csv`; all workers see the same.
         start: a model to go on with, changed in place; None makes a new one. It is the first to be evaluated, so the
             result is never worse on the requests.
 
@@ -52,12 +52,13 @@ def train(
 
     Raises:
         FloatingPointError, OSError: as `TrainingLoop.run`.
+        ValueError: if a worker has no target or no request.
     """
     keras.utils.set_random_seed(config.seed)
     model = start or make_ranker(model_config)
-    model.fit_counts(timelines)
+    model.fit_counts(timelines, replicas.sum_of_workers)
     optimizer = SplitAdam([layer.table for layer in model.tables], model.dense_variables, config.learning_rate)
-    order = TargetOrder(timelines.last_targets(config.targets_per_user), config.batch_size, config.seed)
+    order = batches(timelines.last_targets(config.targets_per_user), config.batch_size, config.seed)
     take_step = make_step(model, optimizer, config, timelines)
     total_steps = config.max_epochs * order.steps_per_epoch if model.trainable_variables else 0
     loop = TrainingLoop(
@@ -70,7 +71,7 @@ def train(
             evaluate_first=start is not None,
         ),
         lambda step: take_step(tf.constant(step, tf.int64), tf.constant(order.batch(step))),
-        RankingEvaluator(model, requests, config.eval_batch_size, config.max_eval_requests),
+        evaluator_of(model, requests, config.eval_batch_size, config.max_eval_requests),
         # Keras does not show its dropout seeds to a tf.train.Checkpoint.
         state={"optimizer": optimizer, "seeds": [variable.value for variable in model.non_trainable_variables]},
         weights=model.trainable_variables,
@@ -90,12 +91,19 @@ def make_step(
     Returns:
         A function of the step, int64 scalar, and the positions of its targets, int32 `[B]`: it samples negatives,
         gathers the windows, updates the model and gives the losses. Under a `tf.distribute.Strategy`, in whose scope
-        model and optimizer were made, every replica works on its part of the batch, to the same result; only the L2
-        of a looked up row counts as much as the share of replicas that looked it up.
+        model and optimizer were made, every worker gives the positions of its own rows in its own part of the log, and
+        every replica works on its part of these: the step is that of all rows together. Only the L2 of a looked up row
+        counts as much as the share of rows whose replicas looked it up.
     """
     windows = TargetWindows(timelines, model.config, model.inputs)
+    seed = replicas.own_seed(config.seed)
     sample = NegativeSampler(
-        timelines, config.negative_sampling, config.negatives_avoid, config.num_negatives, config.seed
+        timelines,
+        config.negative_sampling,
+        config.negatives_avoid,
+        config.num_negatives,
+        seed,
+        clicks=replicas.item_clicks(timelines, model.config.num_items),
     )
     kernels = [variable.value for variable in model.dense_variables if len(variable.shape) > 1]
 
@@ -106,24 +114,23 @@ def make_step(
         # The lookups stay outside of XLA: their shapes depend on the ids, and it compiles anew for every shape.
         losses = tf.function(losses, jit_compile=True, autograph=False)
 
-    @tf.function(autograph=False)
+    @replicas.compiled
     def step(number: tf.Tensor, positions: tf.Tensor) -> Logs:
-        # Drawn for the whole batch, so that they do not depend on the number of replicas.
+        # Drawn for all rows of the worker, so that they do not depend on the number of its replicas.
         candidates, valid = sample(number, positions)
-        weights = tf.cast(valid, tf.float32)
-        of_all = tf.reduce_sum(weights)
-        missing = tf.reduce_mean(tf.reduce_sum(1.0 - weights, 1))
-        positions, candidates, weights = (replicas.part(one) for one in (positions, candidates, weights))
-        share = Share(tf.reduce_sum(weights) / of_all, 1.0 / replicas.count())
+        positions, candidates, weights = (
+            replicas.part(one) for one in (positions, candidates, tf.cast(valid, tf.float32))
+        )
+        share = replicas.share(weights)
         batch, _ = windows(positions)
-        batch = with_unknown({**batch, CANDIDATES: candidates}, config.unknown_rate, config.seed, number)
+        batch = with_unknown({**batch, CANDIDATES: candidates}, config.unknown_rate, seed, number)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(optimizer.sources)
             embedded = model.embed(batch)
             logs = losses(embedded._replace(rows=()), weights, share)
             logs["l2_loss"] = l2_penalty([*kernels, *embedded.rows]) * share.rows
             logs["loss"] += config.l2_weight * logs["l2_loss"]
-        logs["missing_negatives"] = missing * share.rows
+        logs["missing_negatives"] = tf.reduce_mean(tf.reduce_sum(1.0 - weights, 1)) * share.rows
         optimizer.apply(tape.gradient(logs["loss"], optimizer.sources))
         return replicas.total(logs)
 

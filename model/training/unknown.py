@@ -26,8 +26,8 @@ def with_unknown(batch: Batch, rate: float, seed: int, step: tf.Tensor) -> Batch
         if name in TIME_FEATURES:
             replaced[name] = ids
             continue
-        # Drawn for the whole batch, so that it does not depend on the number of replicas.
-        shape = tf.concat([[tf.shape(ids)[0] * replicas.count()], tf.shape(ids)[1:]], 0)
+        # Drawn for all rows of the worker, so that it does not depend on the number of its replicas.
+        shape = tf.concat([[tf.shape(ids)[0] * replicas.local()], tf.shape(ids)[1:]], 0)
         chance = tf.random.stateless_uniform(shape, tf.stack([tf.constant(seed + number, tf.int64), step]))
         replaced[name] = tf.where((replicas.part(chance) < rate) & (ids >= FIRST_KNOWN_ID), UNKNOWN_ID, ids)
     return replaced

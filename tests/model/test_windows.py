@@ -14,6 +14,7 @@ from model.data.requests import Requests, read_requests
 from model.data.targets import TargetOrder
 from model.data.timelines import Timelines, read_timelines
 from model.data.windows import ID_INPUTS, RequestWindows, SearchTargetWindows, TargetWindows
+from tests.support.log_files import example, write
 from tests.support.random_logs import random_logs, small_config
 
 CONFIG = small_config(rec_length=3, search_length=2, words_per_search=2, items_per_search=2)
@@ -160,23 +161,6 @@ def test_a_batch_holds_what_is_asked_for():
             np.testing.assert_array_equal(tensor, whole[name])
     assert set(TargetWindows(timelines, CONFIG)(positions)[0]) == set(ID_INPUTS)
     assert set(RequestWindows(requests, CONFIG)(tf.range(3))[0]) == {*ID_INPUTS, "candidates"}
-
-
-def example(**features):
-    return tf.train.Example(
-        features=tf.train.Features(
-            feature={
-                name: tf.train.Feature(int64_list=tf.train.Int64List(value=values)) for name, values in features.items()
-            }
-        )
-    ).SerializeToString()
-
-
-def write(path, examples):
-    with tf.io.TFRecordWriter(str(path), tf.io.TFRecordOptions(compression_type="GZIP")) as writer:
-        for one in examples:
-            writer.write(one)
-    return str(path)
 
 
 def features_of(row, user):

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from components.common import source_hash
+from components.trainer.settings import DistributionSettings
 from model.baselines.sasrec import SasRecConfig
 from synthetic_logs.demo import DemoLogSettings, write_demo_log
 from tfx_pipeline.pipeline import create_pipeline
@@ -191,6 +192,22 @@ def test_an_edit_of_a_model_re_runs_what_trains_and_loads_that_kind(settings, re
         "Pusher",
         "RunReport",
     }
+
+
+def test_trainers_are_told_of_a_strategy_that_is_not_the_default(settings):
+    """So that a training on one device keeps its place in the cache."""
+
+    def told(changed):
+        parameters = _parameters(changed)
+        return [
+            json.loads(parameters[trainer]["custom_config"]).get("distribution")
+            for trainer in ("SupervisedTrainer", "GrpoTrainer")
+        ]
+
+    assert told(settings) == [None, None]
+    several = DistributionSettings(strategy="multi_worker", wait_seconds=9)
+    expected = {"strategy": "multi_worker", "wait_seconds": 9}
+    assert told(settings.model_copy(update={"distribution": several})) == [expected, expected]
 
 
 def test_every_split_goes_where_it_belongs(composed):
