@@ -3,7 +3,6 @@
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import tensorflow as tf
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from components.example_gen.settings import LogSettings
@@ -127,5 +126,7 @@ def _binary(strings: pl.Series) -> pa.Array:
 
 def _serialize(columns: dict[str, pa.LargeListArray]) -> list[bytes]:
     encoded = RecordBatchToExamplesEncoder().encode(pa.RecordBatch.from_arrays(list(columns.values()), list(columns)))
+    from tensorflow.core.example.example_pb2 import Example  # brings TensorFlow, which workers that only read need not
+
     # The encoder writes the features of an Example in an order that changes from one to the next.
-    return [tf.train.Example.FromString(record).SerializeToString(deterministic=True) for record in encoded]
+    return [Example.FromString(record).SerializeToString(deterministic=True) for record in encoded]

@@ -72,8 +72,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 report = flow.build(
                     pipeline, found, settings, output, cache, beside=find_beside(settings, found), last_year=last_year
                 )
-                # Not `WriteToText`, which takes the path for a pattern when it moves the file into place.
-                _ = report | "WriteReport" >> beam.Map(_write_text, report_path)
+                _ = report | "WriteReport" >> beam.Map(flow.write_text, report_path)
         fileio.rmtree(output.partial_uri)
         report = json.loads(io_utils.read_string_file(report_path))
         require_usable(report)
@@ -100,11 +99,6 @@ def _delete(directories: list[str]) -> None:
     for directory in directories:
         if fileio.exists(directory):
             fileio.rmtree(directory)
-
-
-def _write_text(text: str, path: str) -> str:
-    io_utils.write_string_file(path, text)
-    return path  # no None: see `flow`
 
 
 def _describe(examples: types.Artifact, fingerprint: str) -> None:

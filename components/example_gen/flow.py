@@ -117,6 +117,13 @@ def build(
     )
 
 
+def write_text(text: str, path: str) -> str:
+    """Write a file; not `WriteToText`, which takes the path for a pattern when it moves the file into place."""
+    with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        file.write(text.encode())
+    return path
+
+
 class _ReadFile(beam.DoFn):
     def __init__(self, settings: LogSettings, shards: int, cache: ReadCache, last_year: int) -> None:
         self._settings, self._shards, self._cache, self._last_year = settings, shards, cache, last_year

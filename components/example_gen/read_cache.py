@@ -6,7 +6,6 @@ import json
 import uuid
 from collections.abc import Iterator
 
-import tensorflow as tf
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
@@ -37,6 +36,8 @@ class ReadCache:
 
     def read(self, file: LogFile, settings: LogSettings, report: FileReport) -> Iterator[Events]:
         """Yield the events of a file, as an earlier run read them or anew, and fill the report."""
+        import tensorflow as tf
+
         path = f"{self.directory}/{self.key(file, settings, report.last_year)}"
         report.kept_as = path
         if tf.io.gfile.exists(path):
@@ -76,12 +77,16 @@ class ReadCache:
 
     def forget_others(self, kept: set[str]) -> None:
         """Delete what the run that ends has not used: of earlier states of the log, earlier rules and killed runs."""
+        import tensorflow as tf
+
         for name in tf.io.gfile.listdir(self.directory):
             if f"{self.directory}/{name}" not in kept:
                 tf.io.gfile.remove(f"{self.directory}/{name}")
 
 
 def _stored(path: str, report: FileReport) -> Iterator[Events]:
+    import tensorflow as tf
+
     records = tf.data.TFRecordDataset(path).as_numpy_iterator()
     record = next(records)
     while (shown := next(records, None)) is not None:

@@ -1,10 +1,11 @@
-"""Writes what a shard comes to: files whose names and contents depend on the log and the settings alone."""
+"""Writes what a shard comes to: files whose names and contents depend on the log and the settings alone.
+
+TensorFlow is imported where files are written: a worker that only reads starts in half the time without it.
+"""
 
 import dataclasses
 import io
 import uuid
-
-import tensorflow as tf
 
 from components.example_gen.shard_examples import ShardExamples
 
@@ -34,6 +35,8 @@ class ShardFiles:
         Returns:
             Bytes of Examples written.
         """
+        import tensorflow as tf
+
         suffix, total = f"{shard:05d}-of-{shards:05d}", 0
         for split, records in made.examples.items():
             if records:
@@ -48,6 +51,8 @@ class ShardFiles:
         return total
 
     def _write_records(self, records: list[bytes]) -> str:
+        import tensorflow as tf
+
         path = self._partial()
         with tf.io.TFRecordWriter(path, tf.io.TFRecordOptions(compression_type="GZIP")) as writer:
             for record in records:
@@ -59,6 +64,8 @@ class ShardFiles:
 
     @staticmethod
     def _move(partial: str, path: str) -> int:
+        import tensorflow as tf
+
         size = tf.io.gfile.stat(partial).length
         tf.io.gfile.rename(partial, path, overwrite=True)
         return int(size)

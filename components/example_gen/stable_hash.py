@@ -3,7 +3,6 @@
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import tensorflow as tf
 
 Hashes = npt.NDArray[np.uint64]
 _BUCKETS = (1 << 63) - 1
@@ -12,6 +11,8 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 def of_strings(values: pl.Series) -> Hashes:
     """Hash strings, `[n]`, by the fingerprint that TensorFlow promises not to change."""
+    import tensorflow as tf  # workers that only read need none
+
     with tf.device("CPU"):
         return tf.strings.to_hash_bucket_fast(values.to_numpy(), _BUCKETS).numpy().astype(np.uint64)
 

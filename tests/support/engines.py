@@ -76,7 +76,7 @@ def listening(process) -> set[str]:
     found = {
         connection.laddr.ip
         for one in family
-        for connection in one.connections()
+        for connection in one.net_connections()
         if connection.status == psutil.CONN_LISTEN
     }
     return found - {"::ffff:127.0.0.1", "127.0.0.1", "::1"}

@@ -93,6 +93,7 @@ def _watch(pid, found, done):
         time.sleep(0.2)
 
 
+@pytest.mark.long
 def test_workers_of_a_pool(prism, run_log, log, in_memory, tmp_path):
     with running_pool(tmp_path) as (address, process):
         settings = BeamEngine(runner="prism", endpoint=prism[0], workers="pool", worker_pool=address)
@@ -102,6 +103,7 @@ def test_workers_of_a_pool(prism, run_log, log, in_memory, tmp_path):
         assert listening(process) == set()
 
 
+@pytest.mark.long
 def test_workers_by_our_boot_program(prism, run_log, log, in_memory, tmp_path):
     settings = BeamEngine(runner="prism", endpoint=prism[0], workers="process")
     with engine.ready(settings, str(tmp_path), str(log)) as arguments:
@@ -144,6 +146,7 @@ def test_what_a_step_raises_is_shown_as_in_memory(prism, run_log, tmp_path):
     assert "\n" not in messages[0]
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_ends_the_job_with_nothing_half_written(prism, log, tmp_path):
     """The one that writes; the run is a process of its own, and ends with another status than 0."""
     with running_pool(tmp_path) as (address, pool):
@@ -166,6 +169,7 @@ def test_a_worker_that_is_killed_ends_the_job_with_nothing_half_written(prism, l
     assert not (tmp_path / "out" / "log_report" / "log_report.json").exists()
 
 
+@pytest.mark.long
 def test_a_run_that_is_stopped_cancels_its_job(prism, log, tmp_path):
     arguments = beam_arguments(BeamEngine(runner="prism", endpoint=prism[0]))
     run = subprocess.Popen(

@@ -14,6 +14,8 @@ from pathlib import Path
 
 # As a program it finds the project around it, and not what lies beside it.
 sys.path[0] = str(Path(__file__).resolve().parents[2])
+_LIST = "submission_environment_dependencies.txt"
+"""Of the submitter's packages, which Beam sends with every job and no worker needs."""
 
 
 def main() -> None:
@@ -25,7 +27,8 @@ def main() -> None:
     parser.add_argument("--id", required=True)
     parser.add_argument("--provision_endpoint", required=True)
     arguments, _ = parser.parse_known_args()
-    os.environ.update(worker_environment(arguments.id, arguments.provision_endpoint))
+    worker = arguments.id.strip("'")  # Prism puts quotes around it
+    os.environ.update(worker_environment(worker, arguments.provision_endpoint))
     from apache_beam.runners.worker import sdk_worker_main
 
     sdk_worker_main.main([])
@@ -44,6 +47,7 @@ def worker_environment(worker: str, endpoint: str) -> dict[str, str]:
     import grpc
     from apache_beam.portability.api import beam_provision_api_pb2 as protos
     from apache_beam.portability.api import beam_provision_api_pb2_grpc as services
+    from apache_beam.portability.api import beam_runner_api_pb2 as runner_protos
     from google.protobuf import json_format, text_format
 
     with grpc.insecure_channel(endpoint) as channel:
@@ -51,10 +55,13 @@ def worker_environment(worker: str, endpoint: str) -> dict[str, str]:
             protos.GetProvisionInfoRequest(), metadata=[("worker_id", worker)], wait_for_ready=True, timeout=60
         )
     info = answer.info
-    if info.dependencies:
+    names = {
+        runner_protos.ArtifactStagingToRolePayload.FromString(one.role_payload).staged_name for one in info.dependencies
+    }
+    if packages := sorted(names - {_LIST}):
         sys.exit(
-            "A job for workers by process should bring no packages: they have the environment of their machine. "
-            f"Received: {len(info.dependencies)} files. Leave --extra_package and the like out of `beam.args`."
+            "A job for workers by process should bring no files: they have the environment of their machine. "
+            f"Received: {', '.join(packages)}. Leave --extra_package and the like out of `beam.args`."
         )
     environment = {
         "WORKER_ID": worker,
