@@ -11,7 +11,7 @@ from apache_beam.portability.api import beam_job_api_pb2 as protos
 from apache_beam.portability.api import beam_job_api_pb2_grpc as services
 from apache_beam.runners.runner import PipelineState
 
-from tfx_pipeline.beam.failures import real_message
+from tfx_pipeline.console.failures import real_message
 from tfx_pipeline.sources import SettingsError
 
 _ANSWER_SECONDS = 5
