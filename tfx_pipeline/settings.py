@@ -26,7 +26,7 @@ from components.ranking_check.settings import RankingCheckSettings, thresholds_o
 from components.servable_check.settings import ServableCheckSettings
 from model.config import GrpoConfig, RankerConfig, SupervisedConfig
 from model.registry import DEFAULT, config_class
-from tfx_pipeline.beam.settings import BeamEngine
+from tfx_pipeline.beam_settings import BeamEngine
 from tfx_pipeline.sources import FILE_VARIABLE, Kinds, Names, Sources, read
 
 IdKind = Literal["vocabulary", "hash"]

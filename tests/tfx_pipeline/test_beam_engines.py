@@ -16,8 +16,8 @@ from tests.support.engines import ROOT, free_port, listening, running_pool, runn
 from tests.support.slow_example_gen import COMMAND
 from tfx_pipeline.beam import engine
 from tfx_pipeline.beam.arguments import beam_arguments
-from tfx_pipeline.beam.failures import real_message
-from tfx_pipeline.beam.settings import BeamEngine
+from tfx_pipeline.beam_settings import BeamEngine
+from tfx_pipeline.console.failures import real_message
 from tfx_pipeline.sources import SettingsError
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ from apache_beam.transforms import environments
 from pydantic import ValidationError
 
 from tfx_pipeline.beam.arguments import BOOT, beam_arguments, prism
-from tfx_pipeline.beam.settings import BeamEngine
+from tfx_pipeline.beam_settings import BeamEngine
 from tfx_pipeline.settings import load
 
 CLOUD = ("--project=p", "--region=r", "--temp_location=gs://b/t")

@@ -10,7 +10,7 @@ import apache_beam as beam
 
 from tfx_pipeline.beam.arguments import beam_arguments, prism
 from tfx_pipeline.beam.pool import LOOPBACK, pools_on
-from tfx_pipeline.beam.settings import BeamEngine
+from tfx_pipeline.beam_settings import BeamEngine
 from tfx_pipeline.sources import SettingsError
 
 

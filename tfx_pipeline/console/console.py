@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from model.training.progress import LOGGER
-from tfx_pipeline.beam.failures import real_message
+from tfx_pipeline.console.failures import real_message
 from tfx_pipeline.console.plain import plain_console
 
 

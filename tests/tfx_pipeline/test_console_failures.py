@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from tfx_pipeline.beam.failures import real_message
 from tfx_pipeline.console.console import RunConsole
+from tfx_pipeline.console.failures import real_message
 
 LOCAL = "log.csv: 5 of 9 rows cannot be read [while running 'Read']"
 WORKER = """Traceback (most recent call last):
