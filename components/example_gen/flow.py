@@ -1,13 +1,15 @@
 """The Beam steps from files to Examples; the thinking is done by the functions that they call.
 
 Rows travel in packed batches, not one by one: a row costs Beam more than it costs to read. Each user's rows meet in
-one shard, and each shard writes its own files. What one worker holds is a batch of rows, a shard, and the pool of
+one shard, and each shard writes its own files. What one worker holds is some batches of rows, a shard, and the pool of
 items, which settings bound.
 
 No element is None: some engines, Flink's among them, end a job over a null. What may be absent is a collection of one
 element or none.
 """
 
+import functools
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,12 +34,14 @@ from components.example_gen.readers import READERS
 from components.example_gen.settings import LogSettings
 from components.example_gen.shard_examples import ShardRows, count_shard, make_examples
 from components.example_gen.shard_files import ShardFiles
-from components.example_gen.shards import deal, number_of_shards, pack, place_in_log, unpack
+from components.example_gen.shards import deal, gather, number_of_shards, pack, place_in_log, unpack
 from components.example_gen.splits import Cuts, time_cuts
 from components.example_gen.tally import Tally, add
 
 _ROWS, _ITEMS, _FILES, _COUNTS = "rows", "items", "files", "counts"
 _CLICKS, _SHOWN, _CANDIDATES = range(3)
+_SAMPLES = 8
+"""Kept beside each other before they are sampled again, which takes a packing of them all."""
 Part = tuple[int, tuple[int, bytes]]
 Shard = tuple[int, Iterable[tuple[int, bytes]]]
 
@@ -137,7 +141,8 @@ class _ReadFile(beam.DoFn):
             max_samples=self._settings.max_samples,
         )
         read = self._cache.read if span and self._cache.directory else READERS[self._settings.source].read
-        for clicks, shown in read(file, self._settings, report):
+        batches = gather(read(file, self._settings, report), self._shards, self._settings.shard_bytes)
+        for clicks, shown in batches:
             for kind, events in ((_CLICKS, clicks), (_SHOWN, shown)):
                 if events.height:
                     for shard, part in deal(place_in_log(events, number), "user", self._shards):
@@ -161,7 +166,7 @@ class _CountItems(beam.DoFn):
 
 
 class _Sample(beam.CombineFn):
-    """Samples of parts to the sample of all."""
+    """Samples of parts to the sample of all; no process holds more than `_SAMPLES` of them and one more."""
 
     def __init__(self, settings: LogSettings) -> None:
         self._size, self._seed = settings.max_pool_items, settings.seed
@@ -170,10 +175,11 @@ class _Sample(beam.CombineFn):
         return []
 
     def add_input(self, mutable_accumulator: list[bytes], element: bytes) -> list[bytes]:
-        return [*mutable_accumulator, element]
+        parts = [*mutable_accumulator, element]
+        return self.compact(parts) if len(parts) > _SAMPLES else parts
 
     def merge_accumulators(self, accumulators: Iterable[list[bytes]]) -> list[bytes]:
-        return self.compact([part for accumulator in accumulators for part in accumulator])
+        return functools.reduce(self.add_input, itertools.chain.from_iterable(accumulators), self.create_accumulator())
 
     def compact(self, accumulator: list[bytes]) -> list[bytes]:
         return [pack(sample_items(unpack(accumulator, COUNTS_SCHEMA), self._size, self._seed))]

@@ -196,7 +196,7 @@ def _until(holds, run):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("runner", ["portable", "prism", "flink", "spark"])
+@pytest.mark.parametrize("runner", ["prism", "flink"])
 def test_a_dead_endpoint_is_one_line_within_seconds(runner, tmp_path):
     settings = BeamEngine(runner=runner, endpoint=f"localhost:{free_port()}")
     started = time.monotonic()

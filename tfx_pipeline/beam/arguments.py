@@ -7,10 +7,9 @@ from importlib import metadata
 from pathlib import Path
 
 from tfx_pipeline.beam_settings import BeamEngine
-from tfx_pipeline.settings import REPOSITORY
 
 BOOT = Path(__file__).with_name("boot.py")
-ENGINES = REPOSITORY / "build" / "engine"
+ENGINES = Path(__file__).resolve().parents[2] / "build" / "engine"
 
 LOCAL = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"]
 """One process of Beam's in-memory runner: on a few cores the encoding gains nothing from more, and memory stays low.
@@ -32,16 +31,7 @@ def beam_arguments(engine: BeamEngine) -> list[str]:
 
     They are part of the cache keys of the components, and so hold nothing that changes from run to run.
     """
-    filled = {
-        "local": LOCAL,
-        "portable": _of_job_server,
-        "prism": _of_prism,
-        "flink": _of_cluster,
-        "spark": _of_cluster,
-        "dataflow": ["--runner=DataflowRunner"],
-    }[engine.runner]
-    runner = filled if isinstance(filled, list) else filled(engine)
-    return [*runner, *_of_workers(engine), *engine.args]
+    return [*_of_runner(engine), *_of_workers(engine), *engine.args]
 
 
 def prism() -> Path:
@@ -49,18 +39,16 @@ def prism() -> Path:
     return ENGINES / f"prism-{metadata.version('apache-beam')}"
 
 
-def _of_job_server(engine: BeamEngine) -> list[str]:
-    return ["--runner=PortableRunner", f"--job_endpoint={engine.endpoint}", f"--job_server_timeout={_A_YEAR}"]
-
-
-def _of_prism(engine: BeamEngine) -> list[str]:
-    if engine.endpoint:
-        return _of_job_server(engine)
-    return ["--runner=PrismRunner", f"--prism_location={prism()}", f"--job_server_timeout={_A_YEAR}"]
-
-
-def _of_cluster(engine: BeamEngine) -> list[str]:
-    return [*_of_job_server(engine), f"--environment_cache_millis={_CACHE_MILLIS}"]
+def _of_runner(engine: BeamEngine) -> list[str]:
+    if engine.runner == "local":
+        return LOCAL
+    if engine.runner == "dataflow":
+        return ["--runner=DataflowRunner"]
+    patient = f"--job_server_timeout={_A_YEAR}"
+    if engine.endpoint is None:
+        return ["--runner=PrismRunner", f"--prism_location={prism()}", patient]
+    kept = [f"--environment_cache_millis={_CACHE_MILLIS}"] if engine.runner in ("flink", "spark") else []
+    return ["--runner=PortableRunner", f"--job_endpoint={engine.endpoint}", patient, *kept]
 
 
 def _of_workers(engine: BeamEngine) -> list[str]:

@@ -44,13 +44,13 @@ def worker_environment(worker: str, endpoint: str) -> dict[str, str]:
     Raises:
         SystemExit: where the job brings packages of its own, which this program does not install.
     """
-    import grpc
     from apache_beam.portability.api import beam_provision_api_pb2 as protos
     from apache_beam.portability.api import beam_provision_api_pb2_grpc as services
     from apache_beam.portability.api import beam_runner_api_pb2 as runner_protos
+    from apache_beam.runners.worker.channel_factory import GRPCChannelFactory
     from google.protobuf import json_format, text_format
 
-    with grpc.insecure_channel(endpoint) as channel:
+    with GRPCChannelFactory.insecure_channel(endpoint) as channel:
         answer = services.ProvisionServiceStub(channel).GetProvisionInfo(
             protos.GetProvisionInfoRequest(), metadata=[("worker_id", worker)], wait_for_ready=True, timeout=60
         )

@@ -36,8 +36,9 @@ def main() -> None:
 @contextlib.contextmanager
 def pools_on(host: str) -> Iterator[None]:
     """Within the context, pools of workers listen on an interface; Beam's, LOOPBACK's included, listen on all."""
-    import grpc
     from apache_beam.runners.worker import worker_pool_main
+
+    grpc = worker_pool_main.grpc
 
     def server(*args: Any, **options: Any) -> Any:
         made = grpc.server(*args, **options)
