@@ -12,5 +12,5 @@ def grpo_run_fn(fn_args: Any) -> None:
 
     They are part of the model from the start: whoever evaluates, checks, copies or hashes it sees the same files.
     """
-    trainer.grpo_run_fn(fn_args)
-    write_warm_up(fn_args.serving_model_dir)
+    if trainer.grpo_run_fn(fn_args):
+        write_warm_up(fn_args.serving_model_dir)

@@ -67,12 +67,6 @@ def training_under(strategy: tf.distribute.Strategy) -> Iterator[None]:
         ) from error
 
 
-def is_chief() -> bool:
-    """Whether this process writes what is kept: of a job's workers the first, and a process that is alone."""
-    cluster = cluster_of(os.environ)
-    return cluster is None or cluster.index == 0
-
-
 def of_one_replica(model: Ranker, strategy: tf.distribute.Strategy) -> Ranker:
     """A model outside of the strategy with the same weights; to be saved, it must know of no other replica."""
     if strategy.num_replicas_in_sync == 1:

@@ -18,7 +18,7 @@ import os
 import threading
 import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -75,7 +75,7 @@ def hand_over(stage: str, fn_args: Any, wait_seconds: float) -> None:
         tf.io.gfile.rmtree(os.path.join(folder, name))
 
 
-def carry_out(folder: str, stages: dict[str, Callable[[Any], None]], chief: bool, wait_seconds: float) -> bool:
+def carry_out(folder: str, stages: Mapping[str, Callable[[Any], Any]], chief: bool, wait_seconds: float) -> bool:
     """Train what an order says, as one of its workers.
 
     Args:

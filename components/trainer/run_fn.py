@@ -27,7 +27,7 @@ Data = tuple[Timelines, Requests]
 """The training log and the eval split; of several workers, this one's part."""
 
 
-def supervised_run_fn(fn_args: Any) -> None:
+def supervised_run_fn(fn_args: Any) -> bool:
     """Train a Ranker on timelines, LCR-SER by Eq. (1) to (12), and save its weights for the next stage.
 
     It starts from `base_model`, the last pushed model, where there is one, and from scratch where there is none.
@@ -37,18 +37,24 @@ def supervised_run_fn(fn_args: Any) -> None:
             `supervised` (fields of `SupervisedConfig`), `vocabulary` (the settings of Transform),
             `checkpoints` (a directory that outlives a killed run), `code`, and where it is not the default,
             `distribution` (fields of `DistributionSettings`).
+
+    Returns:
+        Whether this process keeps the model: of several workers the chief alone does.
     """
-    _run("supervised", fn_args, _train_supervised, _save_supervised)
+    return _run("supervised", fn_args, _train_supervised, _save_supervised)
 
 
-def grpo_run_fn(fn_args: Any) -> None:
+def grpo_run_fn(fn_args: Any) -> bool:
     """Optimise the supervised model's reasoning by GRPO, Eq. (13) to (17), where it reasons, and export it.
 
     Args:
         fn_args: as above, with `grpo` (fields of `GrpoConfig`) instead of `supervised`, and `base_model`, the
             exported supervised model.
+
+    Returns:
+        As above.
     """
-    _run("grpo", fn_args, _train_grpo, _export)
+    return _run("grpo", fn_args, _train_grpo, _export)
 
 
 def _run(
@@ -56,7 +62,7 @@ def _run(
     fn_args: Any,
     train: Callable[[Any, Data], tuple[Ranker, str]],
     keep: Callable[[Ranker, Any], None],
-) -> None:
+) -> bool:
     """Train on all workers, and keep the result of the chief.
 
     Args:
@@ -68,17 +74,19 @@ def _run(
     settings = DistributionSettings(**fn_args.custom_config.get("distribution", {}))
     if settings.strategy == "multi_worker" and not orders.has_workers():
         orders.hand_over(stage, fn_args, settings.wait_seconds)
-        return
+        return True
     strategy = distribution.strategy_of(settings)
     with distribution.training_under(strategy):
         part = replicas.worker()
         data = read_timelines(_files(fn_args.train_files), part), read_requests(_files(fn_args.eval_files), part)
         model, folder = train(fn_args, data)
-    if distribution.is_chief():
+        chief = replicas.is_chief()
+    if chief:
         keep(distribution.of_one_replica(model, strategy), fn_args)
         _finish(folder, fn_args.model_run_dir)
     with distribution.training_under(strategy):
         replicas.wait_for_all()
+    return chief
 
 
 def _train_supervised(fn_args: Any, data: Data) -> tuple[Ranker, str]:

@@ -60,7 +60,7 @@ def part(tensor: tf.Tensor) -> tf.Tensor:
     replicas = local()
     if replicas == 1:
         return tensor
-    rows, rank = tensor.shape[0] // replicas, len(tensor.shape)
+    rows, rank = (tensor.shape[0] or tf.shape(tensor)[0]) // replicas, len(tensor.shape)
     # Of a known shape, whether the replica's number is a number or a tensor.
     return tf.slice(tensor, [_local_id() * rows] + [0] * (rank - 1), [rows] + [-1] * (rank - 1))
 
@@ -113,12 +113,7 @@ def sum_of_workers(array: npt.ArrayLike) -> npt.NDArray[Any]:
     summed = np.asarray(array)
     if worker().count == 1:
         return summed
-
-    def add(values: tf.Tensor) -> tf.Tensor:
-        # One replica speaks for its worker.
-        return total(values * tf.cast(_local_id() == 0, values.dtype))
-
-    return on_all(add)(tf.constant(summed)).numpy()
+    return _adding(tf.distribute.get_strategy())(tf.constant(summed)).numpy()
 
 
 def of_workers(array: npt.ArrayLike) -> list[npt.NDArray[Any]]:
@@ -190,6 +185,17 @@ def agreed(texts: Iterable[str], own: str) -> str:
 def own_dir(shared: str) -> str:
     """Where this worker writes what belongs to a directory: the chief there, the others to scratch space."""
     return shared if is_chief() else os.path.join(_scratch().name, _digest(shared).hex()[:16])
+
+
+@functools.cache
+def _adding(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Sums of workers under a strategy, whose scope it is called in: compiled once for each shape."""
+
+    def add(values: tf.Tensor) -> tf.Tensor:
+        # One replica speaks for its worker.
+        return total(values * tf.cast(_local_id() == 0, values.dtype))
+
+    return on_all(add)
 
 
 def _local_id() -> int:

@@ -37,6 +37,8 @@ def require_equal(logged, expected):
     for step, (one, other) in enumerate(zip(logged, expected, strict=True)):
         assert one.keys() == other.keys()
         for name, value in other.items():
+            if name == "l2_loss":  # whose weight is 0 here: it depends on the number of replicas
+                continue
             np.testing.assert_allclose(one[name], value, rtol=1e-3, atol=1e-5, err_msg=f"{name} of step {step}")
 
 

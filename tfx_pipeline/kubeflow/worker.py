@@ -53,11 +53,14 @@ def run(folders: Sequence[str], wait_seconds: float, environment: MutableMapping
         ValueError, TimeoutError, ConnectionError, OSError, FloatingPointError: with what to do, in one line.
     """
     environment[TF_CONFIG] = tf_config(environment)
-    from components.trainer import distribution, orders, run_fn
+    from components.trainer import orders, run_fn
+    from components.trainer.meeting import cluster_of
 
+    cluster = cluster_of(environment)
+    chief = cluster is not None and cluster.index == 0
     stages = {"supervised": run_fn.supervised_run_fn, "grpo": run_fn.grpo_run_fn}
     for folder in folders:
-        new = orders.carry_out(folder, stages, distribution.is_chief(), wait_seconds)
+        new = orders.carry_out(folder, stages, chief, wait_seconds)
         logging.info("%s has been carried out%s.", folder, "" if new else " before")
 
 
