@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 from scripts import interpreters
 from scripts.errors import SetupError
@@ -64,7 +65,7 @@ def _setup() -> Setup:
     return Setup(ROOT, python, Stages("/tmp/setup/log"), VENV)  # noqa: S108 (inside a build, alone)
 
 
-_STEPS = {"packages": packages, "project": project}
+_STEPS: dict[str, Callable[..., None]] = {"packages": packages, "project": project}
 
 if __name__ == "__main__":
     try:
