@@ -15,8 +15,13 @@ from kfp import components, local
 
 def main(spec: str, root: str, user: str, cache: str, *directories: str) -> None:
     mounts = [docker.types.Mount(target=path, source=path, type="bind", read_only=False) for path in directories]
-    # A cluster's nodes are not this small: two trainings side by side would wait for each other.
-    runner = local.DockerRunner(mounts=mounts, user=user, network_mode="none", environment={"OMP_NUM_THREADS": "2"})
+    runner = local.DockerRunner(
+        mounts=mounts,
+        user=user,
+        network_mode="none",
+        environment={"OMP_NUM_THREADS": "2"},
+        auto_remove=False,  # of one that is gone already, kfp takes it that it succeeded
+    )
     local.init(runner=runner, pipeline_root=root, enable_caching=cache == "cached", cache_root=f"{root}/.cache")
     with open(spec) as file:
         [document, *_] = yaml.safe_load_all(file)
