@@ -13,15 +13,20 @@ import yaml
 from kfp import components, local
 
 
+_run = docker.models.containers.ContainerCollection.run
+
+
+def _kept(self, *args, auto_remove, **options):
+    """Keep a container until kfp has asked how it ended: of one that is gone already it takes it that all went well."""
+    return _run(self, *args, **options)
+
+
+docker.models.containers.ContainerCollection.run = _kept
+
+
 def main(spec: str, root: str, user: str, cache: str, *directories: str) -> None:
     mounts = [docker.types.Mount(target=path, source=path, type="bind", read_only=False) for path in directories]
-    runner = local.DockerRunner(
-        mounts=mounts,
-        user=user,
-        network_mode="none",
-        environment={"OMP_NUM_THREADS": "2"},
-        auto_remove=False,  # of one that is gone already, kfp takes it that it succeeded
-    )
+    runner = local.DockerRunner(mounts=mounts, user=user, network_mode="none", environment={"OMP_NUM_THREADS": "2"})
     local.init(runner=runner, pipeline_root=root, enable_caching=cache == "cached", cache_root=f"{root}/.cache")
     with open(spec) as file:
         [document, *_] = yaml.safe_load_all(file)
