@@ -12,7 +12,6 @@ import docker
 import yaml
 from kfp import components, local
 
-
 _run = docker.models.containers.ContainerCollection.run
 
 
