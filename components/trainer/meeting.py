@@ -17,7 +17,7 @@ class Cluster(NamedTuple):
     """The workers of a job as `host:port`, the chief first, and which one this is."""
 
     addresses: list[str]
-    index: int
+    index: int  # type: ignore[assignment]  # over a method of tuples, which nobody calls
 
 
 def cluster_of(environment: Mapping[str, str]) -> Cluster | None:

@@ -28,8 +28,8 @@ Columns = dict[str, Column]
 class Part(NamedTuple):
     """One of several equal parts, counted from 0."""
 
-    index: int
-    count: int
+    index: int  # type: ignore[assignment]  # over the methods of a tuple, which nobody calls
+    count: int  # type: ignore[assignment]
 
 
 ALL = Part(0, 1)
