@@ -45,7 +45,7 @@ def read_columns(files: Sequence[str], names: Sequence[str], part: Part = ALL) -
         files: the same, in the same order, whatever the part.
         names: of the features.
         part: which of the Examples to read: those of some of the files, or where there are fewer files than parts,
-            every so manieth Example.
+            every `count`-th Example.
     """
     spec = {name: tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64) for name in names}
 
