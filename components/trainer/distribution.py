@@ -3,17 +3,19 @@
 import contextlib
 import faulthandler
 import functools
+import logging
 import os
+import signal
 from collections.abc import Iterator
 
 import tensorflow as tf
-from absl import logging
 
 from components.trainer.meeting import VARIABLE, cluster_of, meet
 from components.trainer.settings import DistributionSettings
 from model.ranker import Ranker
 from model.registry import make_ranker
 
+LOGGER = logging.getLogger(__name__)
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
 """What a collective ends with when a worker does not take part any more."""
 
@@ -39,11 +41,13 @@ def strategy_of(settings: DistributionSettings) -> tf.distribute.Strategy:
             "`python -m tfx_pipeline.kubeflow.worker`, see docs/training.md."
         )
     meet(cluster, settings.wait_seconds)
-    logging.info("Worker %d of %d: all have been reached.", cluster.index, len(cluster.addresses))
+    LOGGER.info("Worker %d of %d: all have been reached.", cluster.index, len(cluster.addresses))
     # Should a worker be lost right now, TensorFlow waits for an hour, without letting Python in.
     faulthandler.dump_traceback_later(settings.wait_seconds, exit=True)
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
     faulthandler.cancel_dump_traceback_later()
+    # TensorFlow makes a note of it and goes on; but a pod that is to end should, as its checkpoint is there.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     return strategy
 
 

@@ -14,6 +14,7 @@ made: no other storage has to be shared. Below `<checkpoints>/orders/<stage>` li
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import threading
 import time
@@ -22,10 +23,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
-from absl import logging
 
 from components.trainer.meeting import VARIABLE
 
+LOGGER = logging.getLogger(__name__)
 _SECONDS = 5.0
 """Between looks at the folder, and between signs of life."""
 ORDER, ALIVE, DONE = "order.json", "alive", "done"
@@ -65,7 +66,7 @@ def hand_over(stage: str, fn_args: Any, wait_seconds: float) -> None:
     name = hashlib.sha256(text.encode()).hexdigest()
     if _read(folder, ORDER).get("name") != name:
         _write_order(folder, name, stage, inputs, fn_args.custom_config)
-    logging.warning("The %s stage waits for workers: python -m tfx_pipeline.kubeflow.worker %s", stage, folder)
+    LOGGER.warning("The %s stage waits for workers: python -m tfx_pipeline.kubeflow.worker %s", stage, folder)
     _wait(folder, wait_seconds)
     _copy(os.path.join(folder, "model"), fn_args.serving_model_dir)
     _copy(os.path.join(folder, "model_run"), fn_args.model_run_dir)

@@ -28,7 +28,6 @@ GRPO = GrpoConfig(
     learning_rate=0.01,
     trained="all",
     accumulation_steps=2,
-    updates_per_rollout=2,
 )
 
 

@@ -72,6 +72,8 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     quiet.set_environment()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for library in ("tensorflow", "absl"):  # they tell of every sum and every save
+        logging.getLogger(library).setLevel(logging.ERROR)
     try:
         run(given.order, given.wait_seconds, os.environ)
     except (ValueError, OSError, FloatingPointError) as error:
