@@ -161,7 +161,7 @@ def make_step(
 
     def step(number: tf.Tensor, positions: tf.Tensor) -> Logs:
         whole = sample_groups(number, positions)
-        share = replicas.share(tf.cast(whole.valid, tf.float32)).rows / whole.valid.shape[0]
+        share = replicas.share(tf.cast(whole.valid, tf.float32)).rows
         parts = split_groups(whole, config.accumulation_steps)
         rollouts: list[Rollout | None] = [None] * len(parts)
         history = []
@@ -169,7 +169,7 @@ def make_step(
             totals = Totals()
             for index, groups in enumerate(parts):
                 gradients, logs, rollouts[index] = differentiate(groups, rollouts[index])
-                totals.add(gradients, logs, groups.valid.shape[0] * share)
+                totals.add(gradients, logs, groups.valid.shape[0] / whole.valid.shape[0] * share)
             history.append({**replicas.total(totals.logs), "grad_norm": apply(totals.gradients)})
         return {name: tf.reduce_mean([logs[name] for logs in history]) for name in history[0]}
 
