@@ -137,6 +137,7 @@ def stop(folder: str) -> None:
             os.kill(pid, signal.SIGTERM)
         while _is_engine(pid):
             time.sleep(0.1)
+    unmount_below(run)  # networks of containers that were running: they would keep the bridge busy
     for command in _FILTERS:
         before = os.path.join(run, command)
         if os.path.exists(before):
@@ -147,6 +148,14 @@ def stop(folder: str) -> None:
     if os.path.exists(os.path.join(run, "ip_forward")):
         write_text(_FORWARDING, read_text(os.path.join(run, "ip_forward")))
     shutil.rmtree(run, ignore_errors=True)
+
+
+def unmount_below(folder: str) -> None:
+    """Take away what is mounted in a folder, the deepest first."""
+    with open("/proc/self/mounts", encoding="utf-8") as file:
+        places = [line.split()[1] for line in file]
+    for place in sorted((one for one in places if one.startswith(folder + "/")), reverse=True):
+        subprocess.run(["umount", place], check=True)
 
 
 def undoing(before: str, after: str) -> str:

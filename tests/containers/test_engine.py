@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -34,6 +35,28 @@ assert network() == before, network()
 assert not docker.succeeds("info")
 assert not os.path.exists(docker_engine.run_folder(sys.argv[1]))
 """
+
+
+_MOUNT_AND_UNMOUNT = """
+import os, subprocess, sys
+from scripts import docker_engine
+
+inner, beside = sys.argv[1] + "/run/netns/one", sys.argv[1] + "/run-beside"
+for folder in (sys.argv[1] + "/run", inner, beside):
+    os.makedirs(folder, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", folder], check=True)
+    os.makedirs(inner, exist_ok=True)
+docker_engine.unmount_below(sys.argv[1] + "/run")
+assert not os.path.ismount(inner)
+assert os.path.ismount(sys.argv[1] + "/run") and os.path.ismount(beside)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone may mount")
+def test_what_containers_left_mounted_goes(tmp_path):
+    command = ["unshare", "--mount", sys.executable, "-c", _MOUNT_AND_UNMOUNT, str(tmp_path)]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
 
 
 @pytest.mark.parametrize("before", ["nothing", "killed"])
