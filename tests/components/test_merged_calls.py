@@ -61,14 +61,20 @@ def own(answer, columns):
     return {name: values[:, columns[name]] if name in columns else values for name, values in answer.items()}
 
 
+def nearly_tied(scores):
+    """Candidates as good as another one but for rounding, which depends on the rows of a call and on the processor."""
+    near = np.abs(scores[..., :, None] - scores[..., None, :]) < 2e-5
+    return (near & ~np.eye(scores.shape[-1], dtype=bool)).any(-1)
+
+
 def check_equal(found, right):
     assert found.keys() == right.keys()
     for name, values in right.items():
         if values.dtype == object or values.dtype.kind in "ib":
             padding = found.get("scores", np.zeros(1))[..., : values.shape[-1]] == np.finfo(np.float32).min
             # The rank of padding is the last one, whatever the width.
-            different = (found[name] != values) & ~(padding if name == "ranks" else np.zeros(values.shape, bool))
-            assert not different.any(), (name, found[name], values)
+            free = padding | nearly_tied(right["scores"]) if name == "ranks" else np.zeros(values.shape, bool)
+            assert not ((found[name] != values) & ~free).any(), (name, found[name], values)
         else:
             np.testing.assert_allclose(found[name], values, rtol=1e-5, atol=1e-5, err_msg=name)
 
