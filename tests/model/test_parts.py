@@ -107,20 +107,15 @@ def test_negatives_of_a_part_come_from_the_whole_log(sampling):
     np.testing.assert_allclose(share, weights / weights.sum(), atol=0.03)
 
 
-def test_what_a_user_clicked_is_avoided_beyond_the_largest_item_of_the_part():
+def test_items_that_the_part_does_not_hold_are_drawn_for_all_of_its_users():
     timelines, _ = random_logs(users=3)
-    clicks = np.bincount(timelines.rec_items, minlength=500)
-    clicks[400:] = 1
-    sample = NegativeSampler(timelines, "uniform", "clicked", 40, 7, clicks=clicks)
-    candidates, valid = (one.numpy() for one in sample(tf.constant(0, tf.int64), tf.constant(timelines.targets)))
-    rows = np.searchsorted(timelines.rec_offsets, timelines.targets, side="right") - 1
-    for row, items, kept in zip(rows, candidates[:, 1:], valid[:, 1:], strict=True):
-        clicked = {
-            *timelines.rec_items[slice(*timelines.rec_offsets[row : row + 2])],
-            *timelines.search_items[slice(*timelines.search_item_offsets[row : row + 2])],
-        }
-        assert not clicked & set(items[kept])
-        assert kept.all(), "over a hundred items are left to draw"
+    beyond = np.arange(NUM_ITEMS, 3 * NUM_ITEMS)
+    clicks = np.zeros(beyond[-1] + 1, np.int64)
+    clicks[beyond] = 1
+    sample = NegativeSampler(timelines, "uniform", "clicked", 30, 7, clicks=clicks)
+    for position in timelines.rec_offsets[:-1]:
+        drawn = [sample(tf.constant(step, tf.int64), tf.constant([position]))[0][0, 1:] for step in range(40)]
+        assert set(np.concatenate(drawn)) == set(beyond), "nobody clicked one of them"
 
 
 def test_popularity_counts_the_clicks_of_all_parts(logs):
