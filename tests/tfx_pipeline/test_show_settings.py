@@ -84,7 +84,7 @@ def _told(*arguments):
         ("evaluation.thresholds.all.MRR.min", 0.1, "LCR_SER_EVALUATION__THRESHOLDS"),
         ("data_check.drift.rec_items.jensen_shannon", 0.2, "LCR_SER_DATA_CHECK__DRIFT"),
         # The profile took the whole section away before the variable brought it back.
-        ("infra_validation.platform", "kubernetes", "LCR_SER_INFRA_VALIDATION__PLATFORM"),
+        ("infra_validation.platform", "docker", "LCR_SER_INFRA_VALIDATION__PLATFORM"),
         ("infra_validation.requests", 16, "default of the code"),
     ],
 )
@@ -93,7 +93,7 @@ def test_each_value_comes_from_where_it_says(monkeypatch, name, value, origin):
     monkeypatch.setenv("LCR_SER_SUPERVISED", "{patience: 4}")
     monkeypatch.setenv("LCR_SER_EVALUATION__THRESHOLDS", "{all: {MRR: {min: 0.1}}}")
     monkeypatch.setenv("LCR_SER_DATA_CHECK__DRIFT", "{rec_items: {jensen_shannon: 0.2}}")
-    monkeypatch.setenv("LCR_SER_INFRA_VALIDATION__PLATFORM", "kubernetes")
+    monkeypatch.setenv("LCR_SER_INFRA_VALIDATION__PLATFORM", "docker")
     told = _told("--profile", "small")
     assert told[name] == (value, origin)
     assert "data_check.drift.search_words.jensen_shannon" not in told
