@@ -43,10 +43,11 @@ def drawn_by(draws, draw):
     """A function of a batch's rows, drawn for each worker's rows by its own seed and put together."""
 
     def drawn(*args):
-        parts = []
+        parts, own_seed = [], replicas.own_seed
         for worker in range(draws):
             replicas.own_seed = lambda seed, worker=worker: seed + (worker << 32)
             parts.append(draw(*args, worker))
+        replicas.own_seed = own_seed
         return tf.nest.map_structure(lambda *of_workers: tf.concat(of_workers, 0), *parts)
 
     return drawn
