@@ -9,7 +9,8 @@ MAIN_METRIC = "NDCG@5"
 """What trainings stop by, models are chosen by and pages begin with."""
 
 
-def _at_least(config: object, minimum: float, *names: str) -> None:
+def at_least(config: object, minimum: float, *names: str) -> None:
+    """Refuse fields below a minimum, or not finite."""
     for name in names:
         value = getattr(config, name)
         if not minimum <= value < math.inf:
@@ -18,25 +19,26 @@ def _at_least(config: object, minimum: float, *names: str) -> None:
 
 def check_heads(config: Any) -> None:
     """Refuse a `num_heads` that `dim` cannot be split into."""
-    _at_least(config, 1, "num_heads")
+    at_least(config, 1, "num_heads")
     if config.dim % config.num_heads:
         raise ValueError(f"`num_heads` should divide `dim`. Received: {config.num_heads} and {config.dim}.")
 
 
 def check_dropout(config: Any) -> None:
     """Refuse a `dropout` that is no rate, or that leaves nothing."""
-    _at_least(config, 0, "dropout")
+    at_least(config, 0, "dropout")
     if config.dropout >= 1:
         raise ValueError(f"`dropout` should be below 1. Received: {config.dropout}.")
 
 
 def _a_seed(config: object) -> None:
-    _at_least(config, 0, "seed")
+    at_least(config, 0, "seed")
     if config.seed >= 1 << 32:  # type: ignore[attr-defined]
         raise ValueError(f"`seed` should be below 2^32. Received: {config.seed}.")  # type: ignore[attr-defined]
 
 
-def _one_of(config: object, name: str, allowed: tuple[str, ...]) -> None:
+def one_of(config: object, name: str, allowed: tuple[str, ...]) -> None:
+    """Refuse a field that is none of the allowed values."""
     value = getattr(config, name)
     if value not in allowed:
         raise ValueError(f"`{name}` should be one of {', '.join(allowed)}. Received: {value!r}.")
@@ -69,8 +71,8 @@ class RankerConfig:
     kind: str = ""
 
     def __post_init__(self) -> None:
-        _at_least(self, 2, "num_users", "num_items", "num_words")
-        _at_least(self, 1, "dim", "rec_length", "search_length", "words_per_search", "items_per_search")
+        at_least(self, 2, "num_users", "num_items", "num_words")
+        at_least(self, 1, "dim", "rec_length", "search_length", "words_per_search", "items_per_search")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,12 +102,12 @@ class LcrSerConfig(RankerConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "mlp_units", tuple(self.mlp_units))
-        _at_least(self, 0, "reasoning_steps")
+        at_least(self, 0, "reasoning_steps")
         check_heads(self)
         check_dropout(self)
         if any(units < 1 for units in self.mlp_units):
             raise ValueError(f"`mlp_units` should be widths of at least 1. Received: {list(self.mlp_units)}.")
-        _one_of(self, "aggregation", ("target", "mean"))
+        one_of(self, "aggregation", ("target", "mean"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +160,7 @@ class SupervisedConfig:
     seed: int = 2025
 
     def __post_init__(self) -> None:
-        _at_least(
+        at_least(
             self,
             1,
             "batch_size",
@@ -169,7 +171,7 @@ class SupervisedConfig:
             "evaluations_per_epoch",
             "checkpoint_every",
         )
-        _at_least(
+        at_least(
             self,
             0,
             "learning_rate",
@@ -182,10 +184,10 @@ class SupervisedConfig:
         )
         if not 0 <= self.unknown_rate < 1:
             raise ValueError(f"`unknown_rate` should be from 0 to below 1. Received: {self.unknown_rate}.")
-        _one_of(self, "negative_sampling", ("uniform", "popularity"))
-        _one_of(self, "negatives_avoid", ("clicked", "none"))
-        _one_of(self, "tcl_distance", ("cosine", "euclidean"))
-        _one_of(self, "tcl_stop_gradient", ("none", "plain", "target", "both"))
+        one_of(self, "negative_sampling", ("uniform", "popularity"))
+        one_of(self, "negatives_avoid", ("clicked", "none"))
+        one_of(self, "tcl_distance", ("cosine", "euclidean"))
+        one_of(self, "tcl_stop_gradient", ("none", "plain", "target", "both"))
         _a_seed(self)
 
 
@@ -246,8 +248,8 @@ class GrpoConfig:
     seed: int = 2025
 
     def __post_init__(self) -> None:
-        _at_least(self, 2, "num_trajectories")
-        _at_least(
+        at_least(self, 2, "num_trajectories")
+        at_least(
             self,
             1,
             "num_negatives",
@@ -258,7 +260,7 @@ class GrpoConfig:
             "eval_every",
             "patience",
         )
-        _at_least(
+        at_least(
             self,
             0,
             "noise_scale",
@@ -271,10 +273,10 @@ class GrpoConfig:
             "max_steps",
             "max_eval_requests",
         )
-        _one_of(self, "policy", ("softmax", "sigmoid"))
-        _one_of(self, "trained", ("all", "dense", "reasoning"))
-        _one_of(self, "negative_sampling", ("uniform", "popularity"))
-        _one_of(self, "negatives_avoid", ("clicked", "none"))
+        one_of(self, "policy", ("softmax", "sigmoid"))
+        one_of(self, "trained", ("all", "dense", "reasoning"))
+        one_of(self, "negative_sampling", ("uniform", "popularity"))
+        one_of(self, "negatives_avoid", ("clicked", "none"))
         _a_seed(self)
         if not 0 < self.temperature < math.inf:
             raise ValueError(f"`temperature` should be above 0. Received: {self.temperature}.")

@@ -67,6 +67,8 @@ SEARCH_TIMES: Final = "search_times"
 SEARCH_CLICKS_BEFORE: Final = "search_clicks_before"
 SEARCH_SEARCHES_BEFORE: Final = "search_searches_before"
 SEARCH_IS_TARGET: Final = "search_is_target"
+QUERY: Final = "query"
+"""The words of the search that is a training target, `[B, W]`: only batches of searches hold it."""
 CANDIDATES: Final = "candidates"
 LABEL: Final = "label"
 

@@ -182,6 +182,23 @@ class CrossReasoner(Reasoner, Protocol):
 
 
 @runtime_checkable
+class SearchLearner(Protocol):
+    """A Ranker that learns from searches too: a search with a click is a request with a query.
+
+    Its `embed` takes batches that hold `QUERY`.
+    """
+
+    @property
+    def search_weight(self) -> float:
+        """Of the searches' loss beside that of the clicks; 0 learns from clicks alone."""
+
+    def search_losses(
+        self, embedded: Any, weights: tf.Tensor, settings: SupervisedConfig, share: Share = WHOLE
+    ) -> Logs:
+        """As `Ranker.losses`, of a batch of searches; the names of its parts do not occur there."""
+
+
+@runtime_checkable
 class Retriever(Protocol):
     """A Ranker that finds candidates among all items by inner products: the first of two stages."""
 

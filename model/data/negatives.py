@@ -75,13 +75,24 @@ class NegativeSampler:
             candidates `[B, 1 + n]`, the target in column 0; and whether each takes part, bool `[B, 1 + n]`. Where too
             few items were left of those drawn, the last columns hold the padding id and take no part.
         """
-        targets = tf.gather(self._rec_items, positions)[:, None]
+        rows = tf.searchsorted(self._rec_offsets, positions, side="right") - 1
+        return self.of_targets(step, rows, tf.gather(self._rec_items, positions))
+
+    def of_targets(self, step: tf.Tensor, rows: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The same for targets that need not be clicks in recommendations.
+
+        Args:
+            step: int64 scalar.
+            rows: of the log, int32 `[B]`.
+            targets: items, int32 `[B]`.
+        """
+        targets = targets[:, None]
         seed = tf.stack([tf.constant(self._seed, tf.int64), tf.cast(step, tf.int64)])
-        shape = [tf.shape(positions)[0], 2 * self._count + 32]
+        shape = [tf.shape(targets)[0], 2 * self._count + 32]
         drawn = self._draw(shape, seed)
         refused = drawn == targets
         if self._avoid == "clicked":
-            refused |= self._is_clicked(positions, drawn)
+            refused |= self._is_clicked(rows, drawn)
         negatives = _first_distinct(drawn, refused, self._count)
         valid = tf.pad(negatives != PADDING_ID, [[0, 0], [1, 0]], constant_values=True)
         return tf.concat([targets, negatives], 1), valid
@@ -93,10 +104,9 @@ class NegativeSampler:
         numbers = tf.random.stateless_uniform([shape[0] * shape[1]], seed, 0, self._last[-1], tf.int64)
         return tf.reshape(tf.gather(self._pool, tf.searchsorted(self._last, numbers, side="right")), shape)
 
-    def _is_clicked(self, positions: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-        """Whether the users of targets `[B]` clicked items `[B, W]`."""
-        rows = tf.searchsorted(self._rec_offsets, positions, side="right", out_type=tf.int64) - 1
-        pairs = tf.reshape(rows[:, None] * self._num_items + tf.cast(items, tf.int64), [-1])
+    def _is_clicked(self, rows: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        """Whether the users of rows `[B]` clicked items `[B, W]`."""
+        pairs = tf.reshape(tf.cast(rows, tf.int64)[:, None] * self._num_items + tf.cast(items, tf.int64), [-1])
         places = tf.minimum(tf.searchsorted(self._clicked, pairs), tf.size(self._clicked) - 1)
         return tf.reshape(tf.gather(self._clicked, places) == pairs, tf.shape(items))
 

@@ -6,7 +6,7 @@ from typing import Final
 import tensorflow as tf
 
 from model.config import RankerConfig
-from model.contract import CANDIDATES, REC_ITEMS, REC_TIMES, SEARCH_ITEMS, SEARCH_TIMES, SEARCH_WORDS, USER
+from model.contract import CANDIDATES, QUERY, REC_ITEMS, REC_TIMES, SEARCH_ITEMS, SEARCH_TIMES, SEARCH_WORDS, USER
 from model.data.requests import Requests
 from model.data.timelines import Histories, Timelines
 
@@ -109,15 +109,16 @@ class SearchTargetWindows(Windows):
             positions: of the items in `search_items`, int32 `[B]`.
 
         Returns:
-            The batch before the searches, which holds the clicks and searches strictly earlier; the words of the
-            searches, `[B, W]`; and the items, `[B]`.
+            The batch before the searches, which holds the clicks and searches strictly earlier, and as `QUERY` the
+            words of the searches, `[B, W]`; the rows of the log, `[B]`; and the items, `[B]`.
         """
         searches = tf.searchsorted(self._item_offsets, positions, side="right") - 1
         rows = tf.searchsorted(self._search_offsets, searches, side="right") - 1
         rec_ends = tf.gather(self._rec_offsets, rows) + tf.gather(self._clicks_before, searches)
         search_ends = tf.gather(self._search_offsets, rows) + tf.gather(self._searches_before, searches)
         words = _first(self._words, self._word_offsets, searches, self._config.words_per_search)
-        return self.gather(rows, rec_ends, search_ends), words, tf.gather(self._items, positions)
+        batch = {**self.gather(rows, rec_ends, search_ends), QUERY: words}
+        return batch, rows, tf.gather(self._items, positions)
 
 
 class RequestWindows(Windows):

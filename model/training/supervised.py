@@ -1,8 +1,10 @@
 """Supervised stage: a Ranker's losses, for LCR-SER Eq. (9) to (12)."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from model.config import RankerConfig, SupervisedConfig
@@ -10,17 +12,22 @@ from model.contract import CANDIDATES
 from model.data.negatives import NegativeSampler
 from model.data.requests import Requests
 from model.data.timelines import Timelines
-from model.data.windows import TargetWindows
+from model.data.windows import SearchTargetWindows, TargetWindows
 from model.objectives.losses import l2_penalty
-from model.ranker import Embedded, Logs, Ranker, Share
+from model.ranker import Batch, Embedded, Logs, Ranker, SearchLearner, Share
 from model.registry import make_ranker
 from model.training import replicas
-from model.training.batches import batches
+from model.training.batches import Batches, batches
 from model.training.evaluation import evaluator_of
 from model.training.loop import Schedule, TrainingLoop
 from model.training.non_finite import batch_ids
 from model.training.optimizers import SplitAdam
 from model.training.unknown import with_unknown
+
+Draw: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tuple[Batch, tf.Tensor]]
+
+SEARCH_SEED = 1 << 20
+"""What the draws for searches are away from those for clicks."""
 
 
 def train(
@@ -59,6 +66,7 @@ def train(
     model.fit_counts(timelines, replicas.sum_of_workers)
     optimizer = SplitAdam([layer.table for layer in model.tables], model.dense_variables, config.learning_rate)
     order = batches(timelines.last_targets(config.targets_per_user), config.batch_size, config.seed)
+    searches = search_order(model, timelines, order.steps_per_epoch, config.seed)
     take_step = make_step(model, optimizer, config, timelines)
     total_steps = config.max_epochs * order.steps_per_epoch if model.trainable_variables else 0
     loop = TrainingLoop(
@@ -70,7 +78,11 @@ def train(
             patience=config.patience,
             evaluate_first=start is not None,
         ),
-        lambda step: take_step(tf.constant(step, tf.int64), tf.constant(order.batch(step))),
+        lambda step: take_step(
+            tf.constant(step, tf.int64),
+            tf.constant(order.batch(step)),
+            *(tf.constant(one.batch(step)) for one in searches),
+        ),
         evaluator_of(model, requests, config.eval_batch_size, config.max_eval_requests),
         # Keras does not show its dropout seeds to a tf.train.Checkpoint.
         state={"optimizer": optimizer, "seeds": [variable.value for variable in model.non_trainable_variables]},
@@ -83,21 +95,112 @@ def train(
     return model
 
 
+def search_order(model: Ranker, timelines: Timelines, steps_per_epoch: int, seed: int) -> list[Batches]:
+    """The searches that a model learns from beside the clicks: all of them in an epoch, a part in each step.
+
+    Returns:
+        One order of positions in `search_items`, or none where the model does not learn from searches, or where no
+        search of the log has a click.
+
+    Raises:
+        ValueError: if one worker has such a search and another has none.
+    """
+    if not isinstance(model, SearchLearner) or not model.search_weight:
+        return []
+    targets = timelines.search_targets
+    count = int(np.concatenate(replicas.of_workers([len(targets)])).sum())
+    return [batches(targets, -(-count // steps_per_epoch), seed)] if count else []
+
+
 def make_step(
     model: Ranker, optimizer: SplitAdam, config: SupervisedConfig, timelines: Timelines
-) -> Callable[[tf.Tensor, tf.Tensor], Logs]:
+) -> Callable[..., Logs]:
     """The compiled training step.
 
     Returns:
-        A function of the step, int64 scalar, and the positions of its targets, int32 `[B]`: it samples negatives,
-        gathers the windows, updates the model and gives the losses. Under a `tf.distribute.Strategy`, in whose scope
-        model and optimizer were made, every worker gives the positions of its own rows in its own part of the log, and
-        every replica works on its part of these: the step is that of all rows together. Only the L2 of a looked up row
-        counts as much as the share of rows whose replicas looked it up.
+        A function of the step, int64 scalar, and the positions of its targets, int32 `[B]`, and for a `SearchLearner`
+        of those in searches, int32 `[S]`: it samples negatives, gathers the windows, updates the model and gives the
+        losses. Under a `tf.distribute.Strategy`, in whose scope model and optimizer were made, every worker gives the
+        positions of its own rows in its own part of the log, and every replica works on its part of these: the step is
+        that of all rows together. Only the L2 of a looked up row counts as much as the share of rows whose replicas
+        looked it up.
     """
+    draw_clicks = click_batches(model, config, timelines)
+    learner = model if isinstance(model, SearchLearner) else None
+    draw_searches = search_batches(model, config, timelines) if learner else None
+    kernels = [variable.value for variable in model.dense_variables if len(variable.shape) > 1]
+
+    def losses(embedded: Embedded, weights: tf.Tensor, share: Share) -> Logs:
+        return model.losses(embedded, weights, config, share)
+
+    def search_losses(embedded: Embedded, weights: tf.Tensor, share: Share) -> Logs:
+        return learner.search_losses(embedded, weights, config, share)  # type: ignore[union-attr]  # called for one
+
+    if config.jit_compile:
+        # The lookups stay outside of XLA: their shapes depend on the ids, and it compiles anew for every shape.
+        losses, search_losses = (tf.function(one, jit_compile=True, autograph=False) for one in (losses, search_losses))
+
+    @replicas.compiled
+    def step(number: tf.Tensor, positions: tf.Tensor, searches: tf.Tensor | None = None) -> Logs:
+        batch, weights = draw_clicks(number, positions)
+        share = replicas.share(weights)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(optimizer.sources)
+            embedded = model.embed(batch)
+            logs = losses(embedded._replace(rows=()), weights, share)
+            rows = embedded.rows
+            if learner and draw_searches and searches is not None:
+                searched, search_weights = draw_searches(number, searches)
+                embedded = model.embed(searched)
+                found = search_losses(embedded._replace(rows=()), search_weights, replicas.share(search_weights))
+                logs = {**found, **logs, "search_loss": found["loss"]}
+                logs["loss"] += learner.search_weight * found["loss"]
+                rows = (*rows, *embedded.rows)
+            logs["l2_loss"] = l2_penalty([*kernels, *rows]) * share.rows
+            logs["loss"] += config.l2_weight * logs["l2_loss"]
+        logs["missing_negatives"] = tf.reduce_mean(tf.reduce_sum(1.0 - weights, 1)) * share.rows
+        optimizer.apply(tape.gradient(logs["loss"], optimizer.sources))
+        return replicas.total(logs)
+
+    return replicas.on_all(step)
+
+
+def click_batches(model: Ranker, config: SupervisedConfig, timelines: Timelines) -> Draw:
+    """What `make_step` learns from: for a step and positions of `rec_items`, a batch and its weights `[B, 1 + n]`."""
     windows = TargetWindows(timelines, model.config, model.inputs)
     seed = replicas.own_seed(config.seed)
-    sample = NegativeSampler(
+    sample = _sampler(model, config, timelines, seed)
+
+    def draw(number: tf.Tensor, positions: tf.Tensor) -> tuple[Batch, tf.Tensor]:
+        # Drawn for all rows of the worker, so that they do not depend on the number of its replicas.
+        candidates, valid = sample(number, positions)
+        positions, candidates, weights = (
+            replicas.part(one) for one in (positions, candidates, tf.cast(valid, tf.float32))
+        )
+        batch = {**windows(positions)[0], CANDIDATES: candidates}
+        return with_unknown(batch, config.unknown_rate, seed, number), weights
+
+    return draw
+
+
+def search_batches(model: Ranker, config: SupervisedConfig, timelines: Timelines) -> Draw:
+    """The same of searches, for positions of `search_items`: the batch holds their `QUERY`."""
+    windows = SearchTargetWindows(timelines, model.config, model.inputs)
+    seed = replicas.own_seed(config.seed) + SEARCH_SEED
+    sample = _sampler(model, config, timelines, seed)
+
+    def draw(number: tf.Tensor, positions: tf.Tensor) -> tuple[Batch, tf.Tensor]:
+        batch, rows, items = windows(positions)
+        candidates, valid = sample.of_targets(number, rows, items)
+        batch = {**batch, CANDIDATES: candidates}
+        batch, weights = tf.nest.map_structure(replicas.part, (batch, tf.cast(valid, tf.float32)))
+        return with_unknown(batch, config.unknown_rate, seed, number), weights
+
+    return draw
+
+
+def _sampler(model: Ranker, config: SupervisedConfig, timelines: Timelines, seed: int) -> NegativeSampler:
+    return NegativeSampler(
         timelines,
         config.negative_sampling,
         config.negatives_avoid,
@@ -105,33 +208,3 @@ def make_step(
         seed,
         clicks=replicas.item_clicks(timelines, model.config.num_items),
     )
-    kernels = [variable.value for variable in model.dense_variables if len(variable.shape) > 1]
-
-    def losses(embedded: Embedded, weights: tf.Tensor, share: Share) -> Logs:
-        return model.losses(embedded, weights, config, share)
-
-    if config.jit_compile:
-        # The lookups stay outside of XLA: their shapes depend on the ids, and it compiles anew for every shape.
-        losses = tf.function(losses, jit_compile=True, autograph=False)
-
-    @replicas.compiled
-    def step(number: tf.Tensor, positions: tf.Tensor) -> Logs:
-        # Drawn for all rows of the worker, so that they do not depend on the number of its replicas.
-        candidates, valid = sample(number, positions)
-        positions, candidates, weights = (
-            replicas.part(one) for one in (positions, candidates, tf.cast(valid, tf.float32))
-        )
-        share = replicas.share(weights)
-        batch, _ = windows(positions)
-        batch = with_unknown({**batch, CANDIDATES: candidates}, config.unknown_rate, seed, number)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(optimizer.sources)
-            embedded = model.embed(batch)
-            logs = losses(embedded._replace(rows=()), weights, share)
-            logs["l2_loss"] = l2_penalty([*kernels, *embedded.rows]) * share.rows
-            logs["loss"] += config.l2_weight * logs["l2_loss"]
-        logs["missing_negatives"] = tf.reduce_mean(tf.reduce_sum(1.0 - weights, 1)) * share.rows
-        optimizer.apply(tape.gradient(logs["loss"], optimizer.sources))
-        return replicas.total(logs)
-
-    return replicas.on_all(step)

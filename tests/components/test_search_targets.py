@@ -94,7 +94,8 @@ def test_what_is_seen_before_a_search_is_what_was_strictly_earlier(tmp_path_fact
     rows, cuts = dated(random_log(np.random.default_rng(seed), rows=60)), CUTS[split]
     read = read_back(rows, cuts, tmp_path_factory.mktemp("log"))
     windows = SearchTargetWindows(read, CONFIG, (*ID_INPUTS, *inputs.TIME_FEATURES))
-    batch, words, items = windows(tf.constant(read.search_targets))
+    batch, _, items = windows(tf.constant(read.search_targets))
+    words = batch.pop(inputs.QUERY)
     expected = expected_targets(rows, cuts)
     assert items.numpy().tolist() == [item for _, item, *_ in expected]
     for column, (user, _, query, clicks, searches) in enumerate(expected):

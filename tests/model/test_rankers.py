@@ -192,38 +192,57 @@ def layer_norm(x, layer):
     return normal * np.asarray(layer.gamma, np.float64) + np.asarray(layer.beta, np.float64)
 
 
-def plain_sasrec(ranker, clicks):
-    """The last state by the equations of the paper, float64: one user's clicks without padding."""
+def plain_block(block, norm, states, heads):
+    """A causal block in float64: one sequence without padding, `[L, d]`."""
 
-    def kernel(layer):
+    def kernels(layer):
         return np.asarray(layer.kernel, np.float64), np.asarray(layer.bias, np.float64)
 
-    dim, heads = ranker.config.dim, ranker.config.num_heads
-    positions = np.asarray(ranker.positions.positions, np.float64)[-len(clicks) :]
-    states = np.asarray(ranker.items.table, np.float64)[clicks] * np.sqrt(dim) + positions
-    for block in ranker.blocks:
-        query = layer_norm(states, block.query_norm)
-        to_query, query_bias = kernel(block.attention.query)
-        to_key_value, key_value_bias = kernel(block.attention.key_value)
-        q = query @ to_query + query_bias
-        k, v = np.split(states @ to_key_value + key_value_bias, 2, -1)
-        mixed = np.zeros_like(q)
+    def attend(queries, values):
+        attention, mixed = block.attention, np.zeros_like(queries)
+        (of_q, q_bias), (of_k, k_bias), (of_v, v_bias), (of_out, out_bias) = (
+            kernels(getattr(attention, f"_{name}_dense")) for name in ("query", "key", "value", "output")
+        )
         for head in range(heads):
-            at = slice(head * dim // heads, (head + 1) * dim // heads)
-            for place in range(len(clicks)):
-                logits = k[: place + 1, at] @ q[place, at] / np.sqrt(dim // heads)
+            q, k, v = (
+                x @ kernel[:, head] + bias[head]
+                for x, kernel, bias in ((queries, of_q, q_bias), (values, of_k, k_bias), (values, of_v, v_bias))
+            )
+            for place in range(len(queries)):
+                logits = k[: place + 1] @ q[place] / np.sqrt(q.shape[1])
                 weights = np.exp(logits - logits.max())
-                mixed[place, at] = weights @ v[: place + 1, at] / weights.sum()
-        to_out, out_bias = kernel(block.attention.out)
-        normal = layer_norm(query + mixed @ to_out + out_bias, block.norm)
-        (first, first_bias), (second, second_bias) = kernel(block.hidden), kernel(block.out)
-        states = normal + np.maximum(normal @ first + first_bias, 0) @ second + second_bias
-    return layer_norm(states[-1], ranker.norm)
+                mixed[place] += weights @ v[: place + 1] / weights.sum() @ of_out[head]
+        return mixed + out_bias
+
+    def feed_forward(x):
+        (first, first_bias), (second, second_bias) = kernels(block.hidden), kernels(block.out)
+        return np.maximum(x @ first + first_bias, 0) @ second + second_bias
+
+    if norm == "post":
+        states = layer_norm(states + attend(states, states), block.attention_norm)
+        return layer_norm(states + feed_forward(states), block.feed_forward_norm)
+    normal = layer_norm(states, block.attention_norm)
+    if norm == "pre":
+        states = states + attend(normal, normal)
+        return states + feed_forward(layer_norm(states, block.feed_forward_norm))
+    normal = layer_norm(normal + attend(normal, states), block.feed_forward_norm)
+    return normal + feed_forward(normal)
 
 
+def plain_sasrec(ranker, clicks):
+    """The last state by the equations of the paper, float64: one user's clicks without padding."""
+    config = ranker.config
+    positions = np.asarray(ranker.positions.positions, np.float64)[-len(clicks) :]
+    states = np.asarray(ranker.items.table, np.float64)[clicks] * np.sqrt(config.dim) + positions
+    for block in ranker.encoder.blocks:
+        states = plain_block(block, config.norm, states, config.num_heads)
+    return states[-1] if config.norm == "post" else layer_norm(states[-1], ranker.encoder.norm)
+
+
+@pytest.mark.parametrize("norm", ["query", "pre", "post"])
 @pytest.mark.parametrize("heads", [1, 2])
-def test_sasrec_is_what_its_paper_says(heads):
-    ranker = ranker_of("sasrec", num_heads=heads)
+def test_sasrec_is_what_its_paper_says(heads, norm):
+    ranker = ranker_of("sasrec", num_heads=heads, norm=norm)
     items = np.asarray(ranker.items.table, np.float64)
     for clicks in ([7], [3, 30, 3, 12], [5, 6, 7, 8, 9, 10]):
         padded = np.pad(clicks, (ranker.config.rec_length - len(clicks), 0))

@@ -121,13 +121,14 @@ def test_target_windows_equal_a_loop(rows):
 def test_search_target_windows_equal_a_loop(rows):
     timelines = timelines_of(rows)
     windows = SearchTargetWindows(timelines, CONFIG, ALL_INPUTS)
-    batch, words, targets = windows(tf.constant(timelines.search_targets))
+    batch, rows_of, targets = windows(tf.constant(timelines.search_targets))
+    words = batch.pop(inputs.QUERY)
     check_types(batch)
     column = 0
     for user, row in enumerate(rows, 2):
         for time, query, items, is_target in row["searches"]:
             for item in items * is_target:
-                assert targets[column] == item
+                assert (targets[column], rows_of[column]) == (item, user - 2)
                 np.testing.assert_array_equal(words[column], padded([query], 1, 2)[0])
                 check(batch, column, user, before(row["clicks"], time), before(row["searches"], time))
                 column += 1

@@ -1,0 +1,328 @@
+"""What models of recommendation alone have in common: clicks in, one state out, compared with items."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from model.config import RankerConfig, SupervisedConfig, at_least, check_dropout, check_heads, one_of
+from model.contract import CANDIDATES, FIRST_KNOWN_ID, PADDING_ID, REC_ITEMS
+from model.layers.embeddings import EmbeddingTable, take
+from model.layers.transformer import Norm
+from model.objectives.losses import recommendation_loss
+from model.objectives.softmax import catalogue_loss, sampled_softmax_loss
+from model.objectives.ties import tie_unknown
+from model.ops.dropout import Dropout
+from model.ops.linear import Linear
+from model.ranker import WHOLE, Batch, Logs, Ranker, Share, State
+
+if TYPE_CHECKING:
+    from model.data.timelines import Timelines
+
+
+@dataclasses.dataclass(frozen=True)
+class SequenceConfig(RankerConfig):
+    """What every model of recommendation alone has.
+
+    Attributes:
+        loss: `softmax` is the cross-entropy over the catalogue; `bce` the binary one over the target and the stage's n
+            negatives, `bce_one` over the target and one of them.
+        full_softmax_items: the largest catalogue that `softmax` is taken over as a whole. Of a larger one the negatives
+            of all rows of a batch are a sample, corrected for how often each is drawn.
+        scoring: a state and an item give a logit as `inner` product, or by an `mlp`, which goes with a binary loss.
+        mlp_units: hidden widths of that MLP.
+        temperature: inner products are divided by it.
+        dropout: rate.
+    """
+
+    loss: Literal["softmax", "bce", "bce_one"] = "softmax"
+    full_softmax_items: int = 20_000
+    scoring: Literal["inner", "mlp"] = "inner"
+    mlp_units: tuple[int, ...] = (200, 80)
+    temperature: float = 1.0
+    dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "mlp_units", tuple(self.mlp_units))
+        one_of(self, "loss", ("softmax", "bce", "bce_one"))
+        one_of(self, "scoring", ("inner", "mlp"))
+        at_least(self, 0, "full_softmax_items")
+        check_dropout(self)
+        if self.temperature <= 0:
+            raise ValueError(f"`temperature` should be above 0. Received: {self.temperature}.")
+        if self.scoring == "mlp" and self.loss == "softmax":
+            raise ValueError("`scoring` mlp should go with `loss` bce or bce_one. Received: softmax.")
+        if self.scoring == "mlp" and self.retrieval:
+            raise ValueError("`retrieval` should go with `scoring` inner. Received: mlp.")
+
+    @property
+    def whole_catalogue(self) -> bool:
+        """Whether a step looks at every item."""
+        return self.loss == "softmax" and self.num_items <= self.full_softmax_items
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderConfig(SequenceConfig):
+    """A model of recommendation alone with a Transformer.
+
+    Attributes:
+        num_blocks: blocks.
+        num_heads: heads of each attention; divides `dim`.
+        hidden_units: width of the feed-forward networks; 0 is `dim`.
+        norm: where a block normalises: `post`, `pre`, or `query` as in SASRec's own code.
+        activation: of the feed-forward networks.
+    """
+
+    num_blocks: int = 2
+    num_heads: int = 1
+    hidden_units: int = 0
+    norm: Norm = "post"
+    activation: Literal["relu", "gelu"] = "gelu"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, 1, "num_blocks")
+        at_least(self, 0, "hidden_units")
+        one_of(self, "norm", ("query", "pre", "post"))
+        one_of(self, "activation", ("relu", "gelu"))
+        check_heads(self)
+
+    def encoder_options(self) -> dict[str, Any]:
+        """Arguments of `TransformerEncoder`, but for epsilon."""
+        names = ("num_blocks", "dim", "num_heads", "dropout", "hidden_units", "norm", "activation")
+        return {name: getattr(self, name) for name in names}
+
+
+class Embedded(NamedTuple):
+    """A batch after its lookups.
+
+    Attributes:
+        rec: items clicked, without positions, `[B, Lr, d]`.
+        rec_ids: their ids, `[B, Lr]`.
+        rec_mask: True for a real click, `[B, Lr]`.
+        candidates: `[B, C, d]`; C is 0 for a batch without candidates.
+        candidate_ids: `[B, C]`.
+        catalogue: every item, `[num_items, d]`, in a step that looks at all of them; else of no row.
+        rows: the distinct rows looked up, `[U, d]`.
+    """
+
+    rec: tf.Tensor
+    rec_ids: tf.Tensor
+    rec_mask: tf.Tensor
+    candidates: tf.Tensor
+    candidate_ids: tf.Tensor
+    catalogue: tf.Tensor
+    rows: tuple[tf.Tensor, ...]
+
+
+class PreparedItems(NamedTuple):
+    """Items `[...]` and their embeddings `[..., d]`."""
+
+    ids: tf.Tensor
+    embeddings: tf.Tensor
+
+
+@keras.saving.register_keras_serializable(package="lcr_ser")
+class PairScore(keras.layers.Layer):
+    """An MLP over a state, an item and their product, as models that score pairs use.
+
+    Args:
+        dim: d.
+        units: hidden widths.
+        dropout: rate after each hidden layer.
+    """
+
+    def __init__(self, dim: int, units: tuple[int, ...], dropout: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dim, self.units, self.dropout = dim, tuple(units), dropout
+        for number, width in enumerate((*self.units, 1)):
+            activation = "relu" if number < len(self.units) else None
+            setattr(self, f"dense_{number}", Linear(width, activation=activation, dtype=self.dtype_policy))
+        self.drop = Dropout(dropout, dtype=self.dtype_policy)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create all weights."""
+        for number, width in enumerate((3 * self.dim, *self.units)):
+            getattr(self, f"dense_{number}").build((None, None, width))
+
+    def call(self, state: tf.Tensor, items: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Logits `[B, C]` of states `[B, d]` and items `[B, C, d]` or `[1, C, d]`."""
+        product = state[:, None] * items
+        values = tf.concat(
+            [tf.broadcast_to(part, tf.shape(product)) for part in (state[:, None], items)] + [product], 2
+        )
+        for number in range(len(self.units)):
+            values = self.drop(getattr(self, f"dense_{number}")(values), training=training)
+        return getattr(self, f"dense_{len(self.units)}")(values)[..., 0]
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor."""
+        return {**super().get_config(), "dim": self.dim, "units": self.units, "dropout": self.dropout}
+
+
+class SequenceRanker(Ranker):
+    """A state of a user's clicks, compared with items.
+
+    A model of this family implements `state`, and `losses` where it minimises more than `item_loss`. A user without a
+    click has a learned state, `newcomer`, which the data of their papers does not know.
+
+    Args:
+        config: the model's shape.
+        tables: the layer of the item table to share with another model; None makes a new one.
+    """
+
+    inputs = (REC_ITEMS,)
+    config: SequenceConfig
+
+    def __init__(self, config: SequenceConfig, tables: tuple[EmbeddingTable, ...] | None = None, **kwargs: Any) -> None:
+        super().__init__(config, **kwargs)
+        [self.items] = tables or [EmbeddingTable(config.num_items, config.dim, dtype=self.dtype_policy, name="items")]
+        self.newcomer = self.add_weight(name="newcomer", shape=(config.dim,), initializer="zeros")
+        self.pairs = (
+            PairScore(config.dim, config.mlp_units, config.dropout, dtype=self.dtype_policy)
+            if config.scoring == "mlp"
+            else None
+        )
+        sampled = config.loss == "softmax" and not config.whole_catalogue
+        self.clicks = (
+            self.add_weight(
+                name="clicks", shape=(config.num_items,), initializer="ones", trainable=False, autocast=False
+            )
+            if sampled
+            else None
+        )
+
+    @property
+    def tables(self) -> tuple[EmbeddingTable, ...]:
+        """The layer of the item table."""
+        return (self.items,)
+
+    def fit_counts(self, timelines: "Timelines", total: Callable[[Any], Any] = lambda counts: counts) -> None:
+        """Count the clicks, where a sampled softmax needs to know how often an item is drawn."""
+        if self.clicks is not None:
+            clicks = total(np.bincount(timelines.rec_items, minlength=self.config.num_items))
+            clicks[:FIRST_KNOWN_ID] = 0
+            self.clicks.assign(clicks)
+
+    def embed(self, batch: Batch) -> Embedded:
+        """Look up clicks and candidates, and the whole catalogue where a step of the loss takes it."""
+        clicks = batch[REC_ITEMS]
+        candidates = batch.get(CANDIDATES, clicks[:, :0])
+        everything = self.config.whole_catalogue and CANDIDATES in batch
+        catalogue = tf.range(self.config.num_items if everything else 0, dtype=clicks.dtype)
+        items = self.items(clicks, candidates, catalogue)
+        clicks_at, candidates_at, catalogue_at = items.positions
+        return Embedded(
+            rec=take(items.rows, clicks_at),
+            rec_ids=clicks,
+            rec_mask=clicks != PADDING_ID,
+            candidates=take(items.rows, candidates_at),
+            candidate_ids=candidates,
+            catalogue=take(items.rows, catalogue_at),
+            rows=(items.rows,),
+        )
+
+    def state(self, embedded: Embedded, training: bool = False) -> tf.Tensor:
+        """What the clicks come to, `[B, d]`; of a user without one it has no meaning."""
+        raise NotImplementedError
+
+    def known_or_new(self, state: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """States `[B, ..., d]` in the dtype of the weights, and that of a newcomer where `mask` `[B, Lr]` is empty."""
+        state = tf.cast(state, self.variable_dtype)
+        anybody = tf.reshape(tf.reduce_any(mask, 1), [-1] + [1] * (len(state.shape) - 1))
+        return tf.where(anybody, state, self.newcomer)
+
+    def item_loss(
+        self,
+        state: tf.Tensor,
+        embedded: Embedded,
+        weights: tf.Tensor,
+        settings: SupervisedConfig,
+        share: Share = WHOLE,
+        *,
+        temperature: float | tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """The loss of next items that the config names, a scalar.
+
+        Args:
+            state: `[B, d]`, what `known_or_new` gave.
+            embedded, weights, settings, share: of `losses`.
+            temperature: instead of the config's.
+        """
+        temperature = self.config.temperature if temperature is None else temperature
+        if self.config.loss == "bce":
+            logits = self.logits(state, embedded.candidates, training=True) / temperature
+            return recommendation_loss(logits, weights) * share.pairs
+        if self.config.loss == "bce_one":
+            logits = self.logits(state, embedded.candidates[:, :2], training=True) / temperature
+            # A row counts as one, whether a negative was found for it or not.
+            of_rows = tf.nn.softplus(-logits[:, 0]) + weights[:, 1] * tf.nn.softplus(logits[:, 1])
+            return tf.reduce_mean(of_rows) * share.rows
+        return tf.reduce_mean(self.softmax_losses(state, embedded, weights, settings, temperature)) * share.rows
+
+    def softmax_losses(
+        self,
+        state: tf.Tensor,
+        embedded: Embedded,
+        weights: tf.Tensor,
+        settings: SupervisedConfig,
+        temperature: float | tf.Tensor,
+    ) -> tf.Tensor:
+        """Cross-entropy of the targets over the catalogue, whole or sampled: `[B]`."""
+        targets = embedded.candidate_ids[:, 0]
+        if self.config.whole_catalogue:
+            return catalogue_loss(tf.matmul(state, embedded.catalogue, transpose_b=True) / temperature, targets)
+        drawn = tf.reshape(embedded.candidate_ids[:, 1:], [-1])
+        negatives = tf.reshape(embedded.candidates[:, 1:], [-1, self.config.dim])
+        clicks = self.clicks.value  # type: ignore[union-attr]  # which `loss` softmax makes
+        if settings.negative_sampling == "popularity":
+            frequency = tf.gather(clicks, drawn) / tf.reduce_sum(clicks)
+        else:
+            frequency = tf.fill(tf.shape(drawn), 1.0 / tf.cast(tf.math.count_nonzero(clicks), clicks.dtype))
+        return sampled_softmax_loss(
+            tf.reduce_sum(state * embedded.candidates[:, 0], 1) / temperature,
+            tf.matmul(state, negatives, transpose_b=True) / temperature,
+            targets=targets,
+            drawn=drawn,
+            frequency=frequency,
+            valid=tf.reshape(weights[:, 1:], [-1]),
+        )
+
+    def logits(self, state: tf.Tensor, items: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Scores before the temperature: states `[B, d]` and items `[B, C, d]` or `[1, C, d]` give `[B, C]`."""
+        if self.pairs is not None:
+            return tf.cast(self.pairs(state, items, training=training), self.variable_dtype)
+        return tf.linalg.matvec(items, state)
+
+    def losses(self, embedded: Embedded, weights: tf.Tensor, settings: SupervisedConfig, share: Share = WHOLE) -> Logs:
+        """The loss of next items."""
+        state = self.known_or_new(self.state(embedded, training=True), embedded.rec_mask)
+        loss = self.item_loss(state, embedded, weights, settings, share)
+        return {"loss": loss, "rec_loss": loss}
+
+    def encode(self, batch: Batch) -> State:
+        """`state`, `[B, d]`, in the dtype of the weights."""
+        embedded = self.embed({REC_ITEMS: batch[REC_ITEMS]})
+        return {"state": self.known_or_new(self.state(embedded), embedded.rec_mask)}
+
+    def prepare(self, items: tf.Tensor) -> PreparedItems:
+        """Embeddings of items."""
+        found = self.items(items)
+        return PreparedItems(items, take(found.rows, found.positions[0]))
+
+    def score(self, state: State, items: PreparedItems) -> tf.Tensor:
+        """Logits `[B, C]`."""
+        return tie_unknown(self.logits(state["state"], items.embeddings) / self.config.temperature, items.ids)
+
+    @property
+    def item_vectors(self) -> keras.Variable | None:
+        """The item table: with `scoring` inner the model is an inner product already."""
+        return self.items.table if self.config.retrieval else None
+
+    def query(self, state: State) -> tf.Tensor:
+        """The state, `[B, d]`."""
+        return state["state"]

@@ -1,0 +1,78 @@
+"""Cross-entropy over the catalogue, whole or sampled, as pure functions."""
+
+import tensorflow as tf
+
+from model.contract import PADDING_ID, UNKNOWN_ID
+from model.ops.softmax_attention import MASKED_LOGIT
+
+
+def catalogue_loss(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """Cross-entropy over all items.
+
+    Padding is no item; the unknown one is an item only where it is the target, which a step makes of some targets.
+
+    Args:
+        logits: of every id, `[B, num_items]`.
+        targets: ids, `[B]`.
+
+    Returns:
+        `[B]`.
+    """
+    ids = tf.range(tf.shape(logits)[1])[None]
+    left_out = (ids == PADDING_ID) | ((ids == UNKNOWN_ID) & (targets[:, None] != UNKNOWN_ID))
+    logits = tf.where(left_out, MASKED_LOGIT, logits)
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+
+
+def sampled_softmax_loss(
+    positive: tf.Tensor,
+    negatives: tf.Tensor,
+    *,
+    targets: tf.Tensor,
+    drawn: tf.Tensor,
+    frequency: tf.Tensor,
+    valid: tf.Tensor,
+) -> tf.Tensor:
+    """Cross-entropy over the target and items that were drawn, as an estimate of that over all items.
+
+    The sum over the catalogue is that of the target, which is always there, and of the draws, each divided by how often
+    its item is expected among them: exp(o_i) / (M q_i) for M draws of frequencies q. Its expectation is the whole sum.
+    Draws that hit the target do not count a second time.
+
+    Args:
+        positive: logits of the targets, `[B]`.
+        negatives: logits of the drawn items, `[B, M]`.
+        targets: ids, `[B]`.
+        drawn: ids that all rows share, `[M]`, each draw for itself.
+        frequency: q, the probability of a draw to be this item, `[M]`.
+        valid: 0 leaves a draw out, `[M]`.
+
+    Returns:
+        `[B]`.
+    """
+    expected = tf.reduce_sum(valid) * frequency
+    left_out = (drawn[None] == targets[:, None]) | (valid[None] == 0)
+    corrected = negatives - tf.math.log(tf.maximum(expected, 1e-30))[None]
+    logits = tf.concat([positive[:, None], tf.where(left_out, MASKED_LOGIT, corrected)], 1)
+    return tf.reduce_logsumexp(logits, 1) - positive
+
+
+def contrastive_softmax_loss(
+    anchors: tf.Tensor, others: tf.Tensor, temperature: float | tf.Tensor, *, same: tf.Tensor | None = None
+) -> tf.Tensor:
+    """InfoNCE within a batch: row i of `others` is the positive of row i of `anchors`, the other rows are negatives.
+
+    Args:
+        anchors, others: vectors, `[B, d]`; normalise them where the similarity is to be the cosine.
+        temperature: of the inner products.
+        same: True for pairs that are no negatives of each other, such as rows with the same target, bool `[B, B]`.
+
+    Returns:
+        `[B]`.
+    """
+    logits = tf.matmul(anchors, others, transpose_b=True) / temperature
+    rows = tf.range(tf.shape(logits)[0])
+    if same is not None:
+        own = rows[:, None] == rows[None]
+        logits = tf.where(same & ~own, MASKED_LOGIT, logits)
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(rows, logits)

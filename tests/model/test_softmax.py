@@ -1,0 +1,115 @@
+"""Cross-entropies over the catalogue, and the merged history, against plain computations."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.layers.merged_history import merge
+from model.objectives.softmax import catalogue_loss, contrastive_softmax_loss, sampled_softmax_loss
+from tests.support.random_logs import FIRST_TIME
+
+RNG = np.random.default_rng(5)
+
+
+def log_softmax(logits):
+    return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+
+
+def test_padding_and_the_unknown_item_are_no_classes():
+    logits = RNG.normal(size=(3, 7))
+    found = catalogue_loss(tf.constant(logits), tf.constant([2, 6, 4])).numpy()
+    np.testing.assert_allclose(found, -log_softmax(logits[:, 2:])[[0, 1, 2], [0, 4, 2]])
+    of_unknown = catalogue_loss(tf.constant(logits[:1]), tf.constant([1])).numpy()
+    np.testing.assert_allclose(of_unknown, -log_softmax(logits[:1, 1:])[:, 0])
+
+
+def mean_gradient(sign, draws, repeats):
+    """Of a row's logits over 50 items of skewed frequency: sampled, and over all of them."""
+    items, logits = 50, tf.constant(RNG.normal(size=50), tf.float32)
+    target = 3
+    frequency = 1.0 / np.arange(1, items + 1)
+    frequency = frequency / frequency.sum()
+    full = np.exp(log_softmax(logits.numpy()))
+    full[target] -= 1
+
+    @tf.function
+    def gradient(drawn):
+        own = tf.gather(tf.constant(frequency, tf.float32), drawn)
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            loss = sampled_softmax_loss(
+                logits[target][None],
+                tf.gather(logits, drawn)[None],
+                targets=tf.constant([target]),
+                drawn=drawn,
+                # `sign` -1 adds the log of the expected count instead of subtracting it.
+                frequency=own if sign > 0 else 1 / (own * draws**2),
+                valid=tf.ones(draws),
+            )
+        return tf.convert_to_tensor(tape.gradient(loss, logits))
+
+    found = [
+        gradient(tf.constant(RNG.choice(items, draws, p=frequency).astype(np.int32))).numpy() for _ in range(repeats)
+    ]
+    return np.mean(found, 0), full
+
+
+def test_the_sampled_softmax_has_the_gradient_of_the_whole_one():
+    found, full = mean_gradient(1, 2000, 200)
+    np.testing.assert_allclose(found, full, atol=0.003)
+    wrong, full = mean_gradient(-1, 2000, 50)
+    assert np.abs(wrong - full).max() > 0.05
+
+
+def test_a_draw_that_hits_the_target_or_is_not_valid_does_not_count():
+    logits, drawn = RNG.normal(size=(2, 4)), np.array([5, 7, 5, 9], np.int32)
+    positive, valid, frequency = RNG.normal(size=2), np.array([1.0, 1, 1, 0]), np.array([0.1, 0.2, 0.1, 0.3])
+    found = sampled_softmax_loss(
+        *map(tf.constant, (positive, logits)),
+        targets=tf.constant([7, 5]),
+        drawn=tf.constant(drawn),
+        frequency=tf.constant(frequency),
+        valid=tf.constant(valid),
+    ).numpy()
+    for row, target in enumerate((7, 5)):
+        counted = [j for j in range(4) if valid[j] and drawn[j] != target]
+        sum_of_all = np.exp(positive[row]) + sum(np.exp(logits[row, j]) / (3 * frequency[j]) for j in counted)
+        np.testing.assert_allclose(found[row], np.log(sum_of_all) - positive[row])
+
+
+@pytest.mark.parametrize("with_same", [False, True])
+def test_in_batch_contrast(with_same):
+    a, b = RNG.normal(size=(2, 4, 3))
+    same = np.zeros((4, 4), bool)
+    same[0, 2] = same[2, 0] = with_same
+    expected = []
+    for row in range(4):
+        kept = [j for j in range(4) if j == row or not same[row, j]]
+        logits = np.array([a[row] @ b[j] / 0.2 for j in kept])
+        expected.append(-log_softmax(logits)[kept.index(row)])
+    found = contrastive_softmax_loss(*map(tf.constant, (a, b)), 0.2, same=tf.constant(same))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 3), max_size=5), st.lists(st.integers(0, 3), max_size=5))
+def test_histories_are_merged_as_a_sort_would(clicks, searches):
+    """Times a millisecond apart, that float32 holds for one; of equal ones the click is first."""
+    clicks, searches = sorted(clicks), sorted(searches)
+
+    def padded(values):
+        times = np.array([0] * (6 - len(values)) + [FIRST_TIME + value for value in values])[None]
+        return tf.constant(times), tf.constant(times > 0)
+
+    (rec, rec_mask), (search, search_mask) = padded(clicks), padded(searches)
+    merged = merge(rec, search, rec_mask, search_mask)
+    expected = sorted([(t, 0, n) for n, t in enumerate(clicks)] + [(t, 1, n) for n, t in enumerate(searches)])
+    columns = [6 * side + 6 - len((clicks, searches)[side]) + n for _, side, n in expected]
+    count = len(expected)
+    assert merged.mask.numpy()[0].tolist() == [False] * (12 - count) + [True] * count
+    assert merged.order.numpy()[0, 12 - count :].tolist() == columns
+    assert merged.is_search.numpy()[0].tolist() == [False] * (12 - count) + [bool(side) for _, side, _ in expected]
+    taken = merged.take(rec, search).numpy()[0, 12 - count :]
+    assert taken.tolist() == [FIRST_TIME + t for t, *_ in expected]
