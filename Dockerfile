@@ -14,9 +14,9 @@ ARG LINE
 COPY requirements/line-${LINE}.txt /lock.txt
 RUN --mount=type=secret,id=certificates,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=secret,id=go,target=/run/secrets/go.env \
-    --mount=type=cache,target=/go/pkg --mount=type=cache,target=/root/.cache/go-build \
+    --mount=type=cache,target=/go/pkg --mount=type=cache,target=/go/cache \
     version=$(sed -n 's/^apache-beam==\([0-9.]*\).*/\1/p' /lock.txt) \
-    && GOENV=/run/secrets/go.env GOPATH=/go GOBIN=/opt/apache/beam CGO_ENABLED=0 \
+    && GOENV=/run/secrets/go.env GOPATH=/go GOCACHE=/go/cache GOBIN=/opt/apache/beam CGO_ENABLED=0 \
     go install -trimpath "-ldflags=-s -w" "github.com/apache/beam/sdks/v2/python/container@v${version}" \
     && mv /opt/apache/beam/container /opt/apache/beam/boot
 

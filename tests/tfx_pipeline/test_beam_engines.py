@@ -151,15 +151,7 @@ def test_a_worker_that_is_killed_ends_the_job_with_nothing_half_written(prism, l
     """The one that writes; the run is a process of its own, and ends with another status than 0."""
     with running_pool(tmp_path) as (address, pool):
         arguments = beam_arguments(BeamEngine(runner="prism", endpoint=prism[0], workers="pool", worker_pool=address))
-        run = subprocess.Popen(
-            [*COMMAND, str(log), str(tmp_path / "out"), *arguments],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        examples = tmp_path / "out" / "examples"
-        _until(lambda: any(examples.glob("Split-*/*")), run)
+        run, examples = _started_writing(log, tmp_path / "out", arguments)
         [worker] = psutil.Process(pool.pid).children()
         worker.kill()
         output, _ = run.communicate(timeout=60)
@@ -172,20 +164,25 @@ def test_a_worker_that_is_killed_ends_the_job_with_nothing_half_written(prism, l
 @pytest.mark.long
 def test_a_run_that_is_stopped_cancels_its_job(prism, log, tmp_path):
     arguments = beam_arguments(BeamEngine(runner="prism", endpoint=prism[0]))
-    run = subprocess.Popen(
-        [*COMMAND, str(log), str(tmp_path / "out"), *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    examples = tmp_path / "out" / "examples"
-    _until(lambda: any(examples.glob("Split-*/*")), run)
+    run, examples = _started_writing(log, tmp_path / "out", arguments)
     run.send_signal(signal.SIGTERM)
     output, _ = run.communicate(timeout=60)
     assert "was cancelled." in output
     assert run.returncode not in (0, None)
     assert not [path for path in examples.rglob("*") if path.is_file()]
+
+
+def _started_writing(log, out, arguments):
+    """A run in a process of its own that has begun to write Examples, and their folder."""
+    run = subprocess.Popen(
+        [*COMMAND, str(log), str(out), *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    _until(lambda: any((out / "examples").glob("Split-*/*")), run)
+    return run, out / "examples"
 
 
 def _until(holds, run):

@@ -14,7 +14,7 @@ LOGS = {
         {
             "name": "executor-logs",
             "type": {"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"},
-            "uri": "minio://store/root/step/executor-logs",
+            "uri": "minio://store/run/step/executor-logs",
         }
     ]
 }
@@ -61,12 +61,12 @@ def test_a_step_writes_below_the_mount_and_answers_with_the_uri_it_was_given(mou
     answer = _run(
         mounts,
         "components.curated_schema.component.Executor",
-        outputs={"schema": _artifact("schemas/1", "minio://store/root/schema", SCHEMA), "executor-logs": LOGS},
+        outputs={"schema": _artifact("schemas/1", "minio://store/run/schema", SCHEMA), "executor-logs": LOGS},
         parameters={"text": SCHEMA_FILE.read_text(), "code_hash": "0"},
     )
-    assert (mounts / "minio/store/root/schema/schema.pbtxt").read_text() == SCHEMA_FILE.read_text()
+    assert (mounts / "minio/store/run/schema/schema.pbtxt").read_text() == SCHEMA_FILE.read_text()
     [schema] = answer["schema"]["artifacts"]
-    assert (schema["name"], schema["uri"]) == ("schemas/1", "minio://store/root/schema")
+    assert (schema["name"], schema["uri"]) == ("schemas/1", "minio://store/run/schema")
     assert answer.keys() == {"schema"}
 
 
@@ -77,13 +77,13 @@ def test_a_finder_that_finds_nothing_says_so_and_the_next_step_goes_without(moun
         "components.baseline_finder.executor.Executor",
         inputs={"candidate": _artifact("models/1", "minio://store/model")},
         declared={"candidate": {"artifactType": {"instanceSchema": MODEL}}},
-        outputs={"baseline": _artifact("models/2", "minio://store/root/baseline", MODEL)},
+        outputs={"baseline": _artifact("models/2", "minio://store/run/baseline", MODEL)},
         parameters={"serving_dir": str(mounts / "serving"), "code_hash": "0"},
     )
     [baseline] = answer["baseline"]["artifacts"]
-    assert baseline["metadata"] == {"absent": 1} and baseline["uri"] == "minio://store/root/baseline"
+    assert baseline["metadata"] == {"absent": 1} and baseline["uri"] == "minio://store/run/baseline"
     # Not empty: an object store has no empty folders, and the launcher looks for what it copies.
-    assert (mounts / "minio/store/root/baseline/ABSENT.txt").exists()
+    assert (mounts / "minio/store/run/baseline/ABSENT.txt").exists()
     declared = {name: {"artifactType": {"instanceSchema": MODEL}} for name in ("model", "baseline_model")}
     inputs = {"model": _artifact("models/1", "minio://store/model"), "baseline_model": answer["baseline"]}
     assert entrypoint.complete_inputs(inputs, declared).keys() == {"model"}
@@ -96,20 +96,20 @@ def test_what_a_finder_finds_has_its_properties(mounts):
     answer = _run(
         mounts,
         "components.baseline_finder.executor.Executor",
-        outputs={"baseline": _artifact("models/2", "s3://store/root/baseline", MODEL)},
+        outputs={"baseline": _artifact("models/2", "s3://store/run/baseline", MODEL)},
         parameters={"serving_dir": str(mounts / "serving"), "code_hash": "0"},
     )
     assert answer["baseline"]["artifacts"][0]["metadata"]["pushed_version"] == "17"
-    assert (mounts / "s3/store/root/baseline/Format-Serving/saved_model.pb").read_bytes() == b"model"
+    assert (mounts / "s3/store/run/baseline/Format-Serving/saved_model.pb").read_bytes() == b"model"
 
 
 def test_what_a_try_before_this_one_left_is_cleared(mounts):
-    left = mounts / "gcs/store/root/schema/half-written"
+    left = mounts / "gcs/store/run/schema/half-written"
     left.mkdir(parents=True)
     _run(
         mounts,
         "components.curated_schema.component.Executor",
-        outputs={"schema": _artifact("schemas/1", "gs://store/root/schema", SCHEMA)},
+        outputs={"schema": _artifact("schemas/1", "gs://store/run/schema", SCHEMA)},
         parameters={"text": SCHEMA_FILE.read_text(), "code_hash": "0"},
     )
     assert [path.name for path in left.parent.iterdir()] == ["schema.pbtxt"]
