@@ -1,0 +1,205 @@
+"""Trainings of an experiment: each is done once, however often the experiment is started and by how many processes."""
+
+import dataclasses
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.last_run import Experiment
+from experiments.systems import System
+from model.config import MAIN_METRIC
+from model.evaluation.evaluator import RankingEvaluator, ranking_metrics
+from model.evaluation.full_catalogue import FullCatalogue
+from model.ranker import Ranker, Reasoner
+from model.training import reinforcement, supervised
+
+RESULTS_FILE = "results.jsonl"
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """A folder of finished runs.
+
+    Attributes:
+        folder: of `results.jsonl`, a row a run, and `ranks/`, the ranks of the test requests of each.
+    """
+
+    folder: Path
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Rows of all finished runs."""
+        path = self.folder / RESULTS_FILE
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def row(self, system: System) -> dict[str, Any] | None:
+        """The row of a seeded system with exactly these settings; None where it has not run."""
+        return next((row for row in self.rows() if row["digest"] == system.digest), None)
+
+    def ranks(self, system: System) -> dict[str, npt.NDArray[Any]]:
+        """Ranks of the test split's positives, `test` and where they were taken `full`, `[R]` each."""
+        with np.load(self.folder / "ranks" / f"{system.digest}.npz") as arrays:
+            return dict(arrays)
+
+    def add(self, system: System, row: dict[str, Any], ranks: dict[str, npt.NDArray[Any]]) -> None:
+        """Keep a finished run: the ranks first, so that a row never stands without them."""
+        path = self.folder / "ranks" / f"{system.digest}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}.npz")
+        np.savez_compressed(partial, **ranks)
+        partial.rename(path)
+        line = json.dumps({"system": system.name, "seed": system.supervised.seed, "digest": system.digest, **row})
+        # One write of one line: what several processes append stays apart.
+        with (self.folder / RESULTS_FILE).open("a") as file:
+            file.write(line + "\n")
+
+    @contextmanager
+    def claim(self, system: System) -> Iterator[bool]:
+        """Whether this process may run a system: no other one that lives is at it."""
+        path = self.folder / "claims" / system.digest
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not _lives(path.read_text()):
+            path.unlink(missing_ok=True)
+        try:
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        except FileExistsError:
+            yield False
+            return
+        os.write(descriptor, str(os.getpid()).encode())
+        os.close(descriptor)
+        try:
+            yield True
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _lives(pid: str) -> bool:
+    return pid.isdigit() and Path(f"/proc/{pid}").exists()
+
+
+def run_all(
+    systems: Sequence[System], seeds: Sequence[int], results: Results, experiment: Experiment, full: int = 0
+) -> None:
+    """Train what is missing, seed by seed, so that every system has been seen once before any is seen twice.
+
+    Args:
+        systems: to be compared.
+        seeds: of each.
+        results: where finished runs are kept.
+        experiment: the log.
+        full: so many test requests are ranked among all items too.
+    """
+    for seed in seeds:
+        for system in (one.seeded(seed) for one in systems):
+            if results.row(system):
+                continue
+            with results.claim(system) as claimed:
+                if claimed and not results.row(system):
+                    row, ranks = run_one(system, results.folder / "checkpoints" / system.digest, experiment, full)
+                    results.add(system, row, ranks)
+                    _show(system, row)
+
+
+def run_one(
+    system: System, folder: Path, experiment: Experiment, full: int = 0
+) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    """Train a system and rank the test split, once.
+
+    Args:
+        system: with its seed.
+        folder: of checkpoints, from which a training that was killed goes on; deleted at the end.
+        experiment: the log.
+        full: so many test requests, evenly spread, are ranked among all items too.
+
+    Returns:
+        What is known of the run, and ranks by name.
+    """
+    begin = time.monotonic()
+    model, steps = train(system, folder, experiment)
+    seconds = time.monotonic() - begin
+    batch = system.supervised.eval_batch_size
+    ranks = {"test": RankingEvaluator(model, experiment.test_requests, batch).ranks()}
+    if full:
+        ranks |= full_ranks(model, experiment, full)
+    of_eval = RankingEvaluator(model, experiment.eval_requests, batch)()
+    row = {
+        "eval": of_eval,
+        "test": ranking_metrics(ranks["test"]),
+        **{name: ranking_metrics(ranks[name]) for name in ranks if name.startswith("full")},
+        "seconds": round(seconds, 1),
+        "parameters": int(sum(np.prod(variable.shape) for variable in model.trainable_variables)),
+        **steps,
+    }
+    discard(folder)
+    return row, ranks
+
+
+def train(system: System, folder: Path, experiment: Experiment) -> tuple[Ranker, dict[str, Any]]:
+    """Train a system until its eval split stops improving.
+
+    Returns:
+        The model; and `steps`, `targets` that it saw, and whether it was `capped`, stopped by its largest number of
+        steps while it could still have improved.
+    """
+    logs, log_dir = (experiment.timelines, experiment.eval_requests), str(folder / "logs")
+    model = supervised.train(
+        system.model, system.supervised, *logs, checkpoint_dir=str(folder / "supervised"), log_dir=log_dir
+    )
+    told = _told(folder / "logs" / "supervised.csv", system, len(experiment.timelines.targets))
+    if system.grpo and isinstance(model, Reasoner):
+        checkpoints = str(folder / "grpo")
+        model = reinforcement.train(model, system.grpo, *logs, checkpoint_dir=checkpoints, log_dir=log_dir)
+    return model, told
+
+
+def full_ranks(model: Ranker, experiment: Experiment, count: int) -> dict[str, npt.NDArray[Any]]:
+    """Ranks among all known items; a target that no vocabulary holds comes last.
+
+    Args:
+        model: trained.
+        experiment: the log.
+        count: requests at the most, evenly spread.
+
+    Returns:
+        `full`, where every past click of the user but the target is left out, and `full_with_past`, where it is not.
+    """
+    logs = (experiment.test_requests, experiment.timelines)
+    return {
+        "full": FullCatalogue(model, *logs, avoid="past", max_requests=count).ranks(),
+        "full_with_past": FullCatalogue(model, *logs, avoid="none", max_requests=count).ranks(),
+    }
+
+
+def discard(folder: Path) -> None:
+    """Delete the checkpoints of a finished training, and what Keras remembers of it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    keras.backend.clear_session()
+
+
+def _told(path: Path, system: System, targets: int) -> dict[str, Any]:
+    """How long a training took, by its table of metrics; nothing for a model without a step."""
+    rows = np.genfromtxt(path, delimiter=",", names=True, dtype=float, ndmin=1) if path.exists() else None
+    if rows is None or "step" not in (rows.dtype.names or ()):
+        return {"steps": 0, "targets": 0, "capped": False}
+    steps = int(rows["step"].max())
+    batch = min(system.supervised.batch_size, targets)
+    cap = system.supervised.max_epochs * (targets // batch)
+    cap = min(cap, system.supervised.max_steps or cap)
+    return {"steps": steps, "targets": steps * batch, "capped": bool(steps and steps >= cap)}
+
+
+def _show(system: System, row: dict[str, Any]) -> None:
+    capped = ", stopped at its cap" if row["capped"] else ""
+    print(
+        f"{system.name}, seed {system.supervised.seed}: {MAIN_METRIC} {row['eval'][MAIN_METRIC]:.4f} on eval, "
+        f"{row['test'][MAIN_METRIC]:.4f} on test, {row['steps']} steps{capped}, {row['seconds']:.0f} s",
+        flush=True,
+    )

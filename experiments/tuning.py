@@ -1,0 +1,104 @@
+"""The same small budget of trials for every system, on the eval split alone."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+import yaml
+
+from benchmarks.last_run import Experiment
+from experiments.runs import Results, discard, train
+from experiments.systems import System, systems_of
+from model.config import MAIN_METRIC
+from model.evaluation.evaluator import RankingEvaluator
+
+BEST_FILE = "best.yaml"
+TRIALS_FILE = "trials.jsonl"
+
+
+def tune(config: Mapping[str, Any], results: Results, experiment: Experiment, seed: int) -> None:
+    """Search settings by random trials, and write the best of each system to `best.yaml`.
+
+    Equal is the number of trials, not the length of the trainings: each stops when eval stops improving. Trials are
+    drawn and logged by KerasTuner, which goes on from where a search was stopped.
+
+    Args:
+        config: `systems` as `systems_of` takes it, `trials`, and `search`: by the name of a setting
+            (`supervised.learning_rate`), a list of values or `{min, max, log}`; a system's own `search` adds to it.
+        results: their folder is that of the search.
+        experiment: the log.
+        seed: of the draws and of the trainings.
+    """
+    for name in config["systems"]:
+        space = {**config.get("search", {}), **((config["systems"][name] or {}).get("search") or {})}
+        system = systems_of(config, experiment)[name]
+        space = {key: values for key, values in space.items() if _has(system, key)}
+        oracle = _oracle(space, config["trials"] if space else 1, seed)
+        oracle._set_project_dir(str(results.folder / "trials"), _file_name(name))
+        if (results.folder / "trials" / _file_name(name) / "oracle.json").exists():
+            oracle.reload()
+        while (trial := oracle.create_trial("tune")).status != "STOPPED":
+            values = trial.hyperparameters.values
+            tried = systems_of(config, experiment, {name: nested(values)})[name].seeded(seed)
+            row = _try(tried, results.folder / "checkpoints" / tried.digest, experiment)
+            oracle.update_trial(trial.trial_id, {MAIN_METRIC: row[MAIN_METRIC]})
+            trial.status = "COMPLETED"
+            oracle.end_trial(trial)
+            with (results.folder / TRIALS_FILE).open("a") as file:
+                file.write(json.dumps({"system": name, "settings": values, **row}) + "\n")
+            print(
+                f"{name}: {MAIN_METRIC} {row[MAIN_METRIC]:.4f} on eval with {values}, {row['steps']} steps", flush=True
+            )
+        _keep_best(name, oracle, results.folder / BEST_FILE)
+
+
+def _try(system: System, folder: Path, experiment: Experiment) -> dict[str, Any]:
+    begin = time.monotonic()
+    model, told = train(system, folder, experiment)
+    found = RankingEvaluator(model, experiment.eval_requests, system.supervised.eval_batch_size)()
+    discard(folder)
+    return {**found, **told, "seconds": round(time.monotonic() - begin, 1)}
+
+
+def _oracle(space: Mapping[str, Any], trials: int, seed: int) -> Any:
+    parameters = keras_tuner.HyperParameters()
+    for key, values in space.items():
+        if isinstance(values, list):
+            parameters.Choice(key, values)
+        else:
+            sampling = "log" if values.get("log") else "linear"
+            parameters.Float(key, values["min"], values["max"], sampling=sampling)
+    objective = keras_tuner.Objective(MAIN_METRIC, "max")
+    return keras_tuner.oracles.RandomSearchOracle(
+        objective, max_trials=trials, seed=seed, hyperparameters=parameters, allow_new_entries=False
+    )
+
+
+def _keep_best(name: str, oracle: Any, path: Path) -> None:
+    [trial] = oracle.get_best_trials(1)
+    best = yaml.safe_load(path.read_text()) if path.exists() else {}
+    best[name] = nested(trial.hyperparameters.values)
+    partial = path.with_suffix(".partial")
+    partial.write_text(yaml.safe_dump(best))
+    partial.rename(path)
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """`{"supervised.learning_rate": 1}` as `{"supervised": {"learning_rate": 1}}`."""
+    found: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        section, _, field = key.partition(".")
+        found.setdefault(section, {})[field] = value
+    return found
+
+
+def _has(system: System, key: str) -> bool:
+    section, _, field = key.partition(".")
+    return hasattr(getattr(system, section), field)
+
+
+def _file_name(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in name)
