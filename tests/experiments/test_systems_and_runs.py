@@ -1,0 +1,137 @@
+"""What a system is trained with, and that each run is done once."""
+
+import json
+import multiprocessing
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from experiments import runs
+from experiments.runs import Results, run_all
+from experiments.systems import read_config, systems_of
+from experiments.tuning import nested
+from model.config import GrpoConfig, LcrSerConfig, SupervisedConfig
+from model.registry import KINDS
+
+SIZES = dict(num_users=10, num_items=20, num_words=30, dim=16, rec_length=7, search_length=5)
+EXPERIMENT = SimpleNamespace(
+    shape=LcrSerConfig(**SIZES, reasoning_steps=3, retrieval=True),
+    supervised=SupervisedConfig(learning_rate=0.25, max_epochs=9),
+    grpo=GrpoConfig(max_steps=7),
+)
+
+
+def test_a_baseline_has_its_authors_settings_and_the_lengths_of_the_log():
+    config = {
+        "model": {"dim": 24},
+        "supervised": {"max_epochs": 50},
+        "systems": {
+            "SASRec": {"kind": "sasrec", "supervised": {"patience": 8}, "grpo": {}},
+            "LCR-SER": {"kind": "lcr_ser", "grpo": {"max_steps": 3}},
+        },
+    }
+    found = systems_of(config, EXPERIMENT, {"SASRec": {"model": {"dropout": 0.3}, "supervised": {"max_epochs": 60}}})
+    sasrec, ours = found["SASRec"], found["LCR-SER"]
+    assert (sasrec.model.kind, sasrec.model.dim, sasrec.model.rec_length, sasrec.model.num_items) == (
+        "sasrec",
+        24,
+        7,
+        20,
+    )
+    assert (sasrec.model.dropout, sasrec.model.norm, sasrec.model.retrieval) == (0.3, "query", False)
+    assert (sasrec.supervised.max_epochs, sasrec.supervised.patience, sasrec.supervised.learning_rate) == (60, 8, 0.25)
+    assert (ours.model.reasoning_steps, ours.model.dim, ours.supervised.max_epochs) == (3, 24, 50)
+    assert (ours.grpo.max_steps, sasrec.grpo.max_steps) == (3, 7)
+
+
+def test_a_digest_tells_settings_and_seeds_apart():
+    one = systems_of({"systems": {"S": {"kind": "sasrec"}}}, EXPERIMENT)["S"]
+    other = systems_of({"systems": {"S": {"kind": "sasrec", "model": {"dropout": 0.1}}}}, EXPERIMENT)["S"]
+    digests = {system.seeded(seed).digest for system in (one, other) for seed in (1, 2)}
+    assert len(digests) == 4
+    assert one.seeded(1).digest in digests
+
+
+def test_a_setting_that_a_model_does_not_have_is_refused():
+    with pytest.raises(TypeError, match="reasoning_steps"):
+        systems_of({"systems": {"S": {"kind": "sasrec", "model": {"reasoning_steps": 1}}}}, EXPERIMENT)
+
+
+@pytest.mark.parametrize("name", ["table2", "tune"])
+def test_our_configs_name_every_kind_once(name):
+    kinds = [(own or {}).get("kind", "lcr_ser") for own in read_config(name)["systems"].values()]
+    assert sorted(kinds) == sorted(KINDS)
+    assert set(systems_of(read_config(name), EXPERIMENT)) == set(read_config(name)["systems"])
+
+
+def test_an_experiment_that_is_not_there_is_refused():
+    with pytest.raises(FileNotFoundError, match="should be one of table2, tune, or a YAML file. Received: nothing."):
+        read_config("nothing")
+
+
+def test_names_of_settings_become_sections():
+    assert nested({"supervised.l2_weight": 1, "model.dim": 2, "model.dropout": 3}) == {
+        "supervised": {"l2_weight": 1},
+        "model": {"dim": 2, "dropout": 3},
+    }
+
+
+@pytest.fixture
+def two_systems():
+    config = {"systems": {"A": {"kind": "sasrec"}, "B": {"kind": "popularity"}}}
+    return list(systems_of(config, EXPERIMENT).values())
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Records what is trained; nothing is."""
+    found = []
+
+    def run_one(system, folder, experiment, full):
+        if len(found) == trained.limit:
+            raise KeyboardInterrupt
+        found.append((system.name, system.supervised.seed))
+        row = {"eval": {"NDCG@5": 0.1}, "test": {"NDCG@5": 0.2}, "steps": 1, "capped": False, "seconds": 1.0}
+        return row, {"test": np.array([system.supervised.seed])}
+
+    trained = SimpleNamespace(found=found, limit=None)
+    monkeypatch.setattr(runs, "run_one", run_one)
+    return trained
+
+
+def test_what_has_finished_is_not_run_again(tmp_path, two_systems, trained):
+    results = Results(tmp_path)
+    trained.limit = 3
+    with pytest.raises(KeyboardInterrupt):
+        run_all(two_systems, [1, 2], results, None)
+    trained.limit = None
+    run_all(two_systems, [1, 2], results, None)
+    # Every system is seen once before any is seen twice.
+    assert trained.found == [("A", 1), ("B", 1), ("A", 2), ("B", 2)]
+    assert [(row["system"], row["seed"]) for row in results.rows()] == trained.found
+    assert results.ranks(two_systems[0].seeded(2))["test"].tolist() == [2]
+    assert results.row(two_systems[0].seeded(3)) is None
+
+
+def test_a_run_of_another_process_that_lives_is_left_to_it(tmp_path, two_systems, trained):
+    results = Results(tmp_path)
+    with results.claim(two_systems[0].seeded(1)) as first, results.claim(two_systems[0].seeded(1)) as second:
+        assert (first, second) == (True, False)
+        run_all(two_systems, [1], results, None)
+    assert trained.found == [("B", 1)]
+
+
+def test_the_claim_of_a_process_that_is_gone_does_not_count(tmp_path, two_systems, trained):
+    process = multiprocessing.get_context("spawn").Process(target=os.getpid)
+    process.start()
+    process.join()
+    results = Results(tmp_path)
+    claims = tmp_path / "claims"
+    claims.mkdir()
+    (claims / two_systems[0].seeded(1).digest).write_text(str(process.pid))
+    run_all(two_systems, [1], results, None)
+    assert len(trained.found) == 2
+    assert not list(claims.iterdir())
+    assert [json.loads(line)["system"] for line in (tmp_path / "results.jsonl").read_text().splitlines()] == ["A", "B"]
