@@ -171,3 +171,30 @@ def test_a_search_without_words_needs_something_before_it(tmp_path):
     rows = [shown(5, 1, "i1", session="s1", words=""), shown(6, 2, "i2", session="s2", words="")]
     read = read_back([{**row, "user": "u1"} for row in rows], None, tmp_path)
     assert read.search_is_target.tolist() == [0, 1]
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32), split=st.sampled_from(sorted(CUTS)))
+def test_what_happens_at_or_behind_the_eval_target_changes_nothing_that_is_learnt_from(tmp_path_factory, seed, split):
+    """Every model learns from timelines alone: searches as targets, neighbours, counts and negatives too."""
+    rng = np.random.default_rng(seed)
+    rows, cuts = dated(random_log(rng, rows=60)), CUTS[split]
+    ends, held_out = {}, set()
+    for user in sorted({row["user"] for row in rows}):
+        own = sorted((row["timestamp"], row["line"]) for row in rows if row["user"] == user and "session" not in row)
+        ends[user] = cuts.eval if cuts else own[-2][0] if len(own) >= 3 else float("inf")
+        held_out |= {line for time, line in own if time >= ends[user] and (cuts or (time, line) >= own[-2])}
+    # Clicks stay as many: which of them is the eval target is told by their number.
+    changed = [
+        {**row, "item": f"i{rng.integers(0, 7)}"}
+        if row["line"] in held_out or ("session" in row and row["timestamp"] >= ends[row["user"]])
+        else row
+        for row in rows
+    ]
+    for user in sorted(ends):
+        if ends[user] < float("inf"):
+            later = shown(START + 60, 10_000 + len(changed), "i1", session="behind", words="b")
+            changed.append({**later, "user": user})
+    one, other = (read_back(log, cuts, tmp_path_factory.mktemp("log")) for log in (rows, changed))
+    for name, values in vars(one).items():
+        np.testing.assert_array_equal(getattr(other, name), values, err_msg=name)
