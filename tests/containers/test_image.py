@@ -15,7 +15,7 @@ _ANOTHER_PYTHON = """
 mkdir /tmp/other && export PATH=/tmp/other:$PATH
 cat > /tmp/other/python <<END
 #!/bin/sh
-PYTHONPATH=$(echo /opt/venv/lib/python3*/site-packages) exec $(readlink -f /opt/venv/bin/python) "\\$@"
+PYTHONPATH=$(echo /opt/venv/lib/python3*/site-packages):/opt/lcr-ser exec $(readlink -f /opt/venv/bin/python) "\\$@"
 END
 chmod +x /tmp/other/python"""
 READ_ONLY = ("/opt/lcr-ser/model", "/opt/venv/bin", "/opt/apache/beam")
