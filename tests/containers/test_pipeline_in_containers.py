@@ -122,7 +122,8 @@ def test_a_run_on_one_machine_in_the_same_image_has_the_same_metrics(runs, figur
     options = [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
     mount = f"{runs.folder}:{runs.folder}"
     runs.docker.run(
-        "run", "--rm", "--network=none", "--hostname=localhost", "--user", USER, "--volume", mount, "--env", "OMP_NUM_THREADS=2", *options,
+        "run", "--rm", "--network=none", "--hostname=localhost", "--user", USER, "--volume", mount,
+        "--env", "OMP_NUM_THREADS=2", *options,
         runs.image, "tfx", "run", "create", "--pipeline_path", "/opt/lcr-ser/tfx_pipeline/", stdout=subprocess.DEVNULL,
     )  # fmt: skip
     expected = json.loads((alone / "lcr_ser_demo" / "run.json").read_text())
