@@ -31,6 +31,7 @@ def _baseline(title: str, module: str, ranker: str) -> Kind:
 
 KINDS = {
     DEFAULT: Kind("LCR-SER", "model.config:LcrSerConfig", "model.lcr_ser:LcrSer"),
+    "jsr": _baseline("JSR", "jsr", "Jsr"),
     "nrhub": _baseline("NRHUB", "nrhub", "Nrhub"),
     "popularity": _baseline("Popularity", "popularity", "Popularity"),
     "sasrec": _baseline("SASRec", "sasrec", "SasRec"),
