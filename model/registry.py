@@ -34,6 +34,7 @@ KINDS = {
     "jsr": _baseline("JSR", "jsr", "Jsr"),
     "nrhub": _baseline("NRHUB", "nrhub", "Nrhub"),
     "popularity": _baseline("Popularity", "popularity", "Popularity"),
+    "query_seqrec": _baseline("Query-SeqRec", "query_seqrec", "QuerySeqRec"),
     "sasrec": _baseline("SASRec", "sasrec", "SasRec"),
 }
 

@@ -170,7 +170,7 @@ class PairScore(keras.layers.Layer):
 
 
 class SequenceRanker(Ranker):
-    """A state of a user's clicks, compared with items.
+    """A state of a user's clicks, compared with items; of what a user did, where `embed` looks up more.
 
     A model of this family implements `state`, and `losses` where it minimises more than `item_loss`. A user without a
     click has a learned state, `newcomer`, which the data of their papers does not know.
@@ -180,7 +180,7 @@ class SequenceRanker(Ranker):
         tables: the layer of the item table to share with another model; None makes a new one.
     """
 
-    inputs = (REC_ITEMS,)
+    inputs: ClassVar[tuple[str, ...]] = (REC_ITEMS,)
     config: SequenceConfig
 
     def __init__(self, config: SequenceConfig, tables: tuple[EmbeddingTable, ...] | None = None, **kwargs: Any) -> None:
