@@ -150,7 +150,9 @@ class Jsr(JointRanker):
 
 
 def weighted_mean(words: tf.Tensor, logits: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
-    """Mean of words `[B, W, d]` weighted by a softmax of `logits` `[B, W]`; zero where all ids `[B, W]` are padding."""
-    real = ids != PADDING_ID
-    weights = tf.nn.softmax(tf.where(real, logits, MASKED_LOGIT)) * tf.cast(real, logits.dtype)
+    """Mean of words `[B, W, d]` weighted by a softmax of `logits` `[B, W]`, without those whose ids are padding.
+
+    Where all are, it is their mean, which is zero.
+    """
+    weights = tf.nn.softmax(tf.where(ids != PADDING_ID, logits, MASKED_LOGIT))
     return tf.einsum("bw,bwd->bd", weights, words)

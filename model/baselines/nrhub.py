@@ -85,11 +85,11 @@ class AdditiveAttention(keras.layers.Layer):
 
         Args:
             vectors: x.
-            mask: True where there is one, `[B, L]`; where there is none at all, the sum is zero.
+            mask: True where there is one, `[B, L]`; where there is none at all, all count the same.
         """
         # In float32 or finer, as every softmax.
         logits = tf.cast(tf.linalg.matvec(self.hidden(vectors), self.vector), self.variable_dtype)
-        weights = tf.nn.softmax(tf.where(mask, logits, MASKED_LOGIT)) * tf.cast(mask, self.variable_dtype)
+        weights = tf.nn.softmax(tf.where(mask, logits, MASKED_LOGIT))
         return tf.einsum("bl,bld->bd", tf.cast(weights, vectors.dtype), vectors)
 
     def get_config(self) -> dict[str, Any]:
