@@ -31,7 +31,10 @@ def _baseline(title: str, module: str, ranker: str) -> Kind:
 
 KINDS = {
     DEFAULT: Kind("LCR-SER", "model.config:LcrSerConfig", "model.lcr_ser:LcrSer"),
+    "jsr": _baseline("JSR", "jsr", "Jsr"),
+    "nrhub": _baseline("NRHUB", "nrhub", "Nrhub"),
     "popularity": _baseline("Popularity", "popularity", "Popularity"),
+    "query_seqrec": _baseline("Query-SeqRec", "query_seqrec", "QuerySeqRec"),
     "sasrec": _baseline("SASRec", "sasrec", "SasRec"),
 }
 

@@ -24,25 +24,22 @@ from model.ranker import WHOLE, Batch, Logs, Ranker, Share, State
 
 
 @dataclasses.dataclass(frozen=True)
-class SearchConfig(RankerConfig):
+class SearchReaderConfig(RankerConfig):
     """What every model that reads searches has.
 
     Attributes:
-        num_heads: heads of each attention; divides `dim`.
         dropout: rate.
     """
 
-    num_heads: int = 2
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_heads(self)
         check_dropout(self)
 
 
 @dataclasses.dataclass(frozen=True)
-class JointConfig(SearchConfig):
+class SearchLearnerConfig(SearchReaderConfig):
     """What every model has that learns from searches too.
 
     Attributes:
@@ -54,6 +51,26 @@ class JointConfig(SearchConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(self, 0, "search_weight")
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchConfig(SearchReaderConfig):
+    """A model that reads searches with attention of several heads.
+
+    Attributes:
+        num_heads: heads of each attention; divides `dim`.
+    """
+
+    num_heads: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_heads(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class JointConfig(SearchConfig, SearchLearnerConfig):
+    """Such a model that learns from searches too."""
 
 
 class Embedded(NamedTuple):
@@ -94,7 +111,7 @@ class Embedded(NamedTuple):
 
 
 class PreparedItems(NamedTuple):
-    """Items `[...]` and their embeddings `[..., d]`."""
+    """Items `[...]` and what `represent` makes of their embeddings, `[..., d]`."""
 
     ids: tf.Tensor
     embeddings: tf.Tensor
@@ -103,8 +120,9 @@ class PreparedItems(NamedTuple):
 class SearchRanker(Ranker):
     """A state of a user's clicks and searches, compared with items.
 
-    A model of this family implements `read` and `rank`, and `losses` where it minimises more than the binary
-    cross-entropy. One that learns from searches too is a `JointRanker`.
+    A model of this family implements `read` and `rank`, `represent` where it makes something of items that no request
+    changes, and `losses` where it minimises more than the binary cross-entropy. Where `Embedded` is not what it reads,
+    it has an `embed` and a NamedTuple of its own. One that learns from searches too is a `JointRanker`.
 
     Args:
         config: the model's shape.
@@ -113,9 +131,11 @@ class SearchRanker(Ranker):
     """
 
     inputs: ClassVar[tuple[str, ...]] = (USER, REC_ITEMS, SEARCH_WORDS, SEARCH_ITEMS)
-    config: SearchConfig
+    config: SearchReaderConfig
 
-    def __init__(self, config: SearchConfig, tables: tuple[EmbeddingTable, ...] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, config: SearchReaderConfig, tables: tuple[EmbeddingTable, ...] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(config, **kwargs)
         sizes = {"items": config.num_items, "words": config.num_words}
         if USER in self.inputs:
@@ -132,8 +152,8 @@ class SearchRanker(Ranker):
         users = (self.users,) if USER in self.inputs else ()
         return (*users, self.items, self.words)
 
-    def embed(self, batch: Batch) -> Embedded:
-        """Look up users, clicks, searches and candidates."""
+    def embed(self, batch: Batch) -> Any:
+        """Look up users, clicks, searches and candidates: `Embedded`."""
         clicks, words, clicked = batch[REC_ITEMS], batch[SEARCH_WORDS], batch[SEARCH_ITEMS]
         candidates = batch.get(CANDIDATES, clicks[:, :0])
         asked = batch.get(QUERY)
@@ -162,26 +182,31 @@ class SearchRanker(Ranker):
             rows=rows,
         )
 
-    def read(self, embedded: Embedded, training: bool = False) -> State:
+    def read(self, embedded: Any, training: bool = False) -> State:
         """What a request comes to, whatever its candidates: tensors `[B, ...]`, masks as 1 for a real event."""
         raise NotImplementedError
 
+    def represent(self, items: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """What `rank` takes of items with embeddings `[..., d]`: unless a model says otherwise, the embeddings."""
+        return items
+
     def rank(self, state: State, candidates: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Logits `[B, C]`, in the dtype of the weights.
+        """Logits `[B, C]`.
 
         Args:
             state: what `read` gave.
-            candidates: embeddings, `[B, C, d]`, or `[1, C, d]` where all requests share them.
+            candidates: what `represent` gave, `[B, C, d]`, or `[1, C, d]` where all requests share them.
             training: whether dropout applies.
         """
         raise NotImplementedError
 
-    def pair_loss(self, state: State, embedded: Embedded, weights: tf.Tensor, share: Share = WHOLE) -> tf.Tensor:
+    def pair_loss(self, state: State, embedded: Any, weights: tf.Tensor, share: Share = WHOLE) -> tf.Tensor:
         """Binary cross-entropy of targets and negatives, the mean over all pairs."""
-        logits = self.rank(state, embedded.candidates, training=True)
+        candidates = self.represent(embedded.candidates, training=True)
+        logits = self.rank(state, candidates, training=True)
         return recommendation_loss(tf.cast(logits, self.variable_dtype), weights) * share.pairs
 
-    def losses(self, embedded: Embedded, weights: tf.Tensor, settings: SupervisedConfig, share: Share = WHOLE) -> Logs:
+    def losses(self, embedded: Any, weights: tf.Tensor, settings: SupervisedConfig, share: Share = WHOLE) -> Logs:
         """Binary cross-entropy."""
         loss = self.pair_loss(self.read(embedded, training=True), embedded, weights, share)
         return {"loss": loss, "rec_loss": loss}
@@ -192,9 +217,9 @@ class SearchRanker(Ranker):
         return {name: tf.cast(value, self.variable_dtype) for name, value in state.items()}
 
     def prepare(self, items: tf.Tensor) -> PreparedItems:
-        """Embeddings of items."""
+        """What `represent` gives of items."""
         found = self.items(items)
-        return PreparedItems(items, take(found.rows, found.positions[0]))
+        return PreparedItems(items, self.represent(take(found.rows, found.positions[0])))
 
     def score(self, state: State, items: PreparedItems) -> tf.Tensor:
         """Logits `[B, C]`."""
@@ -204,7 +229,7 @@ class SearchRanker(Ranker):
 class JointRanker(SearchRanker):
     """A `SearchRanker` that learns from searches as well: `read` takes `embedded.query` into the state."""
 
-    config: JointConfig
+    config: SearchLearnerConfig
 
     @property
     def search_weight(self) -> float:
@@ -212,7 +237,7 @@ class JointRanker(SearchRanker):
         return self.config.search_weight
 
     def search_losses(
-        self, embedded: Embedded, weights: tf.Tensor, settings: SupervisedConfig, share: Share = WHOLE
+        self, embedded: Any, weights: tf.Tensor, settings: SupervisedConfig, share: Share = WHOLE
     ) -> Logs:
         """Binary cross-entropy of the items clicked in searches."""
         return {"loss": self.pair_loss(self.read(embedded, training=True), embedded, weights, share)}

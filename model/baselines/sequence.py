@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import keras
 import numpy as np
@@ -128,13 +128,16 @@ class PreparedItems(NamedTuple):
 
 @keras.saving.register_keras_serializable(package="lcr_ser")
 class PairScore(keras.layers.Layer):
-    """An MLP over a state, an item and their product, as models that score pairs use.
+    """An MLP over what a state and an item have in them: here both, and their product.
 
     Args:
         dim: d.
         units: hidden widths.
         dropout: rate after each hidden layer.
     """
+
+    parts: ClassVar[int] = 3
+    """How many vectors `features` puts next to each other."""
 
     def __init__(self, dim: int, units: tuple[int, ...], dropout: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -146,18 +149,20 @@ class PairScore(keras.layers.Layer):
 
     def build(self, input_shape: Any = None) -> None:
         """Create all weights."""
-        for number, width in enumerate((3 * self.dim, *self.units)):
+        for number, width in enumerate((self.parts * self.dim, *self.units)):
             getattr(self, f"dense_{number}").build((None, None, width))
 
     def call(self, state: tf.Tensor, items: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Logits `[B, C]` of states `[B, d]` and items `[B, C, d]` or `[1, C, d]`."""
-        product = state[:, None] * items
-        values = tf.concat(
-            [tf.broadcast_to(part, tf.shape(product)) for part in (state[:, None], items)] + [product], 2
-        )
+        values = self.features(state[:, None], items)
         for number in range(len(self.units)):
             values = self.drop(getattr(self, f"dense_{number}")(values), training=training)
         return getattr(self, f"dense_{len(self.units)}")(values)[..., 0]
+
+    def features(self, state: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        """What the MLP sees of states `[B, 1, d]` and items, `[B, C, 3d]`."""
+        product = state * items
+        return tf.concat([tf.broadcast_to(part, tf.shape(product)) for part in (state, items)] + [product], 2)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""
@@ -165,7 +170,7 @@ class PairScore(keras.layers.Layer):
 
 
 class SequenceRanker(Ranker):
-    """A state of a user's clicks, compared with items.
+    """A state of a user's clicks, compared with items; of what a user did, where `embed` looks up more.
 
     A model of this family implements `state`, and `losses` where it minimises more than `item_loss`. A user without a
     click has a learned state, `newcomer`, which the data of their papers does not know.
@@ -175,7 +180,7 @@ class SequenceRanker(Ranker):
         tables: the layer of the item table to share with another model; None makes a new one.
     """
 
-    inputs = (REC_ITEMS,)
+    inputs: ClassVar[tuple[str, ...]] = (REC_ITEMS,)
     config: SequenceConfig
 
     def __init__(self, config: SequenceConfig, tables: tuple[EmbeddingTable, ...] | None = None, **kwargs: Any) -> None:
@@ -306,7 +311,7 @@ class SequenceRanker(Ranker):
 
     def encode(self, batch: Batch) -> State:
         """`state`, `[B, d]`, in the dtype of the weights."""
-        embedded = self.embed({REC_ITEMS: batch[REC_ITEMS]})
+        embedded = self.embed({name: batch[name] for name in self.inputs})
         return {"state": self.known_or_new(self.state(embedded), embedded.rec_mask)}
 
     def prepare(self, items: tf.Tensor) -> PreparedItems:

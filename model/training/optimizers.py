@@ -68,7 +68,8 @@ class SplitAdam(tf.Module):
         """
         self.step.assign_add(1)
         for index, gradient in enumerate(gradients[: len(self.tables)]):
-            self._update_rows(index, gradient)
+            if gradient is not None:
+                self._update_rows(index, gradient)
         pairs = zip(gradients[len(self.tables) :], self.dense, strict=True)
         self.adam.apply_gradients([(gradient, weight) for gradient, weight in pairs if gradient is not None])
 
