@@ -33,6 +33,9 @@ KINDS = {
     DEFAULT: Kind("LCR-SER", "model.config:LcrSerConfig", "model.lcr_ser:LcrSer"),
     "popularity": _baseline("Popularity", "popularity", "Popularity"),
     "sasrec": _baseline("SASRec", "sasrec", "SasRec"),
+    "rearec_erl": _baseline("ReaRec (ERL)", "rearec", "ReaRecErl"),
+    "rearec_prl": _baseline("ReaRec (PRL)", "rearec", "ReaRecPrl"),
+    "lares": _baseline("LARES", "lares", "Lares"),
 }
 
 

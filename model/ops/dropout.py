@@ -12,6 +12,14 @@ import tensorflow as tf
 RESOLUTION = 1 << 16
 
 
+def next_seed(generator: keras.random.SeedGenerator) -> tf.Tensor:
+    """Two int32 for one random draw of a step; on each replica others, as it has other rows."""
+    seed = tf.cast(generator.next(), tf.int32)
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        seed += tf.stack([tf.distribute.get_replica_context().replica_id_in_sync_group, 0])
+    return seed
+
+
 @keras.saving.register_keras_serializable(package="lcr_ser")
 class Dropout(keras.layers.Dropout):
     """`keras.layers.Dropout` whose random numbers are half as wide.
@@ -36,10 +44,7 @@ class Dropout(keras.layers.Dropout):
     def _mask(self, shape: tf.Tensor, dropped: int, dtype: Any) -> tf.Tensor:
         """Zero for `dropped` out of 2^16 elements."""
         size = tf.reduce_prod(shape)
-        seed = tf.cast(self.seed_generator.next(), tf.int32)
-        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-            # Every replica has other rows, and draws for itself.
-            seed += tf.stack([tf.distribute.get_replica_context().replica_id_in_sync_group, 0])
+        seed = next_seed(self.seed_generator)
         words = tf.random.stateless_uniform([(size + 1) // 2], seed, minval=None, maxval=None, dtype=tf.int32)
         halves = tf.reshape(tf.bitcast(words, tf.int16), [-1])[:size]
         kept = tf.cast(halves >= dropped - RESOLUTION // 2, dtype)
