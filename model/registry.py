@@ -36,6 +36,9 @@ KINDS = {
     "popularity": _baseline("Popularity", "popularity", "Popularity"),
     "query_seqrec": _baseline("Query-SeqRec", "query_seqrec", "QuerySeqRec"),
     "sasrec": _baseline("SASRec", "sasrec", "SasRec"),
+    "rearec_erl": _baseline("ReaRec (ERL)", "rearec", "ReaRecErl"),
+    "rearec_prl": _baseline("ReaRec (PRL)", "rearec", "ReaRecPrl"),
+    "lares": _baseline("LARES", "lares", "Lares"),
 }
 
 

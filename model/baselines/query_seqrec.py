@@ -24,7 +24,7 @@ from model.data.columns import Array
 from model.layers.embeddings import EmbeddingTable, PositionEmbedding, take, take_mean
 from model.layers.merged_history import merge
 from model.layers.transformer import Norm, TransformerEncoder, causal
-from model.ops.dropout import Dropout, own_seed
+from model.ops.dropout import Dropout, next_seed
 from model.ops.shapes import shaped, sizes
 from model.ranker import Batch
 
@@ -173,7 +173,7 @@ class QuerySeqRec(SequenceRanker):
         self, clicks: tf.Tensor, words: tf.Tensor, clicked: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Events of a batch, a share of them replaced by others: ids `[B, Lr]`, `[B, Ls, W]` and `[B, Ls, M]`."""
-        of_clicks, of_words, of_clicked = tf.unstack(tf.random.split(own_seed(self.draws), 3))
+        of_clicks, of_words, of_clicked = tf.unstack(tf.random.split(next_seed(self.draws), 3))
         return (
             self._other_items(clicks, of_clicks),
             self._other_queries(words, of_words),

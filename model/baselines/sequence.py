@@ -13,10 +13,11 @@ from model.contract import CANDIDATES, FIRST_KNOWN_ID, PADDING_ID, REC_ITEMS
 from model.layers.embeddings import EmbeddingTable, take
 from model.layers.transformer import Norm
 from model.objectives.losses import recommendation_loss
-from model.objectives.softmax import catalogue_loss, sampled_softmax_loss
+from model.objectives.softmax import catalogue_logits, catalogue_loss, sampled_logits, sampled_softmax_loss
 from model.objectives.ties import tie_unknown
 from model.ops.dropout import Dropout
 from model.ops.linear import Linear
+from model.ops.softmax_attention import MASKED_LOGIT
 from model.ranker import WHOLE, Batch, Logs, Ranker, Share, State
 
 if TYPE_CHECKING:
@@ -278,9 +279,40 @@ class SequenceRanker(Ranker):
         temperature: float | tf.Tensor,
     ) -> tf.Tensor:
         """Cross-entropy of the targets over the catalogue, whole or sampled: `[B]`."""
-        targets = embedded.candidate_ids[:, 0]
         if self.config.whole_catalogue:
-            return catalogue_loss(tf.matmul(state, embedded.catalogue, transpose_b=True) / temperature, targets)
+            logits = tf.matmul(state, embedded.catalogue, transpose_b=True) / temperature
+            return catalogue_loss(logits, embedded.candidate_ids[:, 0])
+        return sampled_softmax_loss(**self._of_sample(state, embedded, weights, settings, temperature))
+
+    def class_logits(
+        self, state: tf.Tensor, embedded: Embedded, weights: tf.Tensor, settings: SupervisedConfig
+    ) -> tf.Tensor:
+        """Logits of what the loss tells apart, `[B, n]`, for distributions to be compared; no class where masked.
+
+        They are those of the catalogue, whole or sampled, or with a binary loss those of the row's candidates.
+
+        Args:
+            state: `[B, d]`, what `known_or_new` gave.
+            embedded, weights, settings: of `losses`.
+        """
+        temperature = self.config.temperature
+        if self.config.whole_catalogue:
+            logits = tf.matmul(state, embedded.catalogue, transpose_b=True) / temperature
+            return catalogue_logits(logits, embedded.candidate_ids[:, 0])
+        if self.config.loss == "softmax":
+            return sampled_logits(**self._of_sample(state, embedded, weights, settings, temperature))
+        logits = self.logits(state, embedded.candidates, training=True) / temperature
+        return tf.where(weights == 0, MASKED_LOGIT, logits)
+
+    def _of_sample(
+        self,
+        state: tf.Tensor,
+        embedded: Embedded,
+        weights: tf.Tensor,
+        settings: SupervisedConfig,
+        temperature: float | tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """Arguments of `sampled_softmax_loss`: the negatives of all rows are everybody's sample."""
         drawn = tf.reshape(embedded.candidate_ids[:, 1:], [-1])
         negatives = tf.reshape(embedded.candidates[:, 1:], [-1, self.config.dim])
         clicks = self.clicks.value  # type: ignore[union-attr]  # which `loss` softmax makes
@@ -288,14 +320,14 @@ class SequenceRanker(Ranker):
             frequency = tf.gather(clicks, drawn) / tf.reduce_sum(clicks)
         else:
             frequency = tf.fill(tf.shape(drawn), 1.0 / tf.cast(tf.math.count_nonzero(clicks), clicks.dtype))
-        return sampled_softmax_loss(
-            tf.reduce_sum(state * embedded.candidates[:, 0], 1) / temperature,
-            tf.matmul(state, negatives, transpose_b=True) / temperature,
-            targets=targets,
-            drawn=drawn,
-            frequency=frequency,
-            valid=tf.reshape(weights[:, 1:], [-1]),
-        )
+        return {
+            "positive": tf.reduce_sum(state * embedded.candidates[:, 0], 1) / temperature,
+            "negatives": tf.matmul(state, negatives, transpose_b=True) / temperature,
+            "targets": embedded.candidate_ids[:, 0],
+            "drawn": drawn,
+            "frequency": frequency,
+            "valid": tf.reshape(weights[:, 1:], [-1]),
+        }
 
     def logits(self, state: tf.Tensor, items: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Scores before the temperature: states `[B, d]` and items `[B, C, d]` or `[1, C, d]` give `[B, C]`."""

@@ -74,7 +74,9 @@ class TransformerBlock(keras.layers.Layer):
         self.attention_norm.build(shape)
         self.feed_forward_norm.build(shape)
 
-    def call(self, inputs: tf.Tensor, mask: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def call(
+        self, inputs: tf.Tensor, mask: tf.Tensor, training: bool = False, seen: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """`[B, L, d]` gives `[B, L, d]`.
 
         Args:
@@ -82,13 +84,19 @@ class TransformerBlock(keras.layers.Layer):
             mask: what each place may look at, bool `[B, L, L]`; where that is nothing, the result is finite and
                 without meaning.
             training: whether dropout applies.
+            seen: the M inputs of this block to look at, `[B, M, d]`, with a mask `[B, L, M]`; None is `inputs`.
         """
-        return self.feed_forward(self.attend(inputs, mask, training), training)
+        return self.feed_forward(self.attend(inputs, mask, training, seen), training)
 
-    def attend(self, inputs: tf.Tensor, mask: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def attend(
+        self, inputs: tf.Tensor, mask: tf.Tensor, training: bool = False, seen: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """The half with the attention."""
         queries = inputs if self.norm == "post" else self.attention_norm(inputs)
-        values = inputs if self.norm == "query" else queries
+        if seen is None:
+            values = inputs if self.norm == "query" else queries
+        else:
+            values = self.attention_norm(seen) if self.norm == "pre" else seen
         attended = self.attention(queries, values, attention_mask=mask, training=training)
         attended = self.drop(attended, training=training)
         if self.norm == "post":

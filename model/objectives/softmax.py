@@ -6,6 +6,13 @@ from model.contract import PADDING_ID, UNKNOWN_ID
 from model.ops.softmax_attention import MASKED_LOGIT
 
 
+def catalogue_logits(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """Logits of every id, `[B, num_items]`, those masked that are no class of `catalogue_loss`."""
+    ids = tf.range(tf.shape(logits)[1])[None]
+    left_out = (ids == PADDING_ID) | ((ids == UNKNOWN_ID) & (targets[:, None] != UNKNOWN_ID))
+    return tf.where(left_out, MASKED_LOGIT, logits)
+
+
 def catalogue_loss(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
     """Cross-entropy over all items.
 
@@ -18,10 +25,23 @@ def catalogue_loss(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
     Returns:
         `[B]`.
     """
-    ids = tf.range(tf.shape(logits)[1])[None]
-    left_out = (ids == PADDING_ID) | ((ids == UNKNOWN_ID) & (targets[:, None] != UNKNOWN_ID))
-    logits = tf.where(left_out, MASKED_LOGIT, logits)
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, catalogue_logits(logits, targets))
+
+
+def sampled_logits(
+    positive: tf.Tensor,
+    negatives: tf.Tensor,
+    *,
+    targets: tf.Tensor,
+    drawn: tf.Tensor,
+    frequency: tf.Tensor,
+    valid: tf.Tensor,
+) -> tf.Tensor:
+    """Logits of the target and of the draws, `[B, 1 + M]`, as `sampled_softmax_loss` corrects and masks them."""
+    expected = tf.reduce_sum(valid) * frequency
+    left_out = (drawn[None] == targets[:, None]) | (valid[None] == 0)
+    corrected = negatives - tf.math.log(tf.maximum(expected, 1e-30))[None]
+    return tf.concat([positive[:, None], tf.where(left_out, MASKED_LOGIT, corrected)], 1)
 
 
 def sampled_softmax_loss(
@@ -50,10 +70,7 @@ def sampled_softmax_loss(
     Returns:
         `[B]`.
     """
-    expected = tf.reduce_sum(valid) * frequency
-    left_out = (drawn[None] == targets[:, None]) | (valid[None] == 0)
-    corrected = negatives - tf.math.log(tf.maximum(expected, 1e-30))[None]
-    logits = tf.concat([positive[:, None], tf.where(left_out, MASKED_LOGIT, corrected)], 1)
+    logits = sampled_logits(positive, negatives, targets=targets, drawn=drawn, frequency=frequency, valid=valid)
     return tf.reduce_logsumexp(logits, 1) - positive
 
 
@@ -76,3 +93,23 @@ def contrastive_softmax_loss(
         own = rows[:, None] == rows[None]
         logits = tf.where(same & ~own, MASKED_LOGIT, logits)
     return tf.nn.sparse_softmax_cross_entropy_with_logits(rows, logits)
+
+
+def steps_divergence(logits: tf.Tensor) -> tf.Tensor:
+    """How far the distributions of T steps are apart: the mean of KL(p_j || p_i) over all pairs i != j.
+
+    The gradient flows through p_j alone.
+
+    Args:
+        logits: `[B, T, n]`, T at least 2; masked ones have no part.
+
+    Returns:
+        `[B]`.
+    """
+    steps = logits.shape[1]
+    log_p = tf.nn.log_softmax(logits)
+    p = tf.exp(log_p)
+    # The pairs of a step with itself add 0, gradient and all.
+    inner = steps * tf.reduce_sum(p * log_p, [1, 2])
+    across = tf.reduce_sum(tf.reduce_sum(p, 1) * tf.stop_gradient(tf.reduce_sum(log_p, 1)), 1)
+    return (inner - across) / (steps * (steps - 1))

@@ -12,7 +12,7 @@ import tensorflow as tf
 RESOLUTION = 1 << 16
 
 
-def own_seed(generator: keras.random.SeedGenerator) -> tf.Tensor:
+def next_seed(generator: keras.random.SeedGenerator) -> tf.Tensor:
     """The next seed of a generator, int32 `[2]`, another one for each replica: it has other rows, and draws for itself.
 
     It is no part of what a checkpoint holds by itself: see `supervised.train`.
@@ -47,7 +47,7 @@ class Dropout(keras.layers.Dropout):
     def _mask(self, shape: tf.Tensor, dropped: int, dtype: Any) -> tf.Tensor:
         """Zero for `dropped` out of 2^16 elements."""
         size = tf.reduce_prod(shape)
-        seed = own_seed(self.seed_generator)
+        seed = next_seed(self.seed_generator)
         words = tf.random.stateless_uniform([(size + 1) // 2], seed, minval=None, maxval=None, dtype=tf.int32)
         halves = tf.reshape(tf.bitcast(words, tf.int16), [-1])[:size]
         kept = tf.cast(halves >= dropped - RESOLUTION // 2, dtype)
