@@ -33,6 +33,7 @@ KINDS = {
     DEFAULT: Kind("LCR-SER", "model.config:LcrSerConfig", "model.lcr_ser:LcrSer"),
     "popularity": _baseline("Popularity", "popularity", "Popularity"),
     "sasrec": _baseline("SASRec", "sasrec", "SasRec"),
+    "cl4srec": _baseline("CL4SRec", "cl4srec", "Cl4SRec"),
 }
 
 

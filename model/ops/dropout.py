@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from model.ops.seeds import next_seed
+
 RESOLUTION = 1 << 16
 
 
@@ -36,11 +38,9 @@ class Dropout(keras.layers.Dropout):
     def _mask(self, shape: tf.Tensor, dropped: int, dtype: Any) -> tf.Tensor:
         """Zero for `dropped` out of 2^16 elements."""
         size = tf.reduce_prod(shape)
-        seed = tf.cast(self.seed_generator.next(), tf.int32)
-        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-            # Every replica has other rows, and draws for itself.
-            seed += tf.stack([tf.distribute.get_replica_context().replica_id_in_sync_group, 0])
-        words = tf.random.stateless_uniform([(size + 1) // 2], seed, minval=None, maxval=None, dtype=tf.int32)
+        words = tf.random.stateless_uniform(
+            [(size + 1) // 2], next_seed(self.seed_generator), minval=None, maxval=None, dtype=tf.int32
+        )
         halves = tf.reshape(tf.bitcast(words, tf.int16), [-1])[:size]
         kept = tf.cast(halves >= dropped - RESOLUTION // 2, dtype)
         return tf.reshape(kept, shape) * (RESOLUTION / (RESOLUTION - dropped))

@@ -1,0 +1,254 @@
+"""CL4SRec, BERT4Rec, GRU4Rec and item neighbours against float64, and the properties that their papers promise."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.config import SupervisedConfig
+from model.contract import REC_ITEMS
+from model.layers import augmentations
+from model.layers.transformer import causal
+from model.objectives.contrast import nt_xent_loss
+from model.registry import make_config, make_ranker
+from tests.support.random_logs import random_batch, random_logs, randomise, small_config
+
+EPSILON = 1e-12
+SHAPE = ("num_users", "num_items", "num_words", "dim", "rec_length", "search_length", "words_per_search",
+         "items_per_search")  # fmt: skip
+
+
+def config_of(kind, **changes):
+    shared = {name: getattr(small_config(), name) for name in SHAPE}
+    return make_config({**shared, "kind": kind, **changes})
+
+
+def ranker_of(kind, seed=0, **changes):
+    ranker = randomise(make_ranker(config_of(kind, **changes)), seed)
+    ranker.fit_counts(random_logs()[0])
+    return ranker
+
+
+def batch_of(ranker, **sizes):
+    return {name: tf.constant(values) for name, values in random_batch(ranker.config, **sizes).items()}
+
+
+def histories(*clicks, length=6):
+    """Rows padded on the left."""
+    return tf.constant([[0] * (length - len(row)) + list(row) for row in clicks], tf.int32)
+
+
+def states_of(ranker, clicks):
+    return ranker.encode({REC_ITEMS: histories(*clicks)})["state"].numpy()
+
+
+def fine(variable):
+    return np.asarray(variable, np.float64)
+
+
+def gelu(x):
+    return x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+
+
+def layer_norm(x, layer):
+    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + EPSILON) * fine(layer.gamma) + fine(
+        layer.beta
+    )
+
+
+def plain_encoder(ranker, events, *, causal):
+    """Post-norm blocks with GELU over the events `[L, d]` of one user, in float64."""
+    states = events + fine(ranker.positions.positions)[ranker.config.rec_length - len(events) :]
+    states = layer_norm(states, ranker.norm)
+    for block in ranker.encoder.blocks:
+        attention, mixed = block.attention, np.zeros_like(states)
+        weights = [(fine(one.kernel), fine(one.bias)) for one in (
+            attention._query_dense, attention._key_dense, attention._value_dense, attention._output_dense
+        )]  # fmt: skip
+        (of_out, out_bias) = weights.pop()
+        for head in range(ranker.config.num_heads):
+            q, k, v = (states @ kernel[:, head] + bias[head] for kernel, bias in weights)
+            logits = q @ k.T / np.sqrt(q.shape[1])
+            if causal:
+                logits = np.where(np.tri(len(states), dtype=bool), logits, -np.inf)
+            shares = np.exp(logits - logits.max(1, keepdims=True))
+            mixed += shares / shares.sum(1, keepdims=True) @ v @ of_out[head]
+        states = layer_norm(states + mixed + out_bias, block.attention_norm)
+        hidden = gelu(states @ fine(block.hidden.kernel) + fine(block.hidden.bias))
+        states = layer_norm(states + hidden @ fine(block.out.kernel) + fine(block.out.bias), block.feed_forward_norm)
+    return states
+
+
+@st.composite
+def noisy_histories(draw):
+    """Which places are real, a rate, and noise."""
+    length, rows = draw(st.integers(1, 12)), draw(st.integers(1, 4))
+    events = np.array([draw(st.integers(0, length)) for _ in range(rows)])
+    real = np.arange(length)[None] >= length - events[:, None]
+    noise = np.random.default_rng(draw(st.integers(0, 1 << 20))).random((rows, length + 1)).astype(np.float32)
+    noise[:, 0] = draw(st.sampled_from([0.0, noise[0, 0], np.nextafter(np.float32(1), np.float32(0))]))
+    return real, events, draw(st.integers(0, 100)), noise
+
+
+def exact(rate, events):
+    """floor(rate n), the rate in hundredths."""
+    return rate * events // 100
+
+
+class TestAugmentations:
+    @given(noisy_histories())
+    def test_a_crop_keeps_a_run_of_exactly_its_share_and_at_least_one(self, drawn):
+        real, events, rate, noise = drawn
+        choice = augmentations.crop(tf.constant(real), rate / 100, tf.constant(noise[:, 0]))
+        length = real.shape[1]
+        for columns, kept, count in zip(choice.columns.numpy(), choice.real.numpy(), events, strict=True):
+            expected = min(count, max(1, exact(rate, count)))
+            assert kept.tolist() == [False] * (length - expected) + [True] * expected, "moved to the newest places"
+            assert (columns[~kept] == length + 1).all()
+            if expected:
+                np.testing.assert_array_equal(np.diff(columns[kept]), 1)
+                assert length - count <= columns[kept][0] <= length - expected
+
+    @given(noisy_histories())
+    def test_a_mask_hides_exactly_its_share(self, drawn):
+        real, events, rate, noise = drawn
+        choice = augmentations.mask(tf.constant(real), rate / 100, tf.constant(noise[:, 1:]))
+        length = real.shape[1]
+        np.testing.assert_array_equal(choice.real, real)
+        columns = choice.columns.numpy()
+        assert (columns[~real] == length + 1).all()
+        np.testing.assert_array_equal((columns == length).sum(1), exact(rate, events))
+        own = np.broadcast_to(np.arange(length), real.shape)
+        assert (columns == own)[real & (columns != length)].all()
+
+    @given(noisy_histories())
+    def test_a_reorder_shuffles_a_run_of_exactly_its_share(self, drawn):
+        real, events, rate, noise = drawn
+        choice = augmentations.reorder(
+            tf.constant(real), rate / 100, tf.constant(noise[:, 0]), tf.constant(noise[:, 1:])
+        )
+        length = real.shape[1]
+        np.testing.assert_array_equal(choice.real, real)
+        for columns, present, count in zip(choice.columns.numpy(), real, events, strict=True):
+            assert (columns[~present] == length + 1).all()
+            np.testing.assert_array_equal(np.sort(columns[present]), np.arange(length - count, length))
+            moved = np.flatnonzero(present & (columns != np.arange(length)))
+            assert not len(moved) or moved[-1] - moved[0] < exact(rate, count)
+
+    def test_a_reorder_of_everything_follows_its_noise(self):
+        noise = np.random.default_rng(0).random((3, 9)).astype(np.float32)
+        real = tf.ones([3, 9], tf.bool)
+        choice = augmentations.reorder(real, 1.0, tf.zeros(3), tf.constant(noise))
+        np.testing.assert_array_equal(choice.columns, np.argsort(noise, 1))
+
+    def test_places_of_a_run_are_all_reached(self):
+        real = tf.repeat(histories([1, 1, 1, 1], length=5) != 0, 200, 0)
+        noise = (tf.range(200.0) + 0.5) / 200
+        begins = augmentations.crop(real, 0.5, noise).columns.numpy()[:, -2]
+        assert np.bincount(begins).tolist() == [0, 67, 66, 67]
+
+    def test_each_of_the_three_is_as_likely_and_rows_differ(self):
+        real = tf.repeat(histories([1] * 5) != 0, 3000, 0)
+        columns = augmentations.one_of_three(real, (0.6, 0.4, 0.4), tf.constant([3, 4])).columns.numpy()
+        masked = (columns == 6).any(1)
+        cropped = (columns == 7).sum(1) == 3
+        shares = [cropped.mean(), masked.mean(), 1 - cropped.mean() - masked.mean()]
+        np.testing.assert_allclose(shares, 1 / 3, atol=0.03)
+        again = augmentations.one_of_three(real, (0.6, 0.4, 0.4), tf.constant([3, 4])).columns.numpy()
+        np.testing.assert_array_equal(columns, again)
+
+    def test_events_stand_where_the_choice_says_and_are_not_changed(self):
+        events = tf.constant(np.random.default_rng(0).normal(size=(2, 3, 4)), tf.float32)
+        before = events.numpy().copy()
+        choice = augmentations.Choice(tf.constant([[4, 0, 3], [2, 1, 0]]), tf.ones([2, 3], tf.bool))
+        found = augmentations.rearrange(events, tf.fill([4], 9.0), choice).numpy()
+        np.testing.assert_array_equal(found[0], [np.zeros(4), before[0, 0], np.full(4, 9)])
+        np.testing.assert_array_equal(found[1], before[1, ::-1])
+        np.testing.assert_array_equal(events, before)
+
+
+class TestCl4SRec:
+    @pytest.mark.parametrize("heads", [1, 2])
+    def test_its_state_is_that_of_a_causal_encoder(self, heads):
+        ranker = ranker_of("cl4srec", num_heads=heads)
+        for clicks in ([7], [3, 30, 3, 12], [5, 6, 7, 8, 9, 10]):
+            expected = plain_encoder(ranker, fine(ranker.items.table)[clicks], causal=True)[-1]
+            np.testing.assert_allclose(states_of(ranker, [clicks])[0], expected, rtol=1e-4, atol=1e-5)
+
+    def test_a_place_does_not_see_what_comes_after_it(self):
+        ranker = ranker_of("cl4srec")
+        events = tf.constant(np.random.default_rng(0).normal(size=(1, 6, 8)), tf.float32)
+        other = tf.concat([events[:, :4], -events[:, 4:]], 1)
+        real = tf.ones([1, 6], tf.bool)
+        one, two = (ranker.encoder(each, causal(real)).numpy() for each in (events, other))
+        np.testing.assert_array_equal(one[:, :4], two[:, :4])
+        assert (one[:, 4:] != two[:, 4:]).any()
+
+    def test_without_its_weight_the_loss_is_that_of_next_items_to_the_bit(self):
+        with_it, without = (ranker_of("cl4srec", contrast_weight=weight, dropout=0.0) for weight in (0.5, 0.0))
+        batch, weights = batch_of(with_it), tf.ones([5, 7])
+        ours = with_it.losses(with_it.embed(batch), weights, SupervisedConfig())
+        plain = without.losses(without.embed(batch), weights, SupervisedConfig())
+        assert set(plain) == {"loss", "rec_loss"}
+        assert float(plain["loss"]) == float(ours["rec_loss"])
+        assert float(ours["loss"]) == pytest.approx(float(ours["rec_loss"]) + 0.5 * float(ours["contrast_loss"]))
+        assert int(without.augmentation_seeds.state.numpy()[1]) == 0, "nothing was drawn"
+
+    def test_two_views_of_a_history_are_drawn_for_themselves(self):
+        ranker = ranker_of("cl4srec", dropout=0.0)
+        batch = {REC_ITEMS: tf.repeat(histories([5, 6, 7, 8, 9, 10]), 400, 0)}
+        embedded = ranker.embed(batch)
+        kinds = []
+        for _ in range(2):
+            columns = ranker.augment(embedded).columns.numpy()
+            kinds.append(np.where((columns == 6).any(1), 1, np.where((columns == 7).any(1), 0, 2)))
+        table = np.zeros((3, 3))
+        np.add.at(table, tuple(kinds), 1 / 400)
+        np.testing.assert_allclose(table, 1 / 9, atol=0.06)
+
+    def test_the_contrastive_loss_is_that_of_the_views(self):
+        ranker = ranker_of("cl4srec", dropout=0.0, contrast_temperature=2.0)
+        embedded = ranker.embed(batch_of(ranker, size=6))
+        ranker.augmentation_seeds.state.assign([8, 0])
+        loss = ranker.losses(embedded, tf.ones([6, 7]), SupervisedConfig())["contrast_loss"]
+        ranker.augmentation_seeds.state.assign([8, 0])
+        valid = embedded.rec_mask.numpy().any(1)
+        views = [fine(one)[valid] for one in ranker.views(embedded)]
+        assert not np.allclose(*views)
+        np.testing.assert_allclose(loss, plain_nt_xent(*views, 2.0).sum() / 6, rtol=1e-5)
+
+    def test_mask_is_no_row_of_the_table_and_is_learned(self):
+        ranker = ranker_of("cl4srec", mask_rate=1.0)
+        batch = batch_of(ranker, size=8)
+        with tf.GradientTape() as tape:
+            loss = ranker.losses(ranker.embed(batch), tf.ones([8, 7]), SupervisedConfig())["contrast_loss"]
+        assert np.abs(tape.gradient(loss, ranker.mask_token.value)).max() > 0
+        assert ranker.items.table.shape[0] == ranker.config.num_items
+
+    @pytest.mark.parametrize("name, value", [("crop_keep", 1.5), ("mask_rate", -0.1), ("contrast_temperature", 0.0)])
+    def test_settings_out_of_range_are_refused(self, name, value):
+        with pytest.raises(ValueError, match=f"`{name}` should be .* Received: {value}."):
+            config_of("cl4srec", **{name: value})
+
+
+def plain_nt_xent(one, other, temperature):
+    """For each row the mean of its two views' losses, by the sums of the paper."""
+    views, rows = np.concatenate([one, other]), len(one)
+    similar = np.exp(views @ views.T / temperature)
+    losses = []
+    for view in range(2 * rows):
+        others = [k for k in range(2 * rows) if k != view]
+        losses.append(-np.log(similar[view, (view + rows) % (2 * rows)] / similar[view, others].sum()))
+    return (np.array(losses[:rows]) + losses[rows:]) / 2
+
+
+def test_nt_xent_has_one_positive_and_2b_minus_2_negatives():
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(size=(2, 5, 4))
+    valid = np.array([True, True, False, True, True])
+    found = nt_xent_loss(tf.constant(one), tf.constant(other), 0.7, tf.constant(valid)).numpy()
+    np.testing.assert_allclose(found[valid], plain_nt_xent(one[valid], other[valid], 0.7), rtol=1e-10)
+    assert found[2] == 0
