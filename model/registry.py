@@ -34,6 +34,8 @@ KINDS = {
     "popularity": _baseline("Popularity", "popularity", "Popularity"),
     "sasrec": _baseline("SASRec", "sasrec", "SasRec"),
     "cl4srec": _baseline("CL4SRec", "cl4srec", "Cl4SRec"),
+    "bert4rec": _baseline("BERT4Rec", "bert4rec", "Bert4Rec"),
+    "gru4rec": _baseline("GRU4Rec", "gru4rec", "Gru4Rec"),
 }
 
 

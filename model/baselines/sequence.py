@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import keras
 import numpy as np
@@ -38,6 +38,8 @@ class SequenceConfig(RankerConfig):
         dropout: rate.
     """
 
+    allowed_losses: ClassVar[tuple[str, ...]] = ("softmax", "bce", "bce_one")
+    """What `loss` may be."""
     loss: Literal["softmax", "bce", "bce_one"] = "softmax"
     full_softmax_items: int = 20_000
     scoring: Literal["inner", "mlp"] = "inner"
@@ -48,14 +50,14 @@ class SequenceConfig(RankerConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "mlp_units", tuple(self.mlp_units))
-        one_of(self, "loss", ("softmax", "bce", "bce_one"))
+        one_of(self, "loss", self.allowed_losses)
         one_of(self, "scoring", ("inner", "mlp"))
         at_least(self, 0, "full_softmax_items")
         check_dropout(self)
         if self.temperature <= 0:
             raise ValueError(f"`temperature` should be above 0. Received: {self.temperature}.")
-        if self.scoring == "mlp" and self.loss == "softmax":
-            raise ValueError("`scoring` mlp should go with `loss` bce or bce_one. Received: softmax.")
+        if self.scoring == "mlp" and self.loss not in ("bce", "bce_one"):
+            raise ValueError(f"`scoring` mlp should go with `loss` bce or bce_one. Received: {self.loss}.")
         if self.scoring == "mlp" and self.retrieval:
             raise ValueError("`retrieval` should go with `scoring` inner. Received: mlp.")
 
@@ -117,6 +119,20 @@ class Embedded(NamedTuple):
     candidate_ids: tf.Tensor
     catalogue: tf.Tensor
     rows: tuple[tf.Tensor, ...]
+
+
+class SharedNegatives(NamedTuple):
+    """The M negatives of a batch, which all its rows share.
+
+    Attributes:
+        ids: `[M]`, each draw for itself.
+        vectors: their embeddings, `[M, d]`.
+        valid: 0 leaves a draw out, `[M]`.
+    """
+
+    ids: tf.Tensor
+    vectors: tf.Tensor
+    valid: tf.Tensor
 
 
 class PreparedItems(NamedTuple):
@@ -276,20 +292,55 @@ class SequenceRanker(Ranker):
         targets = embedded.candidate_ids[:, 0]
         if self.config.whole_catalogue:
             return catalogue_loss(tf.matmul(state, embedded.catalogue, transpose_b=True) / temperature, targets)
-        drawn = tf.reshape(embedded.candidate_ids[:, 1:], [-1])
-        negatives = tf.reshape(embedded.candidates[:, 1:], [-1, self.config.dim])
+        return self.sampled_losses(
+            state,
+            targets,
+            embedded.candidates[:, 0],
+            settings,
+            negatives=self.shared_negatives(embedded, weights),
+            temperature=temperature,
+        )
+
+    def shared_negatives(self, embedded: Embedded, weights: tf.Tensor) -> SharedNegatives:
+        """The negatives of all rows."""
+        vectors = embedded.candidates[:, 1:]
+        return SharedNegatives(
+            ids=tf.reshape(embedded.candidate_ids[:, 1:], [-1]),
+            vectors=tf.reshape(vectors, [-1, vectors.shape[-1]]),
+            valid=tf.reshape(weights[:, 1:], [-1]),
+        )
+
+    def sampled_losses(
+        self,
+        state: tf.Tensor,
+        targets: tf.Tensor,
+        vectors: tf.Tensor,
+        settings: SupervisedConfig,
+        *,
+        negatives: SharedNegatives,
+        temperature: float | tf.Tensor,
+    ) -> tf.Tensor:
+        """Cross-entropy over the catalogue as the shared negatives sample it, `[R]`.
+
+        Args:
+            state: `[R, d]`.
+            targets, vectors: ids `[R]` and embeddings `[R, d]`.
+            settings: which say how negatives are drawn.
+            negatives: of all rows.
+            temperature: of the inner products.
+        """
         clicks = self.clicks.value  # type: ignore[union-attr]  # which `loss` softmax makes
         if settings.negative_sampling == "popularity":
-            frequency = tf.gather(clicks, drawn) / tf.reduce_sum(clicks)
+            frequency = tf.gather(clicks, negatives.ids) / tf.reduce_sum(clicks)
         else:
-            frequency = tf.fill(tf.shape(drawn), 1.0 / tf.cast(tf.math.count_nonzero(clicks), clicks.dtype))
+            frequency = tf.fill(tf.shape(negatives.ids), 1.0 / tf.cast(tf.math.count_nonzero(clicks), clicks.dtype))
         return sampled_softmax_loss(
-            tf.reduce_sum(state * embedded.candidates[:, 0], 1) / temperature,
-            tf.matmul(state, negatives, transpose_b=True) / temperature,
+            tf.reduce_sum(state * vectors, 1) / temperature,
+            tf.matmul(state, negatives.vectors, transpose_b=True) / temperature,
             targets=targets,
-            drawn=drawn,
+            drawn=negatives.ids,
             frequency=frequency,
-            valid=tf.reshape(weights[:, 1:], [-1]),
+            valid=negatives.valid,
         )
 
     def logits(self, state: tf.Tensor, items: tf.Tensor, training: bool = False) -> tf.Tensor:

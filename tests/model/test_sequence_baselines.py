@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.config import SupervisedConfig
-from model.contract import REC_ITEMS
+from model.contract import CANDIDATES, REC_ITEMS
 from model.layers import augmentations
 from model.layers.transformer import causal
+from model.objectives.bpr_max import bpr_max_loss
 from model.objectives.contrast import nt_xent_loss
 from model.registry import make_config, make_ranker
 from tests.support.random_logs import random_batch, random_logs, randomise, small_config
@@ -251,4 +252,205 @@ def test_nt_xent_has_one_positive_and_2b_minus_2_negatives():
     valid = np.array([True, True, False, True, True])
     found = nt_xent_loss(tf.constant(one), tf.constant(other), 0.7, tf.constant(valid)).numpy()
     np.testing.assert_allclose(found[valid], plain_nt_xent(one[valid], other[valid], 0.7), rtol=1e-10)
+    assert found[2] == 0
+
+
+def plain_bert4rec(ranker, clicks):
+    """The output of a [MASK] behind the clicks that there is room for, and 1."""
+    table = fine(ranker.items.table)
+    clicks = clicks[-(ranker.config.rec_length - 1) :]
+    events = np.concatenate([table[clicks, :-1], fine(ranker.mask_token)[None]])
+    return np.append(plain_output(ranker, plain_encoder(ranker, events, causal=False)[-1]), 1)
+
+
+def plain_output(ranker, states):
+    hidden = gelu(states @ fine(ranker.output_hidden.kernel) + fine(ranker.output_hidden.bias))
+    return layer_norm(hidden, ranker.output_norm)
+
+
+class TestBert4Rec:
+    @pytest.mark.parametrize("heads", [1, 2])
+    def test_its_scores_are_those_of_the_paper(self, heads):
+        ranker = ranker_of("bert4rec", num_heads=heads)
+        table = fine(ranker.items.table)
+        for clicks in ([7], [3, 30, 3, 12], [5, 6, 7, 8, 9], [5, 6, 7, 8, 9, 10]):
+            candidates = tf.constant([[2, 9, 41]])
+            state = ranker.encode({REC_ITEMS: histories(clicks)})
+            expected = plain_bert4rec(ranker, clicks)
+            # The output and the table, and a bias for each item.
+            expected = table[[2, 9, 41], :-1] @ expected[:-1] + table[[2, 9, 41], -1]
+            np.testing.assert_allclose(ranker.score(state, ranker.prepare(candidates))[0], expected, rtol=1e-4)
+
+    def test_the_mask_drops_the_oldest_click_of_a_full_history_alone(self):
+        ranker = ranker_of("bert4rec")
+        full, other, without = states_of(ranker, [[5, 6, 7, 8, 9, 10], [30, 6, 7, 8, 9, 10], [6, 7, 8, 9, 10]])
+        np.testing.assert_allclose(full, other, atol=1e-6)
+        np.testing.assert_allclose(full, without, atol=1e-6)
+        one, two = states_of(ranker, [[6, 7, 8, 9, 10], [30, 7, 8, 9, 10]])
+        assert np.abs(one - two).max() > 1e-3
+
+    def test_a_place_sees_what_comes_after_it(self):
+        ranker = ranker_of("bert4rec")
+        events = tf.constant(np.random.default_rng(0).normal(size=(1, 6, 8)), tf.float32)
+        other = tf.concat([events[:, :5], -events[:, 5:]], 1)
+        one, two = (ranker.states(each, tf.ones([1, 6], tf.bool), False).numpy() for each in (events, other))
+        assert (np.abs(one - two).max(-1) > 1e-4).all()
+
+    @pytest.mark.parametrize("rate, last_rate", [(0.2, 0.0), (0.5, 0.3), (0.6, 1.0), (1.0, 0.0), (0.0, 0.5)])
+    def test_it_masks_its_share_of_the_clicks_or_the_newest_alone(self, rate, last_rate):
+        ranker = ranker_of("bert4rec", mask_rate=rate, last_rate=last_rate)
+        real = np.repeat(np.arange(6)[None] >= 6 - np.arange(1, 7)[:, None], 500, 0)
+        places, masked = (each.numpy() for each in ranker.draw_masks(tf.constant(real)))
+        alone = (masked.sum(1) == 1) & (places[:, 0] == 5)
+        for clicks in range(1, 7):
+            rows = real.sum(1) == clicks
+            expected = max(1, int(rate * clicks + 0.5))
+            counts = masked[rows].sum(1)
+            assert set(counts) <= {1, expected}
+            assert all(len(set(row[:count])) == count for row, count in zip(places[rows], counts, strict=True))
+            assert (places[rows][masked[rows]] >= 6 - clicks).all(), "padding is not masked"
+            if clicks == 6:
+                by_chance = (1 - last_rate) / 6 if expected == 1 else 0
+                assert alone[rows].mean() == pytest.approx(last_rate + by_chance, abs=0.07)
+
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_its_loss_counts_masked_places_alone(self, whole):
+        """Of each row the mean cross-entropy at its masked places, by float64 from the masked sequence."""
+        ranker = ranker_of("bert4rec", dropout=0.0, mask_rate=0.5, full_softmax_items=100 if whole else 0)
+        batch = batch_of(ranker, size=10)
+        batch[REC_ITEMS] = tf.where(batch[REC_ITEMS] == 1, 2, batch[REC_ITEMS])
+        embedded = ranker.embed(batch)
+        ranker.mask_seeds.state.assign([5, 0])
+        loss = ranker.losses(embedded, tf.ones([10, 7]), SupervisedConfig())["loss"]
+        table, clicks = fine(ranker.items.table), batch[REC_ITEMS].numpy()
+        sequences = np.concatenate([clicks, batch[CANDIDATES].numpy()[:, :1]], 1)[:, -6:]
+        ranker.mask_seeds.state.assign([5, 0])
+        places, masked = (each.numpy() for each in ranker.draw_masks(tf.constant(sequences != 0)))
+        assert len(set(masked.sum(1))) > 1
+        drawn = batch[CANDIDATES].numpy()[:, 1:].ravel()
+        items = np.flatnonzero(ranker.clicks.numpy()) if not whole else None
+        losses = []
+        for row, sequence in enumerate(sequences):
+            hidden = places[row][masked[row]]
+            events = np.where(np.isin(np.arange(6), hidden)[:, None], fine(ranker.mask_token), table[sequence, :-1])
+            length = (sequence != 0).sum()
+            states = plain_output(ranker, plain_encoder(ranker, events[-length:], causal=False))
+            of_row = []
+            for place in hidden:
+                state = states[place - 6 + length] if clicks[row].any() else fine(ranker.newcomer)
+                logits, target = table @ np.append(state, 1), sequence[place]
+                if whole:
+                    others = np.exp(logits[2:]).sum()
+                else:  # exp(o) / (M q) for the M draws, q being 1 / the items clicked
+                    draws = drawn[drawn != target]
+                    others = np.exp(logits[target]) + (np.exp(logits[draws]) * len(items) / len(drawn)).sum()
+                of_row.append(np.log(others) - logits[target])
+            losses.append(np.mean(of_row))
+        assert float(loss) == pytest.approx(np.mean(losses), rel=1e-5)
+
+    def test_biases_begin_at_0_and_the_first_stage_knows_them(self):
+        ranker = make_ranker(config_of("bert4rec", retrieval=True))
+        np.testing.assert_array_equal(ranker.items.table.numpy()[:, -1], 0)
+        randomise(ranker)
+        batch = batch_of(ranker)
+        state = ranker.encode(batch)
+        scores = ranker.score(state, ranker.prepare(tf.range(2, 42)[None]))
+        np.testing.assert_allclose(ranker.query(state) @ tf.transpose(ranker.item_vectors[2:]), scores, rtol=1e-5)
+
+    def test_other_losses_are_refused(self):
+        with pytest.raises(ValueError, match="`loss` should be one of softmax. Received: 'bce'"):
+            config_of("bert4rec", loss="bce")
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def plain_gru(ranker, clicks):
+    """The state after the clicks of one user by the equations of the paper, in float64."""
+    of_author = ranker.config.variant == "author"
+    kernel, recurrent, *bias = (fine(weight) for weight in ranker.gru.weights)
+    units = recurrent.shape[0]
+    (update, reset, new), (state_update, state_reset, state_new) = (
+        np.split(each, 3, axis=1) for each in (kernel, recurrent)
+    )
+    update_bias, reset_bias, new_bias = np.split(bias[0], 3) if bias else [0, 0, 0]
+    h = np.zeros(units)
+    for x in fine(ranker.items.table)[clicks]:
+        r = sigmoid(x @ reset + h @ state_reset + reset_bias)
+        z = sigmoid(x @ update + h @ state_update + update_bias)
+        old = (r * h) @ state_new if of_author else r * (h @ state_new)
+        h = z * h + (1 - z) * np.tanh(x @ new + old + new_bias)
+    return h if of_author else h @ fine(ranker.out.kernel) + fine(ranker.out.bias)
+
+
+class TestGru4Rec:
+    @pytest.mark.parametrize("variant", ["author", "recbole"])
+    def test_its_state_is_that_of_the_equations(self, variant):
+        ranker = ranker_of("gru4rec", variant=variant, units=5)
+        for clicks in ([7], [3, 30, 3, 12], [5, 6, 7, 8, 9, 10]):
+            np.testing.assert_allclose(states_of(ranker, [clicks])[0], plain_gru(ranker, clicks), rtol=1e-4)
+
+    def test_no_state_passes_from_one_user_or_call_to_the_next(self):
+        ranker = ranker_of("gru4rec")
+        rows = [[5, 6, 7], [30, 31, 32, 33, 34, 35], [5, 6, 7]]
+        found = states_of(ranker, rows)
+        np.testing.assert_array_equal(found[0], found[2])
+        np.testing.assert_array_equal(found, states_of(ranker, rows))
+        np.testing.assert_allclose(found[2], states_of(ranker, rows[2:])[0], atol=1e-6)
+        assert len(ranker.gru.weights) == len(ranker.gru.trainable_weights), "no state is kept"
+
+    def test_the_table_is_tied_by_the_author_and_the_variant_has_its_own_layer(self):
+        shapes = {
+            variant: {tuple(weight.shape) for weight in ranker_of("gru4rec", variant=variant).dense_variables}
+            for variant in ("author", "recbole")
+        }
+        assert shapes["author"] == {(8,), (8, 24), (24,)}
+        assert shapes["recbole"] == {(8,), (8, 384), (128, 384), (128, 8)}
+
+    def test_dropout_falls_on_embedding_and_state(self):
+        ranker = ranker_of("gru4rec", dropout=0.5, hidden_dropout=0.5)
+        embedded = ranker.embed({REC_ITEMS: tf.repeat(histories([5, 6, 7]), 500, 0)})
+        states = ranker.state(embedded, training=True).numpy()
+        assert (states == 0).mean() == pytest.approx(0.5, abs=0.03)
+        assert len(np.unique(states[:, 0])) > 20, "other clicks were dropped in other rows"
+        np.testing.assert_array_equal(*ranker.state(embedded).numpy()[:2])
+
+    def test_its_bpr_max_is_that_of_the_paper(self):
+        ranker = ranker_of("gru4rec", loss="bpr_max", bpr_regularisation=0.3)
+        batch = batch_of(ranker)
+        weights = np.ones((5, 7), np.float32)
+        weights[3, 5:] = weights[0, 2] = 0
+        loss = ranker.losses(ranker.embed(batch), tf.constant(weights), SupervisedConfig())["loss"]
+        candidates, table = batch[CANDIDATES].numpy(), fine(ranker.items.table)
+        shared = candidates[:, 1:][weights[:, 1:] > 0]
+        losses = []
+        for row, history in enumerate(batch[REC_ITEMS].numpy()):
+            clicks = history[history != 0]
+            logits = table @ (plain_gru(ranker, clicks) if len(clicks) else fine(ranker.newcomer))
+            target = candidates[row, 0]
+            losses.append(plain_bpr_max(logits[target], logits[shared[shared != target]], 0.3))
+        assert float(loss) == pytest.approx(np.mean(losses), rel=1e-5)
+
+    def test_an_mlp_does_not_go_with_bpr_max(self):
+        with pytest.raises(ValueError, match="`scoring` mlp should go with `loss` bce or bce_one. Received: bpr_max."):
+            config_of("gru4rec", loss="bpr_max", scoring="mlp")
+
+
+def plain_bpr_max(positive, negatives, regularisation):
+    shares = np.exp(negatives) / np.exp(negatives).sum()
+    return -np.log((shares * sigmoid(positive - negatives)).sum()) + regularisation * (shares * negatives**2).sum()
+
+
+def test_bpr_max_leaves_out_what_is_not_valid_and_stays_finite():
+    rng = np.random.default_rng(0)
+    positive, negatives, valid = rng.normal(size=3), rng.normal(size=(3, 6)), rng.random((3, 6)) < 0.6
+    positive[1], negatives[1], valid[2] = -200.0, 200.0, False
+    logits = [tf.constant(one, tf.float32) for one in (positive, negatives)]
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        found = bpr_max_loss(*logits, valid=tf.constant(valid), regularisation=0.5)
+    assert all(np.isfinite(gradient).all() for gradient in tape.gradient(found, logits))
+    assert float(found[0]) == pytest.approx(plain_bpr_max(positive[0], negatives[0][valid[0]], 0.5), rel=1e-5)
+    assert float(found[1]) == pytest.approx(400 + 0.5 * 200**2)
     assert found[2] == 0
