@@ -36,6 +36,7 @@ KINDS = {
     "cl4srec": _baseline("CL4SRec", "cl4srec", "Cl4SRec"),
     "bert4rec": _baseline("BERT4Rec", "bert4rec", "Bert4Rec"),
     "gru4rec": _baseline("GRU4Rec", "gru4rec", "Gru4Rec"),
+    "item_neighbours": _baseline("Item neighbours", "item_neighbours", "ItemNeighbours"),
 }
 
 

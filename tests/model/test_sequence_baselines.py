@@ -454,3 +454,55 @@ def test_bpr_max_leaves_out_what_is_not_valid_and_stays_finite():
     assert float(found[0]) == pytest.approx(plain_bpr_max(positive[0], negatives[0][valid[0]], 0.5), rel=1e-5)
     assert float(found[1]) == pytest.approx(400 + 0.5 * 200**2)
     assert found[2] == 0
+
+
+def plain_neighbours(timelines, config):
+    """Similarities of all items, float64, of each item's N most similar alone: by sets of users."""
+    users = [set() for _ in range(config.num_items)]
+    for user, (begin, end) in enumerate(zip(timelines.rec_offsets[:-1], timelines.rec_offsets[1:], strict=True)):
+        for item in timelines.rec_items[begin:end]:
+            users[item].add(user)
+    users[0] = users[1] = set()
+    kept = np.zeros((config.num_items, config.num_items))
+    for one in range(config.num_items):
+        row = [
+            len(users[one] & users[other])
+            / max(1e-9, np.sqrt(len(users[one]) * len(users[other])) + config.shrinkage)
+            * (one != other)
+            for other in range(config.num_items)
+        ]
+        for other in sorted(range(config.num_items), key=lambda other: (-row[other], other))[: config.neighbours]:
+            kept[one, other] = row[other]
+    return kept
+
+
+class TestItemNeighbours:
+    @pytest.mark.parametrize("pairs", [1, 50, 1 << 24])
+    @pytest.mark.parametrize("neighbours, shrinkage", [(3, 2.0), (60, 0.0)])
+    def test_its_scores_are_sums_of_decayed_similarities(self, pairs, neighbours, shrinkage, monkeypatch):
+        monkeypatch.setattr("model.baselines.item_neighbours.PAIRS_AT_ONCE", pairs)
+        timelines, _ = random_logs()
+        timelines.rec_items[::17] = 1
+        ranker = make_ranker(config_of("item_neighbours", neighbours=neighbours, shrinkage=shrinkage, recency=0.7))
+        ranker.fit_counts(timelines)
+        similar = plain_neighbours(timelines, ranker.config)
+        batch = batch_of(ranker, size=10, candidates=20)
+        found = ranker.score(ranker.encode(batch), ranker.prepare(batch[CANDIDATES])).numpy()
+        decay = 0.7 ** np.arange(5, -1, -1)
+        assert (found > 0).any()
+        for row, (clicks, candidates) in enumerate(
+            zip(batch[REC_ITEMS].numpy(), batch[CANDIDATES].numpy(), strict=True)
+        ):
+            np.testing.assert_allclose(found[row], decay @ similar[clicks][:, candidates], rtol=1e-5, atol=1e-7)
+
+    def test_nothing_is_trained_and_padding_has_no_neighbour(self):
+        ranker = ranker_of("item_neighbours")
+        assert ranker.trainable_variables == []
+        assert not ranker.similarities.numpy()[:2].any()
+        state = ranker.encode({REC_ITEMS: histories([], [1])})
+        np.testing.assert_array_equal(ranker.score(state, ranker.prepare(tf.range(42)[None])), np.zeros((2, 42)))
+
+    def test_it_takes_one_worker(self):
+        ranker = make_ranker(config_of("item_neighbours"))
+        with pytest.raises(ValueError, match="should be counted by one worker. Received: 2."):
+            ranker.fit_counts(random_logs()[0], lambda counts: 2 * counts)
