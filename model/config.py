@@ -116,7 +116,8 @@ class SupervisedConfig:
 
     Attributes:
         batch_size, eval_batch_size: rows of a training step and of an evaluation step.
-        learning_rate: of both Adams.
+        optimizer: `adam`, or `adagrad` as GRU4Rec's author has it; of dense weights and of the tables' rows alike.
+        learning_rate: of both.
         targets_per_user: the last so many clicks of each user are training targets; 0 is all of them.
         num_negatives: n, sampled for each positive in every step.
         negative_sampling: `uniform` over the items recommended in training, or `popularity` (by their clicks).
@@ -139,6 +140,7 @@ class SupervisedConfig:
 
     batch_size: int = 1024
     eval_batch_size: int = 512
+    optimizer: Literal["adam", "adagrad"] = "adam"
     learning_rate: float = 1e-3
     targets_per_user: int = 0
     num_negatives: int = 4
@@ -184,6 +186,7 @@ class SupervisedConfig:
         )
         if not 0 <= self.unknown_rate < 1:
             raise ValueError(f"`unknown_rate` should be from 0 to below 1. Received: {self.unknown_rate}.")
+        one_of(self, "optimizer", ("adam", "adagrad"))
         one_of(self, "negative_sampling", ("uniform", "popularity"))
         one_of(self, "negatives_avoid", ("clicked", "none"))
         one_of(self, "tcl_distance", ("cosine", "euclidean"))

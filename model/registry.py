@@ -39,6 +39,10 @@ KINDS = {
     "rearec_erl": _baseline("ReaRec (ERL)", "rearec", "ReaRecErl"),
     "rearec_prl": _baseline("ReaRec (PRL)", "rearec", "ReaRecPrl"),
     "lares": _baseline("LARES", "lares", "Lares"),
+    "cl4srec": _baseline("CL4SRec", "cl4srec", "Cl4SRec"),
+    "bert4rec": _baseline("BERT4Rec", "bert4rec", "Bert4Rec"),
+    "gru4rec": _baseline("GRU4Rec", "gru4rec", "Gru4Rec"),
+    "item_neighbours": _baseline("Item neighbours", "item_neighbours", "ItemNeighbours"),
 }
 
 

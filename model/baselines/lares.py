@@ -13,8 +13,9 @@ from model.contract import UNKNOWN_ID
 from model.layers.embeddings import EmbeddingTable, PositionEmbedding
 from model.layers.transformer import TransformerEncoder, causal
 from model.objectives.softmax import contrastive_softmax_loss
-from model.ops.dropout import Dropout, next_seed
+from model.ops.dropout import Dropout
 from model.ops.normalization import Normalization
+from model.ops.seeds import next_seed
 from model.ops.shapes import shaped, sizes
 from model.ranker import WHOLE, Logs, Share
 

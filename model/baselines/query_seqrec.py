@@ -24,7 +24,8 @@ from model.data.columns import Array
 from model.layers.embeddings import EmbeddingTable, PositionEmbedding, take, take_mean
 from model.layers.merged_history import merge
 from model.layers.transformer import Norm, TransformerEncoder, causal
-from model.ops.dropout import Dropout, next_seed
+from model.ops.dropout import Dropout
+from model.ops.seeds import next_seed
 from model.ops.shapes import shaped, sizes
 from model.ranker import Batch
 

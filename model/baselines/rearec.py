@@ -11,8 +11,9 @@ from model.config import SupervisedConfig, at_least
 from model.layers.embeddings import EmbeddingTable, PositionEmbedding
 from model.layers.transformer import TransformerEncoder, causal
 from model.objectives.softmax import contrastive_softmax_loss, steps_divergence
-from model.ops.dropout import Dropout, next_seed
+from model.ops.dropout import Dropout
 from model.ops.normalization import Normalization
+from model.ops.seeds import next_seed
 from model.ranker import WHOLE, Logs, Share
 
 EPSILON = 1e-12

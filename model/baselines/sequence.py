@@ -13,7 +13,7 @@ from model.contract import CANDIDATES, FIRST_KNOWN_ID, PADDING_ID, REC_ITEMS
 from model.layers.embeddings import EmbeddingTable, take
 from model.layers.transformer import Norm
 from model.objectives.losses import recommendation_loss
-from model.objectives.softmax import catalogue_logits, catalogue_loss, sampled_logits, sampled_softmax_loss
+from model.objectives.softmax import catalogue_logits, catalogue_loss, sampled_logits
 from model.objectives.ties import tie_unknown
 from model.ops.dropout import Dropout
 from model.ops.linear import Linear
@@ -39,6 +39,8 @@ class SequenceConfig(RankerConfig):
         dropout: rate.
     """
 
+    allowed_losses: ClassVar[tuple[str, ...]] = ("softmax", "bce", "bce_one")
+    """What `loss` may be."""
     loss: Literal["softmax", "bce", "bce_one"] = "softmax"
     full_softmax_items: int = 20_000
     scoring: Literal["inner", "mlp"] = "inner"
@@ -49,14 +51,14 @@ class SequenceConfig(RankerConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "mlp_units", tuple(self.mlp_units))
-        one_of(self, "loss", ("softmax", "bce", "bce_one"))
+        one_of(self, "loss", self.allowed_losses)
         one_of(self, "scoring", ("inner", "mlp"))
         at_least(self, 0, "full_softmax_items")
         check_dropout(self)
         if self.temperature <= 0:
             raise ValueError(f"`temperature` should be above 0. Received: {self.temperature}.")
-        if self.scoring == "mlp" and self.loss == "softmax":
-            raise ValueError("`scoring` mlp should go with `loss` bce or bce_one. Received: softmax.")
+        if self.scoring == "mlp" and self.loss not in ("bce", "bce_one"):
+            raise ValueError(f"`scoring` mlp should go with `loss` bce or bce_one. Received: {self.loss}.")
         if self.scoring == "mlp" and self.retrieval:
             raise ValueError("`retrieval` should go with `scoring` inner. Received: mlp.")
 
@@ -118,6 +120,20 @@ class Embedded(NamedTuple):
     candidate_ids: tf.Tensor
     catalogue: tf.Tensor
     rows: tuple[tf.Tensor, ...]
+
+
+class SharedNegatives(NamedTuple):
+    """The M negatives of a batch, which all its rows share.
+
+    Attributes:
+        ids: `[M]`, each draw for itself.
+        vectors: their embeddings, `[M, d]`.
+        valid: 0 leaves a draw out, `[M]`.
+    """
+
+    ids: tf.Tensor
+    vectors: tf.Tensor
+    valid: tf.Tensor
 
 
 class PreparedItems(NamedTuple):
@@ -282,7 +298,45 @@ class SequenceRanker(Ranker):
         if self.config.whole_catalogue:
             logits = tf.matmul(state, embedded.catalogue, transpose_b=True) / temperature
             return catalogue_loss(logits, embedded.candidate_ids[:, 0])
-        return sampled_softmax_loss(**self._of_sample(state, embedded, weights, settings, temperature))
+        return self.sampled_losses(
+            state,
+            embedded.candidate_ids[:, 0],
+            embedded.candidates[:, 0],
+            settings,
+            negatives=self.shared_negatives(embedded, weights),
+            temperature=temperature,
+        )
+
+    def shared_negatives(self, embedded: Embedded, weights: tf.Tensor) -> SharedNegatives:
+        """The negatives of all rows."""
+        vectors = embedded.candidates[:, 1:]
+        return SharedNegatives(
+            ids=tf.reshape(embedded.candidate_ids[:, 1:], [-1]),
+            vectors=tf.reshape(vectors, [-1, vectors.shape[-1]]),
+            valid=tf.reshape(weights[:, 1:], [-1]),
+        )
+
+    def sampled_losses(
+        self,
+        state: tf.Tensor,
+        targets: tf.Tensor,
+        vectors: tf.Tensor,
+        settings: SupervisedConfig,
+        *,
+        negatives: SharedNegatives,
+        temperature: float | tf.Tensor,
+    ) -> tf.Tensor:
+        """Cross-entropy over the catalogue as the shared negatives sample it, `[R]`.
+
+        Args:
+            state: `[R, d]`.
+            targets, vectors: ids `[R]` and embeddings `[R, d]`.
+            settings: which say how negatives are drawn.
+            negatives: of all rows.
+            temperature: of the inner products.
+        """
+        logits = self._sampled_logits(state, targets, vectors, settings, negatives=negatives, temperature=temperature)
+        return tf.reduce_logsumexp(logits, 1) - logits[:, 0]
 
     def class_logits(
         self, state: tf.Tensor, embedded: Embedded, weights: tf.Tensor, settings: SupervisedConfig
@@ -300,34 +354,40 @@ class SequenceRanker(Ranker):
             logits = tf.matmul(state, embedded.catalogue, transpose_b=True) / temperature
             return catalogue_logits(logits, embedded.candidate_ids[:, 0])
         if self.config.loss == "softmax":
-            return sampled_logits(**self._of_sample(state, embedded, weights, settings, temperature))
+            return self._sampled_logits(
+                state,
+                embedded.candidate_ids[:, 0],
+                embedded.candidates[:, 0],
+                settings,
+                negatives=self.shared_negatives(embedded, weights),
+                temperature=temperature,
+            )
         logits = self.logits(state, embedded.candidates, training=True) / temperature
         return tf.where(weights == 0, MASKED_LOGIT, logits)
 
-    def _of_sample(
+    def _sampled_logits(
         self,
         state: tf.Tensor,
-        embedded: Embedded,
-        weights: tf.Tensor,
+        targets: tf.Tensor,
+        vectors: tf.Tensor,
         settings: SupervisedConfig,
+        *,
+        negatives: SharedNegatives,
         temperature: float | tf.Tensor,
-    ) -> dict[str, tf.Tensor]:
-        """Arguments of `sampled_softmax_loss`: the negatives of all rows are everybody's sample."""
-        drawn = tf.reshape(embedded.candidate_ids[:, 1:], [-1])
-        negatives = tf.reshape(embedded.candidates[:, 1:], [-1, self.config.dim])
+    ) -> tf.Tensor:
         clicks = self.clicks.value  # type: ignore[union-attr]  # which `loss` softmax makes
         if settings.negative_sampling == "popularity":
-            frequency = tf.gather(clicks, drawn) / tf.reduce_sum(clicks)
+            frequency = tf.gather(clicks, negatives.ids) / tf.reduce_sum(clicks)
         else:
-            frequency = tf.fill(tf.shape(drawn), 1.0 / tf.cast(tf.math.count_nonzero(clicks), clicks.dtype))
-        return {
-            "positive": tf.reduce_sum(state * embedded.candidates[:, 0], 1) / temperature,
-            "negatives": tf.matmul(state, negatives, transpose_b=True) / temperature,
-            "targets": embedded.candidate_ids[:, 0],
-            "drawn": drawn,
-            "frequency": frequency,
-            "valid": tf.reshape(weights[:, 1:], [-1]),
-        }
+            frequency = tf.fill(tf.shape(negatives.ids), 1.0 / tf.cast(tf.math.count_nonzero(clicks), clicks.dtype))
+        return sampled_logits(
+            tf.reduce_sum(state * vectors, 1) / temperature,
+            tf.matmul(state, negatives.vectors, transpose_b=True) / temperature,
+            targets=targets,
+            drawn=negatives.ids,
+            frequency=frequency,
+            valid=negatives.valid,
+        )
 
     def logits(self, state: tf.Tensor, items: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Scores before the temperature: states `[B, d]` and items `[B, C, d]` or `[1, C, d]` give `[B, C]`."""

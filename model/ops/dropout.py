@@ -9,18 +9,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from model.ops.seeds import next_seed
+
 RESOLUTION = 1 << 16
-
-
-def next_seed(generator: keras.random.SeedGenerator) -> tf.Tensor:
-    """The next seed of a generator, int32 `[2]`, another one for each replica: it has other rows, and draws for itself.
-
-    It is no part of what a checkpoint holds by itself: see `supervised.train`.
-    """
-    seed = tf.cast(generator.next(), tf.int32)
-    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-        seed += tf.stack([tf.distribute.get_replica_context().replica_id_in_sync_group, 0])
-    return seed
 
 
 @keras.saving.register_keras_serializable(package="lcr_ser")
@@ -47,8 +38,9 @@ class Dropout(keras.layers.Dropout):
     def _mask(self, shape: tf.Tensor, dropped: int, dtype: Any) -> tf.Tensor:
         """Zero for `dropped` out of 2^16 elements."""
         size = tf.reduce_prod(shape)
-        seed = next_seed(self.seed_generator)
-        words = tf.random.stateless_uniform([(size + 1) // 2], seed, minval=None, maxval=None, dtype=tf.int32)
+        words = tf.random.stateless_uniform(
+            [(size + 1) // 2], next_seed(self.seed_generator), minval=None, maxval=None, dtype=tf.int32
+        )
         halves = tf.reshape(tf.bitcast(words, tf.int16), [-1])[:size]
         kept = tf.cast(halves >= dropped - RESOLUTION // 2, dtype)
         return tf.reshape(kept, shape) * (RESOLUTION / (RESOLUTION - dropped))

@@ -21,7 +21,7 @@ from model.training.batches import Batches, batches
 from model.training.evaluation import evaluator_of
 from model.training.loop import Schedule, TrainingLoop
 from model.training.non_finite import batch_ids
-from model.training.optimizers import SplitAdam
+from model.training.optimizers import SplitOptimizer, make_optimizer
 from model.training.unknown import with_unknown
 
 Draw: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tuple[Batch, tf.Tensor]]
@@ -64,7 +64,8 @@ def train(
     keras.utils.set_random_seed(config.seed)
     model = start or make_ranker(model_config)
     model.fit_counts(timelines, replicas.sum_of_workers)
-    optimizer = SplitAdam([layer.table for layer in model.tables], model.dense_variables, config.learning_rate)
+    tables = [layer.table for layer in model.tables]
+    optimizer = make_optimizer(config.optimizer, tables, model.dense_variables, config.learning_rate)
     order = batches(timelines.last_targets(config.targets_per_user), config.batch_size, config.seed)
     searches = search_order(model, timelines, order.steps_per_epoch, config.seed)
     take_step = make_step(model, optimizer, config, timelines)
@@ -113,7 +114,7 @@ def search_order(model: Ranker, timelines: Timelines, steps_per_epoch: int, seed
 
 
 def make_step(
-    model: Ranker, optimizer: SplitAdam, config: SupervisedConfig, timelines: Timelines
+    model: Ranker, optimizer: SplitOptimizer, config: SupervisedConfig, timelines: Timelines
 ) -> Callable[..., Logs]:
     """The compiled training step.
 

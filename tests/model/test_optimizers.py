@@ -1,11 +1,12 @@
-"""SplitAdam against NumPy."""
+"""SplitAdam and SplitAdagrad against NumPy."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from model.training.optimizers import SplitAdam
+from model.config import SupervisedConfig
+from model.training.optimizers import SplitAdam, make_optimizer
 
 
 def variables():
@@ -85,3 +86,43 @@ def test_dense_gradient_of_a_table_is_refused():
     table, dense = variables()
     with pytest.raises(ValueError, match="IndexedSlices"):
         SplitAdam([table], [dense], 0.01).apply([tf.ones([6, 3]), tf.ones([4, 2])])
+
+
+def test_adagrad_equals_numpy_over_twenty_steps():
+    table, dense = variables()
+    wanted = [np.asarray(v, np.float64) for v in (table, dense)]
+    squares = [np.zeros_like(one) for one in wanted]
+    take_steps(make_optimizer("adagrad", [table], [dense], 0.1), range(20))
+    for step in range(20):
+        ids, rows, of_dense = gradients(step)
+        of_table = np.zeros_like(wanted[0])
+        np.add.at(of_table, ids, rows)  # a row that occurs twice is squared once
+        for index, gradient in enumerate((of_table, of_dense.astype(np.float64))):
+            squares[index] += gradient**2
+            wanted[index] -= 0.1 * gradient / np.sqrt(squares[index] + 1e-6)
+    np.testing.assert_allclose(table.numpy(), wanted[0], atol=1e-5)
+    np.testing.assert_allclose(dense.numpy(), wanted[1], atol=1e-5)
+
+
+def test_adagrad_leaves_other_rows_and_comes_back_from_a_checkpoint(tmp_path):
+    table, dense = variables()
+    before = table.numpy().copy()
+    optimizer = make_optimizer("adagrad", [table], [dense], 0.1)
+    optimizer.apply([tf.IndexedSlices(tf.ones([1, 3]), tf.constant([2])), tf.ones([4, 2])])
+    np.testing.assert_array_equal(np.flatnonzero((table.numpy() != before).any(1)), [2])
+    path = tf.train.Checkpoint(weights=[table.value, dense.value], optimizer=optimizer).save(str(tmp_path / "c"))
+    take_steps(optimizer, (3, 4))
+
+    other_table, other_dense = variables()
+    other = make_optimizer("adagrad", [other_table], [other_dense], 0.1)
+    restored = tf.train.Checkpoint(weights=[other_table.value, other_dense.value], optimizer=other).restore(path)
+    restored.assert_consumed()
+    take_steps(other, (3, 4))
+    np.testing.assert_array_equal(other_table.numpy(), table.numpy())
+    np.testing.assert_array_equal(other_dense.numpy(), dense.numpy())
+
+
+def test_adam_is_the_default():
+    assert type(make_optimizer(SupervisedConfig().optimizer, [], [], 0.1)) is SplitAdam
+    with pytest.raises(ValueError, match="`optimizer` should be one of adam, adagrad. Received: 'sgd'."):
+        SupervisedConfig(optimizer="sgd")
