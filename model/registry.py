@@ -33,6 +33,7 @@ KINDS = {
     DEFAULT: Kind("LCR-SER", "model.config:LcrSerConfig", "model.lcr_ser:LcrSer"),
     "popularity": _baseline("Popularity", "popularity", "Popularity"),
     "sasrec": _baseline("SASRec", "sasrec", "SasRec"),
+    "unisar": _baseline("UniSAR", "unisar", "UniSar"),
 }
 
 

@@ -80,7 +80,10 @@ def random_logs(seed=0, users=60, candidates=20):
 
 
 def random_batch(config, size=5, candidates=7, seed=0):
-    """A ragged model batch: full, short and empty histories, searches without words or without clicks."""
+    """A ragged model batch: full, short and empty histories, searches without words or without clicks.
+
+    Times are seconds apart, in order within each history; some clicks and searches share theirs.
+    """
     rng = np.random.default_rng(seed)
     batch = {
         "user": rng.integers(1, config.num_users, size),
@@ -97,7 +100,13 @@ def random_batch(config, size=5, candidates=7, seed=0):
             clicks = 0 if column < empty else rng.integers(1 if not words else 0, config.items_per_search + 1)
             batch["search_words"][row, column, words:] = 0
             batch["search_items"][row, column, clicks:] = 0
-    return {name: value.astype(np.int32) for name, value in batch.items()}
+    batch = {name: value.astype(np.int32) for name, value in batch.items()}
+    real = {"rec_times": batch["rec_items"] != 0, "search_times": batch["search_items"].any(2)}
+    real["search_times"] |= batch["search_words"].any(2)
+    for name, mask in real.items():
+        seconds = np.sort(rng.integers(0, 10, mask.shape), 1)
+        batch[name] = np.where(mask, FIRST_TIME + 1000 * seconds, 0)
+    return batch
 
 
 def randomise(model, seed=0):
