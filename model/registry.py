@@ -33,7 +33,10 @@ KINDS = {
     DEFAULT: Kind("LCR-SER", "model.config:LcrSerConfig", "model.lcr_ser:LcrSer"),
     "popularity": _baseline("Popularity", "popularity", "Popularity"),
     "sasrec": _baseline("SASRec", "sasrec", "SasRec"),
+    "sesrec": _baseline("SESRec", "sesrec", "SesRec"),
+    "unified_ssr": _baseline("UnifiedSSR", "unified_ssr", "UnifiedSsr"),
     "unisar": _baseline("UniSAR", "unisar", "UniSar"),
+    "user_model": _baseline("USER", "user", "User"),
 }
 
 

@@ -162,7 +162,10 @@ def test_it_overfits_a_few_rows(kind):
     assert last < 0.05 < first
 
 
-WITHIN_BATCH = {"unisar": {"alignment_weight": 0.0, "history_weight": 0.0}}
+WITHIN_BATCH = {
+    "sesrec": {"alignment_weight": 0.0},
+    "unisar": {"alignment_weight": 0.0, "history_weight": 0.0},
+}
 """Kinds that take negatives from the other rows of a batch, and what leaves these losses out: a part of the batch has
 fewer negatives, so that such a loss is not the sum of its parts."""
 
