@@ -130,7 +130,7 @@ class SesRec(SearchRanker):
     def _read(self, embedded: Embedded, training: bool) -> tuple[State, dict[str, tf.Tensor]]:
         """The state, and the weights of co-attention of each side, `[B, L]`."""
         masks = {"rec": embedded.rec_mask, "search": embedded.search_mask}
-        state = {"user": embedded.user}
+        state: State = {"user": embedded.user}
         for side, events in (("rec", embedded.rec), ("search", embedded.searches)):
             placed = tf.cast(getattr(self, f"{side}_positions")(events), self.compute_dtype)
             state[side] = getattr(self, f"{side}_encoder")(placed, masks[side][:, None], training=training)

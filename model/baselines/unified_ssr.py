@@ -167,10 +167,11 @@ class UnifiedSsr(JointRanker):
 
     def branches(self, embedded: Embedded, training: bool = False) -> dict[str, Branch]:
         """The same with their sessions."""
-        return {
-            name: Branch(*self.windows(states, mask), mask)
-            for name, (states, mask) in self.encoded(embedded, training).items()
-        }
+        found = {}
+        for name, (states, mask) in self.encoded(embedded, training).items():
+            placed, sessions = self.windows(states, mask)
+            found[name] = Branch(placed, sessions, mask)
+        return found
 
     def _tokens(self, events: tf.Tensor, user: tf.Tensor) -> tf.Tensor:
         tokens = (events + user[:, None]) * self.config.dim**0.5 + sinusoids(events.shape[1], self.config.dim)[None]
