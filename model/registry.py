@@ -43,6 +43,10 @@ KINDS = {
     "bert4rec": _baseline("BERT4Rec", "bert4rec", "Bert4Rec"),
     "gru4rec": _baseline("GRU4Rec", "gru4rec", "Gru4Rec"),
     "item_neighbours": _baseline("Item neighbours", "item_neighbours", "ItemNeighbours"),
+    "sesrec": _baseline("SESRec", "sesrec", "SesRec"),
+    "unified_ssr": _baseline("UnifiedSSR", "unified_ssr", "UnifiedSsr"),
+    "unisar": _baseline("UniSAR", "unisar", "UniSar"),
+    "user_model": _baseline("USER", "user", "User"),
 }
 
 

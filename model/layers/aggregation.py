@@ -34,6 +34,16 @@ class TargetAttention(keras.layers.Layer):
         """w, `[B, N, C, d]`: what `weigh` gives, summed."""
         return self.weigh(candidates, states, mask, steps).total()
 
+    def of_history(self, candidates: tf.Tensor, states: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """The same of a history alone: `[B, C, d]`, zero where it is empty.
+
+        Args:
+            candidates: `[B, C, d]`, or `[1, C, d]` where all rows share them.
+            states, mask: of the history, `[B, L, d]` and `[B, L]`.
+        """
+        steps = tf.zeros([tf.shape(states)[0], 1, 0, self.dim], states.dtype)
+        return self.weigh(candidates, states, mask, steps).total()[:, 0]
+
     def weigh(self, candidates: tf.Tensor, states: tf.Tensor, mask: tf.Tensor, steps: tf.Tensor) -> WeightedStates:
         """Weights for each candidate.
 

@@ -22,6 +22,11 @@ class Merged(NamedTuple):
         """Bring what clicks `[B, Lr, ...]` and searches `[B, Ls, ...]` have into the order: `[B, Lr + Ls, ...]`."""
         return tf.gather(tf.concat([clicks, searches], 1), self.order, batch_dims=1)
 
+    @property
+    def places(self) -> tf.Tensor:
+        """The other way round: for each column of `concat([clicks, searches], 1)` its place, `[B, Lr + Ls]`."""
+        return tf.argsort(self.order, 1)
+
 
 def merge(rec_times: tf.Tensor, search_times: tf.Tensor, rec_mask: tf.Tensor, search_mask: tf.Tensor) -> Merged:
     """Interleave two histories by time; at the same time clicks stand before searches.

@@ -1,5 +1,6 @@
 """Transformer blocks of the baselines, out of Keras' own attention."""
 
+from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 import keras
@@ -48,7 +49,7 @@ class TransformerBlock(keras.layers.Layer):
         *,
         hidden_units: int = 0,
         norm: Norm = "post",
-        activation: str = "relu",
+        activation: str | Callable[[tf.Tensor], tf.Tensor] = "relu",
         epsilon: float = 1e-8,
         **kwargs: Any,
     ) -> None:
@@ -172,3 +173,57 @@ class TransformerEncoder(keras.layers.Layer):
             **{name: getattr(self, name) for name in ("num_blocks", "dim", "num_heads", "dropout")},
             **self.options,
         }
+
+
+@keras.saving.register_keras_serializable(package="lcr_ser")
+class TransformerDecoderBlock(TransformerBlock):
+    """A `TransformerBlock` with a second attention, to a memory, before its feed-forward network.
+
+    | norm | attention to the memory m |
+    |---|---|
+    | `post` | x = LN(x + A(x, m)) |
+    | `pre` | x = x + A(LN(x), m) |
+
+    Args:
+        dim, num_heads, dropout, hidden_units, activation, epsilon: as there; dropout is on the outputs of the second
+            attention, too.
+        norm: `post` or `pre`.
+    """
+
+    def __init__(self, dim: int, num_heads: int, dropout: float, **kwargs: Any) -> None:
+        super().__init__(dim, num_heads, dropout, **kwargs)
+        dtype = self.dtype_policy
+        self.memory_attention = keras.layers.MultiHeadAttention(
+            num_heads, dim // num_heads, dropout=dropout, kernel_initializer="glorot_normal", dtype=dtype
+        )
+        self.memory_norm = Normalization(self.epsilon, dtype=dtype)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create all weights."""
+        super().build(input_shape)
+        shape = (None, None, self.dim)
+        self.memory_attention.build(shape, shape)
+        self.memory_norm.build(shape)
+
+    def call(  # type: ignore[override]  # a block with a memory takes one
+        self, inputs: tf.Tensor, mask: tf.Tensor, memory: tf.Tensor, memory_mask: tf.Tensor, training: bool = False
+    ) -> tf.Tensor:
+        """`[B, L, d]` gives `[B, L, d]`.
+
+        Args:
+            inputs, mask: as in `TransformerBlock`.
+            memory: `[B, M, d]`.
+            memory_mask: what of it each place may look at, bool `[B, 1 or L, M]`; where that is nothing, nothing is
+                added.
+            training: whether dropout applies.
+        """
+        states = self.recall(self.attend(inputs, mask, training), memory, memory_mask, training)
+        return self.feed_forward(states, training)
+
+    def recall(self, inputs: tf.Tensor, memory: tf.Tensor, memory_mask: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """The part with the attention to the memory."""
+        queries = inputs if self.norm == "post" else self.memory_norm(inputs)
+        found = self.memory_attention(queries, memory, attention_mask=memory_mask, training=training)
+        found *= tf.cast(tf.reduce_any(memory_mask, 2, keepdims=True), found.dtype)
+        found = self.drop(found, training=training)
+        return self.memory_norm(inputs + found) if self.norm == "post" else inputs + found
