@@ -11,12 +11,11 @@ import tensorflow as tf
 from model.config import RankerConfig, SupervisedConfig, at_least, check_dropout, check_heads, one_of
 from model.contract import CANDIDATES, FIRST_KNOWN_ID, PADDING_ID, REC_ITEMS
 from model.layers.embeddings import EmbeddingTable, take
+from model.layers.mlp import Mlp
 from model.layers.transformer import Norm
 from model.objectives.losses import recommendation_loss
 from model.objectives.softmax import catalogue_logits, catalogue_loss, sampled_logits
 from model.objectives.ties import tie_unknown
-from model.ops.dropout import Dropout
-from model.ops.linear import Linear
 from model.ops.softmax_attention import MASKED_LOGIT
 from model.ranker import WHOLE, Batch, Logs, Ranker, Share, State
 
@@ -59,8 +58,6 @@ class SequenceConfig(RankerConfig):
             raise ValueError(f"`temperature` should be above 0. Received: {self.temperature}.")
         if self.scoring == "mlp" and self.loss not in ("bce", "bce_one"):
             raise ValueError(f"`scoring` mlp should go with `loss` bce or bce_one. Received: {self.loss}.")
-        if self.scoring == "mlp" and self.retrieval:
-            raise ValueError("`retrieval` should go with `scoring` inner. Received: mlp.")
 
     @property
     def whole_catalogue(self) -> bool:
@@ -159,22 +156,15 @@ class PairScore(keras.layers.Layer):
     def __init__(self, dim: int, units: tuple[int, ...], dropout: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.dim, self.units, self.dropout = dim, tuple(units), dropout
-        for number, width in enumerate((*self.units, 1)):
-            activation = "relu" if number < len(self.units) else None
-            setattr(self, f"dense_{number}", Linear(width, activation=activation, dtype=self.dtype_policy))
-        self.drop = Dropout(dropout, dtype=self.dtype_policy)
+        self.mlp = Mlp(self.parts * dim, self.units, dropout, logit=True, dtype=self.dtype_policy)
 
     def build(self, input_shape: Any = None) -> None:
         """Create all weights."""
-        for number, width in enumerate((self.parts * self.dim, *self.units)):
-            getattr(self, f"dense_{number}").build((None, None, width))
+        self.mlp.build(None)
 
     def call(self, state: tf.Tensor, items: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Logits `[B, C]` of states `[B, d]` and items `[B, C, d]` or `[1, C, d]`."""
-        values = self.features(state[:, None], items)
-        for number in range(len(self.units)):
-            values = self.drop(getattr(self, f"dense_{number}")(values), training=training)
-        return getattr(self, f"dense_{len(self.units)}")(values)[..., 0]
+        return self.mlp(tf.cast(self.features(state[:, None], items), self.compute_dtype), training=training)
 
     def features(self, state: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         """What the MLP sees of states `[B, 1, d]` and items, `[B, C, 3d]`."""
@@ -417,8 +407,8 @@ class SequenceRanker(Ranker):
 
     @property
     def item_vectors(self) -> keras.Variable | None:
-        """The item table: with `scoring` inner the model is an inner product already."""
-        return self.items.table if self.config.retrieval else None
+        """The item table: with `scoring` inner the model is an inner product already, else there is none."""
+        return self.items.table if self.config.retrieval and self.pairs is None else None
 
     def query(self, state: State) -> tf.Tensor:
         """The state, `[B, d]`."""

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from model.objectives.contrast import partner_losses
 from model.ops.linear import linear
 from model.ops.softmax_attention import MASKED_LOGIT
 
@@ -106,11 +107,6 @@ class HistoryContrast(BilinearContrast):
             one, other: `[B, d]`.
             valid: False leaves a row out, also as a negative, bool `[B]`.
         """
-        vectors, valid = tf.concat([one, other], 0), tf.concat([valid, valid], 0)
-        vectors = tf.cast(vectors, self.variable_dtype)
-        logits = self.scale(tf.matmul(self.project(vectors), vectors, transpose_b=True))
-        count = tf.shape(vectors)[0]
-        rows = tf.range(count)
-        logits = tf.where((rows[:, None] != rows[None]) & valid[None], logits, MASKED_LOGIT)
-        partners = (rows + count // 2) % count
-        return mean_of(tf.nn.sparse_softmax_cross_entropy_with_logits(partners, logits), valid)
+        vectors = tf.cast(tf.concat([one, other], 0), self.variable_dtype)
+        similarities = self.scale(tf.matmul(self.project(vectors), vectors, transpose_b=True))
+        return mean_of(partner_losses(similarities, valid), valid)

@@ -118,8 +118,8 @@ def test_nrhub_learns_a_vector_for_users_without_any_record():
 
 def network(layer, values):
     for number in range(len(layer.units)):
-        values = np.maximum(dense(getattr(layer, f"dense_{number}"), values), 0)
-    return dense(getattr(layer, f"dense_{len(layer.units)}"), values)[:, 0]
+        values = np.maximum(dense(getattr(layer.mlp, f"dense_{number}"), values), 0)
+    return dense(layer.mlp.last, values)[:, 0]
 
 
 def plain_query(ranker, words):
