@@ -27,6 +27,7 @@ from model.contract import (
 from model.evaluation.evaluator import RankingEvaluator
 from model.registry import make_ranker
 from model.training import supervised
+from model.training.carry_over import FRESH, carry_over
 from model.training.checkpoints import Checkpoints
 from tests.model.test_rankers import batch_of, config_of, layer_norm, plain_block, ranker_of, scores
 from tests.support.random_logs import FIRST_TIME, random_logs
@@ -176,6 +177,14 @@ def test_the_words_of_jsr_count_the_same_at_first():
     np.testing.assert_allclose(
         ranker.embed(batch).query[0], np.mean(ranker.words.table.numpy()[[5, 3, 7]], 0), rtol=1e-5
     )
+
+
+def test_the_weight_of_a_word_goes_with_the_word_in_a_warm_start():
+    earlier, model = ranker_of("jsr", num_words=6), make_ranker(config_of("jsr", num_words=8))
+    rows = {name: np.arange(getattr(model.config, f"num_{name}")) for name in ("users", "items")}
+    carry_over(earlier, model, {**rows, "words": np.array([0, 1, FRESH, 5, 2, FRESH, FRESH, 3])})
+    found, before = (one.word_weights.table.numpy()[:, 0] for one in (model, earlier))
+    np.testing.assert_array_equal(found, [before[0], before[1], 0, before[5], before[2], 0, 0, before[3]])
 
 
 # Query-SeqRec
