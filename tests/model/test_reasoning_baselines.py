@@ -345,6 +345,10 @@ class TestLares:
         assert (float(logs["trajectory_loss"]), float(logs["step_loss"])) == (0, 0)
         np.testing.assert_array_equal(lares.next_alike(tf.zeros([3, 3], tf.bool)), [0, 1, 2])
 
+    def test_the_partner_is_the_next_row_in_turn(self):
+        groups = np.array([0, 1, 0, 2, 0])
+        np.testing.assert_array_equal(lares.next_alike(tf.constant(groups[:, None] == groups)), [2, 1, 4, 3, 0])
+
 
 @pytest.mark.parametrize("kind", [*REAREC, "lares"])
 class TestBoth:
