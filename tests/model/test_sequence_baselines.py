@@ -139,6 +139,12 @@ class TestAugmentations:
             moved = np.flatnonzero(present & (columns != np.arange(length)))
             assert not len(moved) or moved[-1] - moved[0] < exact(rate, count)
 
+    def test_counts_are_exact_where_a_product_of_floats_is_not(self):
+        assert math.floor(0.29 * 100) == 28
+        for rate in range(101):
+            found = [augmentations.share(rate / 100)(events) for events in range(201)]
+            assert found == [exact(rate, events) for events in range(201)]
+
     def test_a_reorder_of_everything_follows_its_noise(self):
         noise = np.random.default_rng(0).random((3, 9)).astype(np.float32)
         real = tf.ones([3, 9], tf.bool)
