@@ -13,7 +13,7 @@ from components.servable_check.session import SessionModel
 from components.transform.vocabularies import ranker_config
 from model.baselines.popularity import PopularityConfig
 from model.baselines.sasrec import SasRec
-from model.contract import CANDIDATES, REC_ITEMS, REC_TIMES, SEARCH_ITEMS, SEARCH_TIMES
+from model.contract import CANDIDATES, INPUTS, REC_ITEMS, REC_TIMES, SEARCH_ITEMS, SEARCH_TIMES, USER
 from model.evaluation.evaluator import RankingEvaluator
 from model.ops.normalization import Normalization
 from model.ranker import Ranker
@@ -27,6 +27,20 @@ from tests.support.transform_graph import write_transform_graph
 pytestmark = pytest.mark.slow
 
 OTHERS = [kind for kind in KINDS if kind != "lcr_ser"]  # which test_servable.py is about
+NOW = 1_764_036_000_123
+
+
+def timed(record):
+    """A request with times: clicks a second apart from `NOW`, and searches half a second later."""
+    request = tf.train.Example.FromString(record)
+    for name, events, begin in ((REC_TIMES, "rec_items", NOW), (SEARCH_TIMES, "search_word_counts", NOW + 500)):
+        feature = request.features.feature[events]
+        count = len(feature.bytes_list.value) + len(feature.int64_list.value)
+        request.features.feature[name].int64_list.value.extend(range(begin, begin + 1000 * count, 1000))
+    return request.SerializeToString()
+
+
+REQUESTS = [timed(record) for record in RECORDS]
 LENGTHS = {name: value for name, value in SHAPE.items() if name not in ("mlp_units", "reasoning_steps")}
 
 
@@ -56,13 +70,13 @@ def test_signatures_take_what_the_model_reads(served):
 
 def test_every_signature_gives_the_scores_of_the_model(served):
     model, directory, transform, session = served
-    plain = rank_inputs(RECORDS)
+    plain = {**rank_inputs(REQUESTS), **rank_times(REQUESTS)}
     history = {name: plain[name] for name in model.inputs}
-    by_examples = session.signatures["serving_default"](examples=np.array(RECORDS, object))["scores"]
+    by_examples = session.signatures["serving_default"](examples=np.array(REQUESTS, object))["scores"]
     by_tensors = session.signatures["rank"](candidates=plain[CANDIDATES], **history)
     state = session.signatures["encode"](**history)
     in_two = session.signatures["score"](candidates=plain[CANDIDATES], **state)
-    for row, right in enumerate(golden_scores(directory, transform, RECORDS)):
+    for row, right in enumerate(golden_scores(directory, transform, REQUESTS)):
         for found in (by_examples, by_tensors["scores"], in_two["scores"]):
             np.testing.assert_allclose(found[row, : len(right)], right, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(by_tensors["ranks"], in_two["ranks"])
@@ -78,15 +92,20 @@ def test_the_weights_come_back_from_the_directory_alone(served):
 
 def test_what_the_model_does_not_read_may_be_missing_or_wrong(served):
     model, _, _, session = served
-    bare, full = tf.train.Example(), tf.train.Example.FromString(example("u1", ["a"], [(["red"], ["b"])], ["a", "c"]))
-    for name in ("user", "rec_items", CANDIDATES):
+    request = timed(example("u1", ["a"], [(["red"], ["b"])], ["a", "c"]))
+    bare, full = tf.train.Example(), tf.train.Example.FromString(request)
+    read = {feature for name in model.inputs for feature in INPUTS[name]}
+    for name in (*read, CANDIDATES):
         bare.features.feature[name].CopyFrom(full.features.feature[name])
-    full.features.feature["search_word_counts"].int64_list.value[:] = [-3]
+    for name in {"search_word_counts", "search_item_counts", REC_TIMES, SEARCH_TIMES} - read:
+        full.features.feature[name].int64_list.value[:] = [-3, -3]
+    if USER not in read:
+        full.features.feature[USER].bytes_list.value[:] = [b"u1", b"u2"]
     found = session.signatures["serving_default"](
         examples=np.array([bare.SerializeToString(), full.SerializeToString()], object)
     )["scores"]
     assert np.isfinite(found).all()
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_allclose(*found, rtol=1e-5)  # two rows of a product may be rounded apart
 
 
 def test_the_popularity_ranker_ranks_as_the_popularity_that_models_are_compared_with():
@@ -122,7 +141,7 @@ def test_times_reach_the_model_to_the_millisecond(tmp_path):
     model = NewestFirst(ranker_config(transform, VOCABULARY, {**LENGTHS, "kind": "popularity"}))
     servable = Servable(model, transform)
     save(servable, str(tmp_path / "model"), servable.signatures())
-    now = 1_764_036_000_123
+    now = NOW
     # (times of clicks, times of searches), each history longer than the model looks at, or empty.
     histories = [([now - 5, now, now + 1, now + 2], [now + 1]), ([now], [now - 9, now - 8, now + 7]), ([], [now])]
     records = []

@@ -82,7 +82,7 @@ def random_logs(seed=0, users=60, candidates=20):
 def random_batch(config, size=5, candidates=7, seed=0):
     """A ragged model batch: full, short and empty histories, searches without words or without clicks.
 
-    Times are seconds apart, in order within each history; some clicks and searches share theirs.
+    Times never fall from event to event; some are equal, of a click and a search too.
     """
     rng = np.random.default_rng(seed)
     batch = {
@@ -101,11 +101,13 @@ def random_batch(config, size=5, candidates=7, seed=0):
             batch["search_words"][row, column, words:] = 0
             batch["search_items"][row, column, clicks:] = 0
     batch = {name: value.astype(np.int32) for name, value in batch.items()}
-    real = {"rec_times": batch["rec_items"] != 0, "search_times": batch["search_items"].any(2)}
-    real["search_times"] |= batch["search_words"].any(2)
-    for name, mask in real.items():
-        seconds = np.sort(rng.integers(0, 10, mask.shape), 1)
-        batch[name] = np.where(mask, FIRST_TIME + 1000 * seconds, 0)
+    # Drawn apart: what else a seed gives does not depend on it.
+    rng = np.random.default_rng([seed, 1])
+    for name, real in (
+        ("rec_times", batch["rec_items"] != 0),
+        ("search_times", (batch["search_words"] != 0).any(2) | (batch["search_items"] != 0).any(2)),
+    ):
+        batch[name] = np.where(real, FIRST_TIME + 1000 * np.sort(rng.integers(0, 2 * real.shape[1], real.shape), 1), 0)
     return batch
 
 
