@@ -105,7 +105,7 @@ def test_what_the_model_does_not_read_may_be_missing_or_wrong(served):
         examples=np.array([bare.SerializeToString(), full.SerializeToString()], object)
     )["scores"]
     assert np.isfinite(found).all()
-    np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-6)  # GELU rounds a row by where it is in the batch
+    np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-6)  # two rows of a batch may be rounded apart
 
 
 def test_the_popularity_ranker_ranks_as_the_popularity_that_models_are_compared_with():
