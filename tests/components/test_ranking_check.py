@@ -258,6 +258,7 @@ def test_a_slice_below_its_floor_stops_the_push_unless_it_is_small(check):
     assert (verdict.reasons, reason, len(verdict.notes)) == ((), "", 1)
 
 
+@pytest.mark.long
 def test_the_full_catalogue_is_ranked_by_the_weights(check, folder):
     import tensorflow_transform as tft
 

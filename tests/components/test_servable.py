@@ -75,6 +75,7 @@ def changed(record, **features):
     return made.SerializeToString()
 
 
+@pytest.mark.long
 def test_every_loader_gives_the_same_answers(small, directory, signatures, tmp_path):
     """TF Serving's way of loading, TensorFlow's own, the development server, the Evaluator and RankingCheck."""
     from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc

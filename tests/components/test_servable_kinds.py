@@ -20,6 +20,7 @@ from model.ranker import Ranker
 from model.registry import KINDS, make_config, make_ranker
 from serving.warmup import write_warm_up
 from tests.support.checkable_servable import example
+from tests.support.kinds import some
 from tests.support.random_logs import random_logs, randomise
 from tests.support.small_servable import RECORDS, SHAPE, TRAIN, VOCABULARY
 from tests.support.transform_graph import write_transform_graph
@@ -44,7 +45,7 @@ REQUESTS = [timed(record) for record in RECORDS]
 LENGTHS = {name: value for name, value in SHAPE.items() if name not in ("mlp_units", "reasoning_steps")}
 
 
-@pytest.fixture(scope="module", params=OTHERS)
+@pytest.fixture(scope="module", params=some(OTHERS))
 def served(request, tmp_path_factory):
     """Kind, directory, Transform's output and the model as TF Serving loads it."""
     folder = tmp_path_factory.mktemp(request.param)

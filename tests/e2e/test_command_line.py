@@ -22,6 +22,7 @@ def test_the_installed_scripts_are_ours():
         assert "from tfx_pipeline.cli import main" in (BIN / name).read_text()
 
 
+@pytest.mark.long
 def test_every_upstream_command_is_still_there():
     from tfx.tools.cli.cli_main import cli_group
 

@@ -250,6 +250,7 @@ def test_each_gate_stops_a_push_with_its_reason_on_the_console_and_on_the_page(f
     assert (figures["pushed"], figures["blessed"]) == (None, False)
 
 
+@pytest.mark.long
 def test_the_stock_pair_of_commands_works_too(first_run, workspace):
     create = workspace.command(
         "pipeline",

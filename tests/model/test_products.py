@@ -36,7 +36,7 @@ def test_what_is_unsafe_is_found(left, right, wrong):
     assert bool(unsafe(found)) == wrong
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("aggregation", "negatives"), [("target", 30), ("mean", 2)])
 def test_training_and_evaluation_hold_no_unsafe_product(tmp_path, aggregation, negatives):
     """Both stages with their gradients, with few candidates and with many."""

@@ -26,6 +26,7 @@ from model.evaluation.full_catalogue import FullCatalogue
 from model.registry import KINDS, config_class, make_config, make_ranker, source_module
 from model.training import reinforcement, supervised
 from model.training.optimizers import SplitAdam
+from tests.support.kinds import some
 from tests.support.random_logs import random_batch, random_logs, randomise, small_config
 
 OF_ALL = ("num_users", "num_items", "num_words", "dim", "rec_length", "search_length", "words_per_search",
@@ -143,7 +144,7 @@ class TestEveryKind:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "lcr_ser"])  # which test_training.py is about
+@pytest.mark.parametrize("kind", some([kind for kind in KINDS if kind != "lcr_ser"]))  # which test_training.py is about
 def test_it_goes_through_both_stages(kind, tmp_path):
     logs = random_logs()
     folders = {"checkpoint_dir": str(tmp_path / "c"), "log_dir": str(tmp_path / "l")}
@@ -163,7 +164,7 @@ def test_it_goes_through_both_stages(kind, tmp_path):
         assert after == before
 
 
-@pytest.mark.parametrize("kind", TRAINED)
+@pytest.mark.parametrize("kind", some(TRAINED))
 def test_it_overfits_a_few_rows(kind):
     keras.utils.set_random_seed(1)
     shape, _ = LEARNING.get(kind, ({}, {}))

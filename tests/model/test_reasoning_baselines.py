@@ -438,7 +438,7 @@ class TestGrpo:
         still = {id(one) for one in named if one is model.newcomer or one.path.endswith("key/bias")}
         assert {id(one) for one in named} - still <= moved <= {id(one) for one in named}
 
-    @pytest.mark.slow
+    @pytest.mark.long
     def test_a_huge_kl_weight_holds_the_policy_at_its_reference(self, eager):
         # At first the policy is the reference, where the divergence has no gradient: a step away, and back.
         free, held = (trained_by_grpo(6, kl_weight=weight, learning_rate=1e-3)[2]["kl"] for weight in (0.0, 1e6))

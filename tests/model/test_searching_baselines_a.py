@@ -392,7 +392,7 @@ class CutOff(Exception):
     pass
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["jsr", "query_seqrec"])
 def test_a_training_that_was_cut_off_ends_as_one_that_was_not(kind, tmp_path, eager, monkeypatch):
     changes = {"replace_rate": 0.5, "dropout": 0.2} if kind == "query_seqrec" else {"dropout": 0.2}

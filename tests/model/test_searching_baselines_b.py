@@ -677,7 +677,7 @@ def test_a_batch_of_searches_scores_as_its_rows(kind):
     assert np.abs(scores(model, batch) - scores(model, {**batch, QUERY: batch[QUERY][::-1]})).max() > 1e-3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", JOINT)
 def test_searches_are_learnt_from_beside_clicks(kind, tmp_path):
     config = make_config({**SIZES, "kind": kind, "dropout": 0.0, **NARROW[kind]})
