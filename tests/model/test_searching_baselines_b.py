@@ -437,7 +437,8 @@ def test_events_of_at_least_the_mean_weight_are_similar(weights, similar, dissim
 
 def test_equal_weights_are_similar_however_they_are_rounded():
     for length in range(1, 60):
-        weights = tf.nn.softmax(tf.fill([1, length], 0.3))
+        weights = np.full([1, length], (1 - 1e-6) / length, np.float32)
+        weights[0, 0] = (1 + 1e-6) / length
         assert split(weights, tf.ones([1, length], tf.bool))[0].numpy().all()
 
 
@@ -681,10 +682,9 @@ def test_a_batch_of_searches_scores_as_its_rows(kind):
 @pytest.mark.parametrize("kind", JOINT)
 def test_searches_are_learnt_from_beside_clicks(kind, tmp_path):
     config = make_config({**SIZES, "kind": kind, "dropout": 0.0, **NARROW[kind]})
-    settings = SupervisedConfig(batch_size=256, learning_rate=0.02, max_epochs=8)
+    settings = SupervisedConfig(batch_size=64, learning_rate=0.02, max_epochs=6, patience=6)
     folders = {"checkpoint_dir": str(tmp_path / "c"), "log_dir": str(tmp_path / "l")}
     supervised.train(config, settings, *random_logs(), **folders)
     with open(tmp_path / "l" / "supervised.csv") as file:
-        losses = [float(row["search_loss"]) for row in csv.DictReader(file) if row.get("search_loss")]
-    assert len(losses) >= 8
-    assert np.mean(losses[-3:]) < 0.8 * np.mean(losses[:2])
+        losses = [float(row["search_loss"]) for row in csv.DictReader(file)]
+    assert np.mean(losses[-2:]) < 0.8 * losses[0]
