@@ -437,7 +437,8 @@ def test_events_of_at_least_the_mean_weight_are_similar(weights, similar, dissim
 
 def test_equal_weights_are_similar_however_they_are_rounded():
     for length in range(1, 60):
-        weights = tf.fill([1, length], np.float32((1 - 1e-6) / length))
+        weights = np.full([1, length], (1 - 1e-6) / length, np.float32)
+        weights[0, 0] = (1 + 1e-6) / length
         assert split(weights, tf.ones([1, length], tf.bool))[0].numpy().all()
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from model.config import LcrSerConfig
 from model.registry import KINDS
-from tfx_pipeline.settings import DEFAULT_FILE, Settings
+from tfx_pipeline.settings import DEFAULT_FILE, REPOSITORY, Settings
 
 LINES = DEFAULT_FILE.read_text().splitlines()
 FILE = yaml.safe_load(DEFAULT_FILE.read_text())
@@ -60,10 +60,16 @@ def test_a_comment_names_every_choice():
         for kind, section, name, _ in _settings(FILE["defaults"])
         if typing.get_origin(hint := typing.get_type_hints(kind)[name]) is typing.Literal
     ]
-    chosen = [entry for entry in chosen if entry[1] != "kind"] + [("model", "kind", tuple(KINDS))]
+    chosen = [entry for entry in chosen if entry[1] != "kind"]
     assert len(chosen) > 5
     for section, name, choices in chosen:
         assert COMMENTS["defaults", section, name].startswith(", ".join(choices)), name
+
+
+def test_every_kind_of_model_is_in_the_table_that_its_comment_names():
+    assert COMMENTS["defaults", "model", "kind"].startswith("a kind of docs/models.md: lcr_ser")
+    rows = (REPOSITORY / "docs" / "models.md").read_text().splitlines()
+    assert {row.split("`")[1] for row in rows if row.startswith("| `") and row.count("|") == 6} == set(KINDS)
 
 
 @pytest.mark.parametrize("profile", [("defaults",), *(("profiles", name) for name in FILE["profiles"])], ids=".".join)
