@@ -66,8 +66,10 @@ class Cl4SRec(SequenceRanker):
     Departures: a training row is one clicked item and its sampled negatives, so that a batch holds several rows of one
     user, which are negatives of each other here; of several replicas each contrasts its own rows; a history without a
     click has no views, and is nobody's negative; positions count from the newest click back; a view is the last state
-    (the re-implementation's default joins the states of all places, most of them padding). The label that the
-    re-implementation in RecBole gave its contrastive loss by mistake (RecBole#1748) is not reproduced.
+    (the re-implementation's default joins the states of all places, most of them padding). Not reproduced of it are
+    that a masked click becomes padding, and that a second view takes over its first one's products with the second
+    views of other rows, instead of its own with their first ones; nor the label that the one in RecBole gave its
+    contrastive loss by mistake (RecBole#1748).
 
     Args:
         config: the model's shape.

@@ -53,12 +53,13 @@ class Gru4Rec(SequenceRanker):
     """GRU4Rec: the inner product of an item with the state of a GRU after the newest click.
 
     What the first paper calls a session is a user's clicks here. The network of its section 3.1 (Eq. 1 to 4): one GRU
-    layer whose reset gate acts on the state before the product, as in the author's code; the item table is embedding
-    and output at once ("constrained embedding"), which binds the number of units to d; dropout on embedding and state.
-    The losses of the second paper: cross-entropy over shared negatives (section 3.1, with the correction that the
-    author's later code adds) and BPR-max with score regularisation (section 3.3, Eq. 12). `supervised.optimizer:
-    adagrad` is the author's optimiser. The variant `recbole` is a reading that is often compared with: the reset gate
-    acts after the product, no bias, 128 units and a dense layer, under which no table is tied.
+    layer whose reset gate acts on the state before the product, as in the author's first code (the later PyTorch
+    version has that in a first layer without embedding alone, and elsewhere a gate after the product); the item table
+    is embedding and output at once ("constrained embedding"), which binds the number of units to d; dropout on
+    embedding and state. The losses of the second paper: cross-entropy over shared negatives (section 3.1, with the
+    correction that the author's later code adds) and BPR-max with score regularisation (section 3.3, Eq. 12).
+    `supervised.optimizer: adagrad` is the author's optimiser. The variant `recbole` is a reading that is often compared
+    with: the reset gate acts after the product, no bias, 128 units and a dense layer, under which no table is tied.
 
     Departures: a training row is one clicked item with the history before it, not a place of a session in a parallel
     mini-batch, so that every state begins at zero: in third-party code states were seen to pass from one session to

@@ -87,10 +87,10 @@ class QuerySeqRec(SequenceRanker):
     token, their mean, so that the length of a sequence is known. A training row is one clicked item, predicted from
     the newest place, not every place before an item; items clicked in searches are read, and are no targets. Positions
     count from the newest event back. A user without an event has a learned state, which the paper's data does not
-    know. Attention has its residual sum, as in SASRec, which the authors' released code leaves out. Of a query that is
-    replaced the other one is any of the batch: queries that lead to the same item are not looked for, as they would be
-    a table of all queries of the log. Of an item no more neighbours are known than `neighbours`; of several workers
-    each knows those of its own part of the log.
+    know. Attention and feed-forward network have one residual sum each, as in SASRec: the authors' released code leaves
+    out that of attention and takes the other one twice. Of a query that is replaced the other one is any of the batch:
+    queries that lead to the same item are not looked for, as they would be a table of all queries of the log. Of an
+    item no more neighbours are known than `neighbours`; of several workers each knows those of its own part of the log.
 
     Args:
         config: the model's shape.

@@ -87,6 +87,7 @@ class UnifiedSsr(JointRanker):
     - items to be scored are rows of the table as they are: after the factor, the root of d, the first logits would be
       of its size, and the authors' tables begin much smaller;
     - w is .1 + .8 sigmoid(x): clipped, it would stay where it was clipped;
+    - normalisation divides by the deviation of d numbers, theirs by that of a sample of d, which a scale makes up for;
     - positions count from the newest event back; a user without a click has a learned state, `newcomer`.
 
     Defects of the official code that are not here:
@@ -94,7 +95,10 @@ class UnifiedSsr(JointRanker):
     - a place sees what comes after it, the answer included; here it sees itself and what is older (`causal`);
     - every block of the stack reads the inputs of the first, so that the last one alone counts; here a block reads the
       block before it;
-    - windows are compared with places, so that no gradient reaches the offsets; here their edges are soft;
+    - attention to the other sequence is masked by what is real of its own: in a search products miss the first query,
+      and queries look at the place before the first product; here by what is real of the other;
+    - windows are compared with the numbers of places, half an event before their middles, so that no gradient reaches
+      the offsets; here they are compared with the middles, and their edges are soft;
     - the parts that sessions begin from are cut of the padded sequence; here of its real events;
     - what is added to an event is the event itself, not the mean of its window.
 
