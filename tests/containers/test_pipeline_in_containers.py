@@ -154,8 +154,8 @@ def killed(runs, first):
     reader.join()
     [output] = printed
     assert process.returncode == 0, output[-3000:]
-    _, retrying, after = output.partition("Retrying in")
-    assert retrying, output[-3000:]
+    _, failed, after = output.partition("FAILURE")
+    assert failed, output[-3000:]
     return saved, after
 
 

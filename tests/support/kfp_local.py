@@ -13,6 +13,7 @@ import yaml
 from kfp import components, local
 
 _run = docker.models.containers.ContainerCollection.run
+_wait = docker.models.containers.Container.wait
 
 
 def _kept(self, *args, auto_remove, **options):
@@ -20,7 +21,14 @@ def _kept(self, *args, auto_remove, **options):
     return _run(self, *args, **options)
 
 
+def _removed(self, **options):
+    ended = _wait(self, **options)
+    self.remove()
+    return ended
+
+
 docker.models.containers.ContainerCollection.run = _kept
+docker.models.containers.Container.wait = _removed
 
 
 def main(spec: str, root: str, user: str, cache: str, *directories: str) -> None:
