@@ -40,3 +40,15 @@ def test_the_table_is_not_copied():
     assert [variable is table for variable in index.variables] == [True]
     with pytest.raises(NotImplementedError, match="Make another one"):
         index.index(table)
+
+
+def test_the_table_is_never_read_as_a_whole():
+    """A table that lookups gather from is copied by every operation that reads it: 1.3 GB for 5,000,000 items."""
+    index = TableIndex(tf.Variable(tf.zeros([40, 4])), 3)
+    search = tf.function(index.search, autograph=False)
+    graph = search.get_concrete_function(tf.TensorSpec([None, 4]), tf.TensorSpec([None, None], tf.int32)).graph
+    operations = [one.type for one in graph.get_operations()]
+    for function in graph.as_graph_def().library.function:
+        operations += [node.op for node in function.node_def]
+    assert "ResourceGather" in operations
+    assert "ReadVariableOp" not in operations
