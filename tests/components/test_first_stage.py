@@ -40,3 +40,14 @@ def test_the_table_is_not_copied():
     assert [variable is table for variable in index.variables] == [True]
     with pytest.raises(NotImplementedError, match="Make another one"):
         index.index(table)
+
+
+def test_a_search_gathers_blocks_and_never_reads_the_table():
+    """A read of a variable that was gathered from, as embeddings are, copies the whole of it."""
+    table, nothing = tf.Variable(tf.random.normal([50, 4])), tf.zeros([1, 0], tf.int32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(first_stage, "BLOCK", 16)
+        search = tf.function(lambda query: TableIndex(table, 3).search(query, nothing))
+        graph = search.get_concrete_function(tf.TensorSpec([1, 4])).graph
+    reads = [op for op in graph.get_operations() if table.handle.dtype in {one.dtype for one in op.inputs}]
+    assert [op.type for op in reads] == ["ResourceGather"] * 3
