@@ -219,6 +219,7 @@ def test_an_output_folder_is_no_pattern(result, run_log, tmp_path):
     )
 
 
+@pytest.mark.long
 def test_workers_and_order_of_the_rows_make_no_difference(run_log, tmp_path):
     """Times are distinct, so that the order of the rows says nothing."""
     draw = random.Random(1)

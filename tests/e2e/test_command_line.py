@@ -38,7 +38,7 @@ def test_every_upstream_command_is_still_there():
         assert f"  {command}" in helps[group]
 
 
-@pytest.mark.parametrize("name", ["tfx", "lcr-ser"])
+@pytest.mark.parametrize("name", ["tfx", pytest.param("lcr-ser", marks=pytest.mark.long)])
 def test_run_create_takes_a_path_and_keeps_its_old_options(name):
     result = _tfx("run", "create", "--help", name=name)
     assert result.returncode == 0
@@ -60,11 +60,16 @@ def test_a_wrong_setting_is_named_without_a_traceback(monkeypatch):
     [
         ((), "Missing option '--pipeline_name' (or '--pipeline_path')"),
         (("--pipeline_path", "no_such_folder"), "should be a runner file or a directory with local_runner.py"),
-        (
+        pytest.param(
             ("--pipeline_path", "tfx_pipeline/", "--engine", "vertex"),
             "runs on the engine local or kubeflow. Received: vertex",
+            marks=pytest.mark.long,
         ),
-        (("--pipeline_path", "tfx_pipeline/", "--engine", "kubeflow"), "missing option '--host'"),
+        pytest.param(
+            ("--pipeline_path", "tfx_pipeline/", "--engine", "kubeflow"),
+            "missing option '--host'",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_a_wrong_call_says_what_is_wrong(arguments, message):

@@ -53,7 +53,7 @@ def test_the_wheel_holds_the_client_and_what_it_reads(wheel):
         assert {name for name in archive.namelist() if ".dist-info/" not in name} == expected
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_clean_environment_with_protobuf_6_ranks_on_a_development_server(wheel, still_server, tmp_path):
     environment = tmp_path / "environment"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True, timeout=300)

@@ -33,7 +33,7 @@ def version(tmp_path_factory):
     return path
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ten_swaps_give_their_memory_back_and_a_planted_leak_is_seen(version):
     command = [sys.executable, "-m", "tests.support.swaps", str(version.parent), str(SWAPS), str(CALLS)]
     said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=300).stdout

@@ -2,8 +2,8 @@
 
 import pytest
 
-ALWAYS = ("popularity", "sasrec", "lcr_ser", "unisar")
-"""One of counts, one of recommendation alone, two that read searches; the others take their turn in the long tests."""
+ALWAYS = ("popularity", "sasrec", "lcr_ser")
+"""One of counts, one of recommendation alone, one that reads searches; the others take their turn in the long tests."""
 
 
 def some(kinds):

@@ -163,7 +163,7 @@ def test_a_schedule_moves_its_recurring_run_to_the_new_version(api, host, file):
     assert [method for method, _ in later][-3:] == ["POST", "POST", "DELETE"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_tfx_command_compiles_and_sends(api, host):
     command = [ROOT / ".venv/bin/tfx", "run", "create", "--engine", "kubeflow", "--pipeline_path", "tfx_pipeline/"]
     done = subprocess.run(
