@@ -74,6 +74,7 @@ def read_experiment() -> Experiment:
 def quiet(threads: int) -> None:
     """Silences progress and limits TensorFlow to a number of threads; call it before any other work."""
     logging.getLogger("lcr_ser.progress").setLevel(logging.ERROR)
+    tf.get_logger().setLevel("ERROR")  # which warns of every model that is traced anew
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
 

@@ -27,16 +27,17 @@ def tune(config: Mapping[str, Any], results: Results, experiment: Experiment, se
 
     Args:
         config: `systems` as `systems_of` takes it, `trials`, and `search`: by the name of a setting
-            (`supervised.learning_rate`), a list of values or `{min, max, log}`; a system's own `search` adds to it.
+            (`supervised.learning_rate`), a list of values or `{min, max, log}`; a system's own `search` replaces it.
         results: their folder is that of the search.
         experiment: the log.
         seed: of the draws and of the trainings.
     """
     for name in config["systems"]:
-        space = {**config.get("search", {}), **((config["systems"][name] or {}).get("search") or {})}
+        space = (config["systems"][name] or {}).get("search", config.get("search", {}))
         system = systems_of(config, experiment)[name]
         space = {key: values for key, values in space.items() if _has(system, key)}
         oracle = _oracle(space, config["trials"] if space else 1, seed)
+        oracle.verbose = 0
         oracle._set_project_dir(str(results.folder / "trials"), _file_name(name))
         if (results.folder / "trials" / _file_name(name) / "oracle.json").exists():
             oracle.reload()
@@ -47,6 +48,7 @@ def tune(config: Mapping[str, Any], results: Results, experiment: Experiment, se
             oracle.update_trial(trial.trial_id, {MAIN_METRIC: row[MAIN_METRIC]})
             trial.status = "COMPLETED"
             oracle.end_trial(trial)
+            oracle.save()  # once more: while it ends, a trial is still written down as going on
             with (results.folder / TRIALS_FILE).open("a") as file:
                 file.write(json.dumps({"system": name, "settings": values, **row}) + "\n")
             print(

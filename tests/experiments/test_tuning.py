@@ -1,0 +1,60 @@
+"""The search gives every system its trials, once, on eval, and keeps the best."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from experiments import tuning
+from experiments.runs import Results
+from experiments.tuning import tune
+from model.config import GrpoConfig, LcrSerConfig, SupervisedConfig
+
+EXPERIMENT = SimpleNamespace(
+    shape=LcrSerConfig(num_users=5, num_items=6, num_words=7), supervised=SupervisedConfig(), grpo=GrpoConfig()
+)
+CONFIG = {
+    "trials": 4,
+    "search": {"supervised.learning_rate": {"min": 1e-3, "max": 1e-1, "log": True}, "model.mask_rate": [0.1, 0.2]},
+    "systems": {
+        "A": {"kind": "sasrec"},
+        "B": {"kind": "popularity", "search": {}},
+        "C": {"kind": "item_neighbours", "search": {"model.neighbours": [3, 5, 7, 9]}},
+    },
+}
+
+
+@pytest.fixture
+def tried(monkeypatch):
+    """What is tried, with the larger learning rate or number of neighbours being better; nothing is trained."""
+    found = []
+
+    def _try(system, folder, experiment):
+        value = getattr(system.model, "neighbours", 0) + system.supervised.learning_rate
+        found.append((system.name, value))
+        return {"NDCG@5": value / 100, "steps": 1}
+
+    monkeypatch.setattr(tuning, "_try", _try)
+    return found
+
+
+def test_equal_numbers_of_trials_and_the_best_is_kept(tmp_path, tried):
+    tune(CONFIG, Results(tmp_path), EXPERIMENT, seed=3)
+    counts = {name: sum(one == name for one, _ in tried) for name in "ABC"}
+    # There is nothing to choose for B, and four values for C.
+    assert counts == {"A": 4, "B": 1, "C": 4}
+    rates = [value for name, value in tried if name == "A"]
+    assert all(1e-3 <= rate <= 1e-1 for rate in rates) and len(set(rates)) == 4
+    best = yaml.safe_load((tmp_path / "best.yaml").read_text())
+    # SASRec has no `mask_rate`: it is not searched for it.
+    assert best == {"A": {"supervised": {"learning_rate": max(rates)}}, "B": {}, "C": {"model": {"neighbours": 9}}}
+    rows = [json.loads(line) for line in (tmp_path / "trials.jsonl").read_text().splitlines()]
+    assert [row["system"] for row in rows] == [name for name, _ in tried]
+
+
+def test_a_search_that_was_stopped_goes_on(tmp_path, tried, monkeypatch):
+    tune({**CONFIG, "systems": {"A": CONFIG["systems"]["A"]}}, Results(tmp_path), EXPERIMENT, seed=3)
+    assert len(tried) == 4
+    tune(CONFIG, Results(tmp_path), EXPERIMENT, seed=3)
+    assert [name for name, _ in tried[4:]] == ["B", *"CCCC"]
