@@ -14,7 +14,7 @@ from model.layers.embeddings import EmbeddingTable, take
 from model.layers.mlp import Mlp
 from model.layers.transformer import Norm
 from model.objectives.losses import recommendation_loss
-from model.objectives.softmax import catalogue_logits, catalogue_loss, sampled_logits
+from model.objectives.softmax import catalogue_logits, catalogue_loss, sampled_logits, sampled_loss
 from model.objectives.ties import tie_unknown
 from model.ops.softmax_attention import MASKED_LOGIT
 from model.ranker import WHOLE, Batch, Logs, Ranker, Share, State
@@ -325,8 +325,9 @@ class SequenceRanker(Ranker):
             negatives: of all rows.
             temperature: of the inner products.
         """
-        logits = self._sampled_logits(state, targets, vectors, settings, negatives=negatives, temperature=temperature)
-        return tf.reduce_logsumexp(logits, 1) - logits[:, 0]
+        return sampled_loss(
+            self._sampled_logits(state, targets, vectors, settings, negatives=negatives, temperature=temperature)
+        )
 
     def class_logits(
         self, state: tf.Tensor, embedded: Embedded, weights: tf.Tensor, settings: SupervisedConfig

@@ -37,23 +37,7 @@ def sampled_logits(
     frequency: tf.Tensor,
     valid: tf.Tensor,
 ) -> tf.Tensor:
-    """Logits of the target and of the draws, `[B, 1 + M]`, as `sampled_softmax_loss` corrects and masks them."""
-    expected = tf.reduce_sum(valid) * frequency
-    left_out = (drawn[None] == targets[:, None]) | (valid[None] == 0)
-    corrected = negatives - tf.math.log(tf.maximum(expected, 1e-30))[None]
-    return tf.concat([positive[:, None], tf.where(left_out, MASKED_LOGIT, corrected)], 1)
-
-
-def sampled_softmax_loss(
-    positive: tf.Tensor,
-    negatives: tf.Tensor,
-    *,
-    targets: tf.Tensor,
-    drawn: tf.Tensor,
-    frequency: tf.Tensor,
-    valid: tf.Tensor,
-) -> tf.Tensor:
-    """Cross-entropy over the target and items that were drawn, as an estimate of that over all items.
+    """Logits of the target and of items that were drawn, whose softmax estimates that over all items.
 
     The sum over the catalogue is that of the target, which is always there, and of the draws, each divided by how often
     its item is expected among them: exp(o_i) / (M q_i) for M draws of frequencies q. Its expectation is the whole sum.
@@ -68,10 +52,17 @@ def sampled_softmax_loss(
         valid: 0 leaves a draw out, `[M]`.
 
     Returns:
-        `[B]`.
+        `[B, 1 + M]`, the target in column 0, less the logarithms of expected counts; masked where a draw is left out.
     """
-    logits = sampled_logits(positive, negatives, targets=targets, drawn=drawn, frequency=frequency, valid=valid)
-    return tf.reduce_logsumexp(logits, 1) - positive
+    expected = tf.reduce_sum(valid) * frequency
+    left_out = (drawn[None] == targets[:, None]) | (valid[None] == 0)
+    corrected = negatives - tf.math.log(tf.maximum(expected, 1e-30))[None]
+    return tf.concat([positive[:, None], tf.where(left_out, MASKED_LOGIT, corrected)], 1)
+
+
+def sampled_loss(logits: tf.Tensor) -> tf.Tensor:
+    """Cross-entropy of the targets, `[B]`, from what `sampled_logits` gave."""
+    return tf.reduce_logsumexp(logits, 1) - logits[:, 0]
 
 
 def contrastive_softmax_loss(

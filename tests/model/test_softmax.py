@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.layers.merged_history import merge
-from model.objectives.softmax import catalogue_loss, contrastive_softmax_loss, sampled_softmax_loss
+from model.objectives.softmax import catalogue_loss, contrastive_softmax_loss, sampled_logits, sampled_loss
 from tests.support.random_logs import FIRST_TIME
 
 RNG = np.random.default_rng(5)
@@ -23,6 +23,10 @@ def test_padding_and_the_unknown_item_are_no_classes():
     np.testing.assert_allclose(found, -log_softmax(logits[:, 2:])[[0, 1, 2], [0, 4, 2]])
     of_unknown = catalogue_loss(tf.constant(logits[:1]), tf.constant([1])).numpy()
     np.testing.assert_allclose(of_unknown, -log_softmax(logits[:1, 1:])[:, 0])
+
+
+def sampled_softmax_loss(*args, **kwargs):
+    return sampled_loss(sampled_logits(*args, **kwargs))
 
 
 def mean_gradient(sign, draws, repeats):
