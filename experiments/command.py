@@ -4,16 +4,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import yaml
 
 from tfx_pipeline.commands.command import Command
 from tfx_pipeline.settings import REPOSITORY, load
-
-if TYPE_CHECKING:
-    from benchmarks.last_run import Experiment
 
 _WITHOUT_A_MODEL = {"LCR_SER_MODEL__KIND": "popularity", "LCR_SER_EVALUATION__MIN_NDCG_5": "1"}
 
@@ -25,11 +22,13 @@ _WITHOUT_A_MODEL = {"LCR_SER_MODEL__KIND": "popularity", "LCR_SER_EVALUATION__MI
 @click.option("--threads", type=int, default=0, show_default=True, help="Of TensorFlow; 0 leaves it to choose.")
 @click.option("--report", is_flag=True, help="Write the tables of what has finished, and train nothing.")
 def experiment(name: str, seeds: int | None, systems: str | None, threads: int, report: bool) -> None:
-    """Run an experiment on the log of the settings: `tune`, `table2`, or a YAML file of your own.
+    """Run an experiment on the log of the settings: one of ours, or a YAML file of your own.
 
-    Its configs are in experiments/configs/. What has finished is not run again; several processes may share the work.
+    Ours are tune, table2 to table4, fig2, fig4 to fig8, shuffled, controls and cost (experiments/configs/). What has
+    finished is not run again; several processes may share the work.
     """
     from benchmarks.last_run import quiet, read_experiment
+    from experiments import reports, tables, timings
     from experiments.runs import Results, run_all
     from experiments.systems import read_config, systems_of
     from experiments.tuning import BEST_FILE, tune
@@ -61,10 +60,23 @@ def experiment(name: str, seeds: int | None, systems: str | None, threads: int, 
     best = folder / "tune" / BEST_FILE
     tuned = yaml.safe_load(best.read_text()) if best.exists() else {}
     chosen = systems_of(config, log, tuned)
-    numbers = range(first, first + (seeds or config["seeds"]))
-    if not report:
-        run_all(list(chosen.values()), numbers, results, log, config.get("full_catalogue_requests", 0))
-    _write(config, results, log, chosen, list(numbers))
+    if config.get("measures") == "inference":
+        [system] = chosen.values()
+        times = timings.inference_times(system, config["steps"], log, config["rounds"])
+        table = reports.report_inference(config, results.folder, log, times)
+    elif config.get("measures") == "costs":
+        rows = timings.costs(config, list(chosen), tuned, threads, config["rounds"])
+        table = reports.report_costs(config, results.folder, log, rows)
+    else:
+        numbers = range(first, first + (seeds or config["seeds"]))
+        if not report:
+            full, look = config.get("full_catalogue_requests", 0), "states" in config
+            run_all(list(chosen.values()), numbers, results, log, full, look_at_states=look)
+        table = reports.report_runs(config, results, log, chosen, list(numbers))
+        if table is None:
+            raise click.ClickException("No run has finished yet. Leave --report out.")
+    click.echo(tables.markdown(table))
+    click.echo(f"next  open {results.folder / 'tables.html'}    # also tables.md, tables.tex")
 
 
 def _prepare(settings: Any) -> None:
@@ -74,39 +86,3 @@ def _prepare(settings: Any) -> None:
     click.echo("The log has not been transformed yet: running the pipeline once with `popularity`, to push nothing.")
     command = [str(Path(sys.executable).parent / "tfx"), "run", "create", "--pipeline_path", "tfx_pipeline/"]
     subprocess.run(command, cwd=REPOSITORY, env={**os.environ, **_WITHOUT_A_MODEL}, check=True)  # noqa: S603
-
-
-def _write(config: dict[str, Any], results: Any, log: "Experiment", chosen: dict[str, Any], seeds: list[int]) -> None:
-    import numpy as np
-
-    from experiments import tables
-
-    rows, ranks = [], {}
-    for name, system in chosen.items():
-        seeded = [system.seeded(seed) for seed in seeds]
-        found = [(results.row(one), one) for one in seeded]
-        own = [row for row, _ in found if row]
-        if own:
-            rows += own
-            ranks[name] = np.stack([results.ranks(one)["test"] for row, one in found if row])
-    if not rows:
-        raise click.ClickException("No run has finished yet. Leave --report out.")
-    order = list(ranks)
-    enough = len(order) > 1 and all(len(of_system) > 1 for of_system in ranks.values())
-    compared = tables.compare(rows, ranks, log.test_requests.users) if enough else None
-    counts = sorted({len(of_system) for of_system in ranks.values()})
-    caption = (
-        f"{config.get('title', 'Systems')} on {log.settings.name}: {len(log.test_requests):,} requests, 1 + "
-        f"{log.test_requests.candidates.shape[1] - 1} candidates, split {log.settings.logs.split}, "
-        f"{' to '.join(map(str, counts))} seeds"
-    )
-    made = [tables.table2(rows, order, compared, caption)]
-    if compared:
-        made.append(tables.differences_table(compared))
-    made += [table for table in (tables.full_table(rows, order),) if table]
-    made.append(tables.costs_table(rows, order))
-    (results.folder / "tables.md").write_text("\n".join(map(tables.markdown, made)))
-    (results.folder / "tables.tex").write_text("\n".join(map(tables.latex, made)))
-    (results.folder / "tables.html").write_text(tables.as_html(made, caption))
-    click.echo(tables.markdown(made[0]))
-    click.echo(f"next  open {results.folder / 'tables.html'}    # also tables.md, tables.tex, results.jsonl")

@@ -8,21 +8,26 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from benchmarks.last_run import Experiment
+from components.report.gather.states import reasoning_states
 from experiments.systems import System
+from experiments.views import EVERYTHING, look_through
 from model.config import MAIN_METRIC
 from model.evaluation.evaluator import RankingEvaluator, ranking_metrics
 from model.evaluation.full_catalogue import FullCatalogue
 from model.ranker import Ranker, Reasoner
+from model.registry import make_ranker
 from model.training import reinforcement, supervised
 
 RESULTS_FILE = "results.jsonl"
+
+Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Results:
     """A folder of finished runs.
 
     Attributes:
-        folder: of `results.jsonl`, a row a run, and `ranks/`, the ranks of the test requests of each.
+        folder: of `results.jsonl`, a row a run, and `ranks/`, the ranks of the test requests of each, and `states/`.
     """
 
     folder: Path
@@ -44,13 +49,21 @@ class Results:
         """The row of a seeded system with exactly these settings; None where it has not run."""
         return next((row for row in self.rows() if row["digest"] == system.digest), None)
 
-    def ranks(self, system: System) -> dict[str, npt.NDArray[Any]]:
+    def ranks(self, system: System) -> Arrays:
         """Ranks of the test split's positives, `test` and where they were taken `full`, `[R]` each."""
         with np.load(self.folder / "ranks" / f"{system.digest}.npz") as arrays:
             return dict(arrays)
 
-    def add(self, system: System, row: dict[str, Any], ranks: dict[str, npt.NDArray[Any]]) -> None:
-        """Keep a finished run: the ranks first, so that a row never stands without them."""
+    def look(self, system: System) -> dict[str, Any] | None:
+        """What `reasoning_states` found of a run; None where it was not asked."""
+        path = self.folder / "states" / f"{system.digest}.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def add(self, system: System, row: dict[str, Any], ranks: Arrays, states: dict[str, Any] | None = None) -> None:
+        """Keep a finished run: the row last, so that it never stands without the rest."""
+        if states:
+            (self.folder / "states").mkdir(exist_ok=True)
+            (self.folder / "states" / f"{system.digest}.json").write_text(json.dumps(states))
         path = self.folder / "ranks" / f"{system.digest}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}.npz")
@@ -63,8 +76,8 @@ class Results:
 
     @contextmanager
     def claim(self, system: System) -> Iterator[bool]:
-        """Whether this process may run a system: no other one that lives is at it."""
-        path = self.folder / "claims" / system.digest
+        """Whether this process may run a system: no other one that lives is at it, or at one with its first stage."""
+        path = self.folder / "claims" / system.first_stage.digest
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and not _lives(path.read_text()):
             path.unlink(missing_ok=True)
@@ -86,9 +99,17 @@ def _lives(pid: str) -> bool:
 
 
 def run_all(
-    systems: Sequence[System], seeds: Sequence[int], results: Results, experiment: Experiment, full: int = 0
+    systems: Sequence[System],
+    seeds: Sequence[int],
+    results: Results,
+    experiment: Experiment,
+    full: int = 0,
+    *,
+    look_at_states: bool = False,
 ) -> None:
     """Train what is missing, seed by seed, so that every system has been seen once before any is seen twice.
+
+    Systems that differ in their second stage alone share the first.
 
     Args:
         systems: to be compared.
@@ -96,35 +117,41 @@ def run_all(
         results: where finished runs are kept.
         experiment: the log.
         full: so many test requests are ranked among all items too.
+        look_at_states: keep what `reasoning_states` finds.
     """
     for seed in seeds:
-        for system in (one.seeded(seed) for one in systems):
+        seeded = [one.seeded(seed) for one in systems]
+        for system in seeded:
             if results.row(system):
                 continue
             with results.claim(system) as claimed:
                 if claimed and not results.row(system):
-                    row, ranks = run_one(system, results.folder / "checkpoints" / system.digest, experiment, full)
-                    results.add(system, row, ranks)
+                    row, ranks, states = run_one(
+                        system, results.folder / "checkpoints", experiment, full, look_at_states=look_at_states
+                    )
+                    results.add(system, row, ranks, states)
                     _show(system, row)
+        if all(results.row(system) for system in seeded):
+            for system in seeded:
+                discard(results.folder / "checkpoints" / system.first_stage.digest)
 
 
 def run_one(
-    system: System, folder: Path, experiment: Experiment, full: int = 0
-) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    system: System, checkpoints: Path, experiment: Experiment, full: int = 0, *, look_at_states: bool = False
+) -> tuple[dict[str, Any], Arrays, dict[str, Any] | None]:
     """Train a system and rank the test split, once.
 
     Args:
         system: with its seed.
-        folder: of checkpoints, from which a training that was killed goes on; deleted at the end.
+        checkpoints: of all systems, from which a training that was killed goes on.
         experiment: the log.
         full: so many test requests, evenly spread, are ranked among all items too.
+        look_at_states: of a model that reasons.
 
     Returns:
-        What is known of the run, and ranks by name.
+        What is known of the run, ranks by name, and the states.
     """
-    begin = time.monotonic()
-    model, steps = train(system, folder, experiment)
-    seconds = time.monotonic() - begin
+    model, told = train(system, checkpoints, experiment)
     batch = system.supervised.eval_batch_size
     ranks = {"test": RankingEvaluator(model, experiment.test_requests, batch).ranks()}
     if full:
@@ -134,33 +161,62 @@ def run_one(
         "eval": of_eval,
         "test": ranking_metrics(ranks["test"]),
         **{name: ranking_metrics(ranks[name]) for name in ranks if name.startswith("full")},
-        "seconds": round(seconds, 1),
         "parameters": int(sum(np.prod(variable.shape) for variable in model.trainable_variables)),
-        **steps,
+        **told,
     }
-    discard(folder)
-    return row, ranks
+    states = reasoning_states(model, experiment.test_requests) if look_at_states else None
+    keras.backend.clear_session()
+    return row, ranks, states
 
 
-def train(system: System, folder: Path, experiment: Experiment) -> tuple[Ranker, dict[str, Any]]:
+def train(system: System, checkpoints: Path, experiment: Experiment) -> tuple[Ranker, dict[str, Any]]:
     """Train a system until its eval split stops improving.
 
+    Args:
+        system: with its seed.
+        checkpoints: where a first stage that has been trained before is found, whatever system it was for.
+        experiment: the log.
+
     Returns:
-        The model; and `steps`, `targets` that it saw, and whether it was `capped`, stopped by its largest number of
-        steps while it could still have improved.
+        The model; and `steps` and `targets` that its first stage saw, whether that was `capped`, stopped by its largest
+        number of steps while it could still have improved, and `seconds` of both stages.
     """
+    folder = checkpoints / system.first_stage.digest
     logs, log_dir = (experiment.timelines, experiment.eval_requests), str(folder / "logs")
+    begin = time.monotonic()
+    start = None
+    if system.view != EVERYTHING:
+        keras.utils.set_random_seed(system.supervised.seed)
+        start = make_ranker(system.model)
+        look_through(start, system.view, _reference(system, checkpoints, experiment))
     model = supervised.train(
-        system.model, system.supervised, *logs, checkpoint_dir=str(folder / "supervised"), log_dir=log_dir
+        system.model, system.supervised, *logs, checkpoint_dir=str(folder / "supervised"), log_dir=log_dir, start=start
     )
-    told = _told(folder / "logs" / "supervised.csv", system, len(experiment.timelines.targets))
+    told_file = folder / "told.json"
+    if not told_file.exists():
+        told = _told(folder / "logs" / "supervised.csv", system, len(experiment.timelines.targets))
+        folder.mkdir(parents=True, exist_ok=True)
+        told_file.write_text(json.dumps({**told, "seconds": round(time.monotonic() - begin, 1)}))
+    told = json.loads(told_file.read_text())
+    begin, second = time.monotonic(), folder / system.digest
+    dirs: dict[str, Any] = {"checkpoint_dir": str(second / "checkpoints"), "log_dir": str(second / "logs")}
     if system.grpo and isinstance(model, Reasoner):
-        checkpoints = str(folder / "grpo")
-        model = reinforcement.train(model, system.grpo, *logs, checkpoint_dir=checkpoints, log_dir=log_dir)
-    return model, told
+        model = reinforcement.train(model, system.grpo, *logs, **dirs)
+    elif system.further:
+        model = supervised.train(system.model, system.further, *logs, start=model, **dirs)
+    else:
+        return model, told
+    return model, {**told, "seconds": round(told["seconds"] + time.monotonic() - begin, 1)}
 
 
-def full_ranks(model: Ranker, experiment: Experiment, count: int) -> dict[str, npt.NDArray[Any]]:
+def _reference(system: System, checkpoints: Path, experiment: Experiment) -> Ranker | None:
+    """The same system as it is when it sees everything, where the view asks what is similar."""
+    if not system.view.needs_vectors:
+        return None
+    return train(dataclasses.replace(system, view=EVERYTHING), checkpoints, experiment)[0]
+
+
+def full_ranks(model: Ranker, experiment: Experiment, count: int) -> Arrays:
     """Ranks among all known items; a target that no vocabulary holds comes last.
 
     Args:
@@ -179,9 +235,8 @@ def full_ranks(model: Ranker, experiment: Experiment, count: int) -> dict[str, n
 
 
 def discard(folder: Path) -> None:
-    """Delete the checkpoints of a finished training, and what Keras remembers of it."""
+    """Delete the checkpoints of a finished training."""
     shutil.rmtree(folder, ignore_errors=True)
-    keras.backend.clear_session()
 
 
 def _told(path: Path, system: System, targets: int) -> dict[str, Any]:

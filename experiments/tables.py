@@ -124,6 +124,54 @@ def differences_table(compared: Compared) -> Table:
     return Table(f"{MAIN_METRIC} of {best} less that of the others", ("difference", "error", "p (Holm)"), rows, ())
 
 
+def pairs_table(
+    pairs: Sequence[tuple[str, str]], ranks: Mapping[str, npt.NDArray[Any]], users: npt.NDArray[Any]
+) -> Table:
+    """How far systems are from others, on the main metric, with p-values corrected over the pairs.
+
+    Args:
+        pairs: a system and the one that it is held against.
+        ranks: of the test requests, by system, `[S, R]`.
+        users: of the test requests, `[R]`.
+    """
+    values = {name: rank_values(of_system, MAIN_METRIC) for name, of_system in ranks.items()}
+    found = {f"{one} against {other}": difference(values[one], values[other], users) for one, other in pairs}
+    p_values = holm({name: one.p_value for name, one in found.items()})
+    rows = [
+        (name, [Cell(f"{one.value:+.4f}"), Cell(f"{one.error:.4f}"), Cell(f"{p_values[name]:.4f}")])
+        for name, one in found.items()
+    ]
+    return Table(f"{MAIN_METRIC}, pairs", ("difference", "error", "p (Holm)"), rows, ())
+
+
+def inference_table(seconds: Mapping[int, float], over: Mapping[int, float], caption: str) -> Table:
+    """Table 4 of the paper.
+
+    Args:
+        seconds: to rank the test requests, by K.
+        over: times those of the first K, each a median of ratios of calls of one round.
+        caption: of what.
+    """
+    rows = [
+        ("Time (s)", [Cell(f"{value:.3f}") for value in seconds.values()]),
+        ("Increase (%)", [Cell(f"{100 * (value - 1):+.1f}") for value in over.values()]),
+    ]
+    return Table(caption, [f"K = {steps}" for steps in seconds], rows, ())
+
+
+def rates_table(rows: Sequence[Mapping[str, Any]], caption: str) -> Table:
+    """Parameters, rates and memory of systems; what has nothing to train has no rate of training."""
+    fields = {
+        "parameters": "parameters",
+        "batch": "batch",
+        "rows_a_second": "training rows/s",
+        "requests_a_second": "requests/s",
+        "memory": "memory, MiB",
+    }
+    body = [(row["system"], [Cell(f"{row[name]:,.0f}" if name in row else "") for name in fields]) for row in rows]
+    return Table(caption, list(fields.values()), body, ())
+
+
 def costs_table(rows: Sequence[Mapping[str, Any]], order: Sequence[str]) -> Table:
     """How long each system trained: medians over seeds."""
 
@@ -207,12 +255,13 @@ def _escaped(text: str) -> str:
     return "".join({"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#"}.get(letter, letter) for letter in text)
 
 
-def as_html(tables: Sequence[Table], title: str) -> str:
-    """A page of tables that needs nothing from the network."""
+def as_html(tables: Sequence[Table], title: str, images: Sequence[str] = ()) -> str:
+    """A page of tables and of images, `<img>` each, that needs nothing from the network."""
     style = (
         "body{font:15px/1.5 system-ui,sans-serif;max-width:64em;margin:2em auto;padding:0 1em}"
         "table{border-collapse:collapse;margin:1em 0}th,td{padding:.25em .8em;text-align:right;white-space:nowrap}"
         "td:first-child{text-align:left}thead{border-bottom:1px solid}caption{text-align:left;font-weight:600}"
+        "img{margin:.5em;vertical-align:top}"
     )
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8>"
@@ -229,7 +278,7 @@ def as_html(tables: Sequence[Table], title: str) -> str:
             f"<table><caption>{html.escape(table.caption)}</caption><thead><tr>{heads}</tr></thead>"
             f"<tbody>{body}</tbody></table>{notes}"
         )
-    return "".join([*parts, "</html>"])
+    return "".join([*parts, *images, "</html>"])
 
 
 def _html_cell(cell: Cell) -> str:

@@ -1,11 +1,11 @@
 """The same small budget of trials for every system, on the eval split alone."""
 
 import json
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
 import keras_tuner
 import yaml
 
@@ -44,7 +44,7 @@ def tune(config: Mapping[str, Any], results: Results, experiment: Experiment, se
         while (trial := oracle.create_trial("tune")).status != "STOPPED":
             values = trial.hyperparameters.values
             tried = systems_of(config, experiment, {name: nested(values)})[name].seeded(seed)
-            row = _try(tried, results.folder / "checkpoints" / tried.digest, experiment)
+            row = _try(tried, results.folder / "checkpoints", experiment)
             oracle.update_trial(trial.trial_id, {MAIN_METRIC: row[MAIN_METRIC]})
             trial.status = "COMPLETED"
             oracle.end_trial(trial)
@@ -57,12 +57,12 @@ def tune(config: Mapping[str, Any], results: Results, experiment: Experiment, se
         _keep_best(name, oracle, results.folder / BEST_FILE)
 
 
-def _try(system: System, folder: Path, experiment: Experiment) -> dict[str, Any]:
-    begin = time.monotonic()
-    model, told = train(system, folder, experiment)
+def _try(system: System, checkpoints: Path, experiment: Experiment) -> dict[str, Any]:
+    model, told = train(system, checkpoints, experiment)
     found = RankingEvaluator(model, experiment.eval_requests, system.supervised.eval_batch_size)()
-    discard(folder)
-    return {**found, **told, "seconds": round(time.monotonic() - begin, 1)}
+    discard(checkpoints / system.first_stage.digest)
+    keras.backend.clear_session()
+    return {**found, **told}
 
 
 def _oracle(space: Mapping[str, Any], trials: int, seed: int) -> Any:

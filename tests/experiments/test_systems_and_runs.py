@@ -10,13 +10,14 @@ import pytest
 
 from experiments import runs
 from experiments.runs import Results, run_all
-from experiments.systems import read_config, systems_of
+from experiments.systems import CONFIGS, read_config, systems_of
 from experiments.tuning import nested
 from model.config import GrpoConfig, LcrSerConfig, SupervisedConfig
 from model.registry import KINDS
 
 SIZES = dict(num_users=10, num_items=20, num_words=30, dim=16, rec_length=7, search_length=5)
 EXPERIMENT = SimpleNamespace(
+    timelines=SimpleNamespace(last_targets=lambda count: np.arange(1000)),
     shape=LcrSerConfig(**SIZES, reasoning_steps=3, retrieval=True),
     supervised=SupervisedConfig(learning_rate=0.25, max_epochs=9),
     grpo=GrpoConfig(max_steps=7),
@@ -59,7 +60,7 @@ def test_a_setting_that_a_model_does_not_have_is_refused():
         systems_of({"systems": {"S": {"kind": "sasrec", "model": {"reasoning_steps": 1}}}}, EXPERIMENT)
 
 
-@pytest.mark.parametrize("name", ["table2", "tune"])
+@pytest.mark.parametrize("name", ["table2", "tune", "cost"])
 def test_our_configs_name_every_kind_once(name):
     kinds = [(own or {}).get("kind", "lcr_ser") for own in read_config(name)["systems"].values()]
     assert sorted(kinds) == sorted(KINDS)
@@ -67,8 +68,58 @@ def test_our_configs_name_every_kind_once(name):
 
 
 def test_an_experiment_that_is_not_there_is_refused():
-    with pytest.raises(FileNotFoundError, match="should be one of table2, tune, or a YAML file. Received: nothing."):
+    with pytest.raises(
+        FileNotFoundError, match="should be one of .*table2, .*tune, or a YAML file. Received: nothing."
+    ):
         read_config("nothing")
+
+
+@pytest.mark.parametrize("name", [path.stem for path in CONFIGS.glob("*.yaml")])
+def test_every_config_of_ours_makes_systems_of_its_own(name):
+    config = read_config(name)
+    systems = systems_of(config, EXPERIMENT)
+    assert set(systems) == set(config["systems"])
+    assert len({system.seeded(1).digest for system in systems.values()}) == len(systems)
+    tuned = {own.get("tuned", name) for name, own in config["systems"].items()}
+    assert tuned <= set(read_config("table2")["systems"]) or "sweep" in config
+
+
+def test_a_sweep_makes_a_system_of_each_value():
+    config = read_config("fig6")
+    assert config["points"]["With RL, K = 3"] == ("With RL", 3)
+    systems = systems_of(config, EXPERIMENT)
+    assert [name for name in systems if name.startswith("Supervised")] == [f"Supervised, K = {k}" for k in range(6)]
+    assert (systems["With RL, K = 5"].model.reasoning_steps, systems["With RL, K = 5"].grpo) == (5, EXPERIMENT.grpo)
+    assert systems["With RL, K = 5"].first_stage.digest == systems["Supervised, K = 5"].digest
+
+
+def test_what_tuning_found_gives_way_to_what_an_ablation_takes_away():
+    config = {"systems": {"Base": {"tuned": "LCR-SER", "supervised": {"tcl_weight": 0.0}}}}
+    found = {"LCR-SER": {"supervised": {"tcl_weight": 0.7, "learning_rate": 0.125}}}
+    stage = systems_of(config, EXPERIMENT, found)["Base"].supervised
+    assert (stage.tcl_weight, stage.learning_rate) == (0.0, 0.125)
+
+
+def test_further_steps_are_as_many_as_those_of_grpo():
+    grpo = GrpoConfig(max_steps=7, updates_per_rollout=3, batch_size=8, eval_every=5, learning_rate=0.5, patience=2)
+    log = SimpleNamespace(
+        shape=EXPERIMENT.shape,
+        supervised=EXPERIMENT.supervised,
+        grpo=grpo,
+        timelines=SimpleNamespace(last_targets=lambda count: np.arange(85)),
+    )
+    config = {"systems": {"own": {"further": []}, "as GRPO": {"further": ["learning_rate", "num_negatives"]}}}
+    own, like = (system.seeded(10).further for system in systems_of(config, log).values())
+    # 7 rollouts of 3 updates each; 85 targets are ten steps of 8, evaluated every five.
+    assert (own.max_steps, own.batch_size, own.evaluations_per_epoch, own.patience) == (21, 8, 2, 2)
+    assert (own.learning_rate, own.num_negatives) == (0.25, EXPERIMENT.supervised.num_negatives)
+    assert (like.learning_rate, like.num_negatives, like.seed) == (0.5, grpo.num_negatives, 1010)
+
+
+def test_a_view_of_histories_has_one_stage():
+    config = {"systems": {"S": {"kind": "lcr_ser", "grpo": {}, "histories": {"shuffled": True}}}}
+    with pytest.raises(ValueError, match="should have one stage. Received: two of S"):
+        systems_of(config, EXPERIMENT)
 
 
 def test_names_of_settings_become_sections():
@@ -89,12 +140,12 @@ def trained(monkeypatch):
     """Records what is trained; nothing is."""
     found = []
 
-    def run_one(system, folder, experiment, full):
+    def run_one(system, checkpoints, experiment, full, *, look_at_states):
         if len(found) == trained.limit:
             raise KeyboardInterrupt
         found.append((system.name, system.supervised.seed))
         row = {"eval": {"NDCG@5": 0.1}, "test": {"NDCG@5": 0.2}, "steps": 1, "capped": False, "seconds": 1.0}
-        return row, {"test": np.array([system.supervised.seed])}
+        return row, {"test": np.array([system.supervised.seed])}, {"seen": 1} if look_at_states else None
 
     trained = SimpleNamespace(found=found, limit=None)
     monkeypatch.setattr(runs, "run_one", run_one)

@@ -48,7 +48,7 @@ def page_view(figures: dict[str, Any]) -> dict[str, Any]:
         "training_findings": {
             stage: findings.training_finding(rows, EVALUATED) for stage, rows in figures["training"].items()
         },
-        "states_findings": _states_findings(figures["states"]),
+        "states_findings": states_findings(figures["states"]),
         "no_states": _no_states(titles[CANDIDATE], model.get("reasoning_steps")),
         "settings_rows": [
             (_dotted(section, field), value)
@@ -82,8 +82,8 @@ def _candidates(negatives: dict[str, Any]) -> str:
     return f"1 + {negatives['number']} candidates, {source}"
 
 
-def _states_findings(states: dict[str, Any] | None) -> dict[str, dict[str, str]]:
-    """By picture and side."""
+def states_findings(states: dict[str, Any] | None) -> dict[str, dict[str, str]]:
+    """What came out of `reasoning_states`, by picture and side; nothing where there was nothing to look at."""
     if states is None:
         return {}
     points = states["tsne"]["points"]
