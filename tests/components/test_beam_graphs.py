@@ -43,7 +43,9 @@ def _write(folder, files):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize(("source", "files"), [("kuaisar", KUAISAR), ("events", EVENTS)])
+@pytest.mark.parametrize(
+    ("source", "files"), [("kuaisar", KUAISAR), pytest.param("events", EVENTS, marks=pytest.mark.long)]
+)
 def test_example_gen(run_log, tmp_path, split, source, files):
     pipelines = []
 

@@ -92,6 +92,7 @@ def test_values_on_one_side_only_are_an_anomaly_and_on_none_are_not():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_only_a_thousand_values_are_seen(tmp_path):
     """What docs say of ids: two sets without a common value beyond the first thousand are equal to TFDV."""
     common = {f"item {number:04}": 2 for number in range(1000)}

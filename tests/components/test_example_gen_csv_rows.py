@@ -129,7 +129,7 @@ def _check_report(report, bad, rows, unclosed):
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(text=_rows(4), block_bytes=st.integers(1, 80) | st.just(1000))
 @example(text='1,2,5,1\n1,"3,6,1\n1,4,7,1\n', block_bytes=8)  # a quote that is never closed
 @example(text='1,2,5,1\n"a"b,2,5,1\n1,4,7,1\n', block_bytes=1000)
@@ -157,7 +157,7 @@ def test_clicks(read, text, block_bytes):
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(text=_rows(7), block_bytes=st.integers(1, 200) | st.just(1000))
 def test_searches(read, text, block_bytes):
     from components.example_gen.readers import fields
@@ -182,7 +182,7 @@ def test_searches(read, text, block_bytes):
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(
     st.text(st.sampled_from("0123456789+-.eE_ \tnaifINtyx\u0663"), max_size=12)
     | st.floats().map(repr)

@@ -191,6 +191,7 @@ TEXTS = st.one_of(
 @settings(deadline=None, max_examples=600)
 @given(TEXTS)
 @example("1_0")
+@pytest.mark.long
 def test_both_paths_agree(fields, columns, text):
     """What whole columns read, single fields read alike; what they leave open is refused, or oddly written."""
     whole, one = _whole(columns, text), _one(fields, text)

@@ -166,7 +166,7 @@ def _check(read, source, table, ending, header, rows, block_bytes):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("source", "table"), _COLUMNS)
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(data=st.data(), block_bytes=st.integers(1, 300) | st.just(1 << 20))
 def test_rows_of_csv(read, source, table, data, block_bytes):
     columns = _COLUMNS[source, table]
@@ -175,7 +175,7 @@ def test_rows_of_csv(read, source, table, data, block_bytes):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("source", "table"), [key for key in _COLUMNS if key[0] == "events"])
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(data=st.data(), block_bytes=st.integers(1, 300) | st.just(1 << 20))
 def test_lines_of_json(read, source, table, data, block_bytes):
     columns = _COLUMNS[source, table]
@@ -184,7 +184,7 @@ def test_lines_of_json(read, source, table, data, block_bytes):
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(data=st.data(), batch_rows=st.integers(1, 4))
 @pytest.mark.parametrize("kind", ["text", "float64", "int64", "decimal"])
 def test_rows_of_parquet(tmp_path_factory, kind, data, batch_rows):
@@ -258,7 +258,7 @@ TEXTS = st.sampled_from(
 ) | st.text(max_size=6)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=250)
 @given(text=TEXTS, name=st.sampled_from(["identifier", "optional", "number", "flag", "words", "item_list"]))
 def test_a_whole_column_as_field_by_field(text, name):
     import polars as pl

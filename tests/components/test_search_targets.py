@@ -88,7 +88,7 @@ def window(values, length, width=None):
     return ([padding] * length + cut)[-length:]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32), split=st.sampled_from(sorted(CUTS)))
 def test_what_is_seen_before_a_search_is_what_was_strictly_earlier(tmp_path_factory, seed, split):
     rows, cuts = dated(random_log(np.random.default_rng(seed), rows=60)), CUTS[split]

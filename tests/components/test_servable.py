@@ -197,7 +197,7 @@ def bad_rows(draw):
     return changed(row, **{name: [*counts, draw(st.integers(-2, 9))]})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     rows=st.lists(
         st.one_of(good_rows.map(lambda row: (True, row)), bad_rows().map(lambda row: (False, row))),
@@ -216,7 +216,7 @@ def test_scores_of_good_rows_do_not_depend_on_the_others(signatures, rows):
         np.testing.assert_array_equal(found[len(alone) :], beyond)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(rows=st.lists(good_rows, min_size=2, max_size=6))
 def test_rank_gives_each_row_what_it_gives_it_alone(signatures, rows):
     together = signatures["rank"](**rank_inputs(rows))
@@ -445,6 +445,7 @@ def test_a_model_that_tf_serving_cannot_run_is_refused(small, directory, artifac
     assert all("/table/" in reason and "not exist" in reason for reason in reasons)
 
 
+@pytest.mark.long
 def test_a_warm_up_request_that_fails_is_a_reason(small, directory, artifact, tmp_path, monkeypatch):
     """TF Serving answers them before a version is available: with one that fails it would never be."""
     monkeypatch.setattr(ask, "_run", lambda directory, folder, seconds: child.ask(directory, folder))

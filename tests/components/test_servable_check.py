@@ -212,6 +212,7 @@ def test_weights_that_do_not_fit_are_a_reason(in_this_process, good):
     assert verdict.reasons == ("the weights cannot be read: another model",)
 
 
+@pytest.mark.long
 def test_too_many_warm_up_requests_are_a_reason(in_this_process, copied):
     (copied / "assets.extra").mkdir()
     with tf.io.TFRecordWriter(str(copied / "assets.extra" / "tf_serving_warmup_requests")) as writer:

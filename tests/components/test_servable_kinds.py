@@ -45,7 +45,7 @@ REQUESTS = [timed(record) for record in RECORDS]
 LENGTHS = {name: value for name, value in SHAPE.items() if name not in ("mlp_units", "reasoning_steps")}
 
 
-@pytest.fixture(scope="module", params=some(OTHERS))
+@pytest.fixture(scope="module", params=some(OTHERS, always=()))
 def served(request, tmp_path_factory):
     """Kind, directory, Transform's output and the model as TF Serving loads it."""
     folder = tmp_path_factory.mktemp(request.param)
@@ -137,6 +137,7 @@ class NewestFirst(Ranker):
         return state["lead"] + tf.cast(items == 2, tf.float32) / 2
 
 
+@pytest.mark.long
 def test_times_reach_the_model_to_the_millisecond(tmp_path):
     transform = write_transform_graph(str(tmp_path / "graph"), VOCABULARY, TRAIN)
     model = NewestFirst(ranker_config(transform, VOCABULARY, {**LENGTHS, "kind": "popularity"}))

@@ -25,6 +25,7 @@ def _broken_gzip(copy):
     path.write_bytes(path.read_bytes()[:-2000])
 
 
+@pytest.mark.long
 def test_a_log_that_cannot_be_used_ends_the_run_with_one_clear_line(first_run, workspace, copied_log):
     # The other ways in which a log can be unusable are tested at ExampleGen; what the user sees is the same.
     _broken_gzip(copied_log)

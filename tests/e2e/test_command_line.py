@@ -47,6 +47,7 @@ def test_run_create_takes_a_path_and_keeps_its_old_options(name):
         assert option in result.stdout
 
 
+@pytest.mark.long
 def test_a_wrong_setting_is_named_without_a_traceback(monkeypatch):
     monkeypatch.setenv("LCR_SER_MODEL__DIM", "0")
     result = _tfx("run", "create", "--pipeline_path", "tfx_pipeline/")
@@ -59,7 +60,11 @@ def test_a_wrong_setting_is_named_without_a_traceback(monkeypatch):
     ("arguments", "message"),
     [
         ((), "Missing option '--pipeline_name' (or '--pipeline_path')"),
-        (("--pipeline_path", "no_such_folder"), "should be a runner file or a directory with local_runner.py"),
+        pytest.param(
+            ("--pipeline_path", "no_such_folder"),
+            "should be a runner file or a directory with local_runner.py",
+            marks=pytest.mark.long,
+        ),
         pytest.param(
             ("--pipeline_path", "tfx_pipeline/", "--engine", "vertex"),
             "runs on the engine local or kubeflow. Received: vertex",

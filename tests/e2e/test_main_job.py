@@ -183,6 +183,7 @@ def test_popularity_agrees_with_clicks_counted_from_the_raw_examples(test_exampl
     assert reported["HR@10"] == pytest.approx(hits / len(test_examples), abs=1e-9)
 
 
+@pytest.mark.long
 def test_requests_and_ranks_of_the_raw_split_stand_in_one_order(first_run, workspace):
     from components.evaluation.ranks import rank_requests
     from model.data.requests import read_requests
@@ -209,6 +210,7 @@ def test_requests_and_ranks_of_the_raw_split_stand_in_one_order(first_run, works
     assert {name: one["value"] for name, one in ours.items()} == pytest.approx(reported, abs=1e-6)
 
 
+@pytest.mark.long
 def test_a_second_run_takes_everything_from_the_cache_and_pushes_nothing(first_run, workspace):
     pushed = workspace.versions
     result = workspace.command("run", "create", "--pipeline_path", str(ROOT / "tfx_pipeline" / "local_runner.py"))

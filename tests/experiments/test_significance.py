@@ -16,7 +16,9 @@ def values(rng, gain=0.0, seeds=5, users=300, of_seeds=0.02, hard=None):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("of_seeds", [0.0, 0.02, 0.2])
+@pytest.mark.parametrize(
+    "of_seeds", [pytest.param(0.0, marks=pytest.mark.long), pytest.param(0.02, marks=pytest.mark.long), 0.2]
+)
 def test_a_system_against_itself_is_better_in_one_of_twenty_at_the_most(of_seeds):
     rng = np.random.default_rng(0)
     found = 0

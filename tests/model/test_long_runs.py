@@ -68,6 +68,7 @@ def start_and_kill(folder, stage, step, delay):
     return process.exitcode
 
 
+@pytest.mark.long
 def test_a_training_killed_again_and_again_ends_like_one_that_was_not(whole, tmp_path):
     expected, seconds = whole
     chance = random.Random(2025)
@@ -82,6 +83,7 @@ def test_a_training_killed_again_and_again_ends_like_one_that_was_not(whole, tmp
     assert results(tmp_path, "supervised", "grpo") == expected
 
 
+@pytest.mark.long
 def test_a_full_disk_costs_only_the_steps_since_the_last_checkpoint(whole, tmp_path):
     expected, _ = whole
     latest = tmp_path / "supervised" / "latest"

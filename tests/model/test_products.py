@@ -66,6 +66,7 @@ def test_training_and_evaluation_hold_no_unsafe_product(tmp_path, aggregation, n
 
 @pytest.mark.slow
 @pytest.mark.parametrize("aggregation", ["target", "mean"])
+@pytest.mark.long
 def test_models_of_any_batch_hold_no_unsafe_product(aggregation):
     """As the servable and the full catalogue trace them: sizes of batch and candidates are open."""
     model = random_model(aggregation=aggregation)

@@ -123,6 +123,7 @@ def test_reference_shares_the_tables_unless_they_train():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("trained", ["all", "dense"])
+@pytest.mark.long
 def test_parts_of_a_batch_add_up_to_the_batch(timelines, eager, trained):
     changes = {"trained": trained, "updates_per_rollout": 2}
     whole, _, logs = run_step(timelines, **changes)
@@ -167,6 +168,7 @@ def test_negative_advantages_count_as_much_as_they_are_weighted(timelines, eager
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_compiled_step_equals_the_eager_one(timelines):
     compiled, _, logs = run_step(timelines, updates_per_rollout=2)
     tf.config.run_functions_eagerly(True)

@@ -87,6 +87,7 @@ def test_where_the_contrastive_gradient_goes(stop):
         np.testing.assert_allclose(by_target, tape.gradient(expected_by_target, candidates), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 def test_xla_step_equals_the_plain_step(logs):
     losses = {}
     for jit in (False, True):

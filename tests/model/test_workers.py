@@ -51,6 +51,7 @@ def told(folder):
     return [json.loads(output.splitlines()[-1]) for output, _ in outputs]
 
 
+@pytest.mark.long
 def test_each_knows_which_it_is_and_has_a_seed_of_its_own(told):
     assert [one["worker"] for one in told] == [[0, 2], [1, 2]]
     assert [one["seed"] for one in told] == [7, 7 + 2**32]

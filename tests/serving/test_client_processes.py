@@ -148,6 +148,7 @@ def test_no_tensorflow_is_imported(server):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("order", ["before", "after"])
+@pytest.mark.long
 def test_tensorflow_may_be_imported_too(server, order):
     theirs = "import tensorflow; from tensorflow_serving.apis import predict_pb2"
     before, after = (theirs, "") if order == "before" else ("", theirs)
@@ -161,6 +162,7 @@ ID = b"i" * 512
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["threads", "asyncio"])
+@pytest.mark.long
 def test_the_largest_replies_arrive(kind):
     """As TF Serving writes them: values one by one, where `tf.make_tensor_proto` packs them."""
     ids = np.full((MAX_REQUESTS, MAX_RECOMMENDATIONS), ID, object)

@@ -103,6 +103,7 @@ def _fuzz(server, examples):
     return seen
 
 
+@pytest.mark.long
 def test_hundreds_of_requests_are_answered(still_server):
     _fuzz(still_server, 300)
 

@@ -49,6 +49,7 @@ class Faulty(Toy):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_faults_are_found(tmp_path, log):
     toy = Faulty(1)
     tf.saved_model.save(

@@ -1,11 +1,14 @@
 """A rollback while clients ask: the earlier version takes over, and the newer one can come back."""
 
+import pytest
+
 from components.pusher.rollback import rollback
 from serving.client.request import RankRequest, Search
 
 REQUEST = RankRequest("u", ["a", "b"], ["i"], [Search(["w"], ["x"])])
 
 
+@pytest.mark.long
 def test_the_server_follows_a_rollback_and_its_undoing(client, push, until, model_dir):
     for version in (2, 3):
         push(version)

@@ -70,7 +70,7 @@ def test_the_log_makes_more_than_ten_shards(in_memory):
     assert len(list(Path(in_memory.artifact.uri).glob("Split-train/*"))) > 10
 
 
-@pytest.mark.parametrize("split", ["leave_one_out", "time"])
+@pytest.mark.parametrize("split", ["leave_one_out", pytest.param("time", marks=pytest.mark.long)])
 def test_workers_in_the_process_that_submits(prism, run_log, log, in_memory, tmp_path, split):
     endpoint, process = prism
     settings = BeamEngine(runner="prism", endpoint=endpoint)
@@ -116,6 +116,7 @@ def test_prism_is_started_and_ended_by_a_run(prism, run_log, log, in_memory, tmp
         _equal(run_log(log, arguments=arguments, **SETTINGS), in_memory)
 
 
+@pytest.mark.long
 def test_a_job_may_take_longer_than_a_server_may_take_to_answer(prism):
     """Beam takes one limit for both; the default, five minutes, would fail every longer job."""
     arguments = beam_arguments(BeamEngine(runner="prism", endpoint=prism[0]))
@@ -193,7 +194,7 @@ def _until(holds, run):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("runner", ["prism", "flink"])
+@pytest.mark.parametrize("runner", ["prism", pytest.param("flink", marks=pytest.mark.long)])
 def test_a_dead_endpoint_is_one_line_within_seconds(runner, tmp_path):
     settings = BeamEngine(runner=runner, endpoint=f"localhost:{free_port()}")
     started = time.monotonic()
@@ -204,6 +205,7 @@ def test_a_dead_endpoint_is_one_line_within_seconds(runner, tmp_path):
     assert time.monotonic() - started < 30
 
 
+@pytest.mark.long
 def test_a_folder_that_workers_do_not_see_is_named(prism, log, tmp_path, monkeypatch):
     """A worker in a chroot or on another machine: here, one for which the folder has another name."""
     from tfx_pipeline.beam import probe

@@ -24,7 +24,7 @@ def run(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["", "run.json"])
+@pytest.mark.parametrize("name", [pytest.param("", marks=pytest.mark.long), "run.json"])
 def test_both_forms_of_the_page_are_written_beside_the_figures(run, name):
     code, output = _run(run / name)
     assert code == 0
@@ -59,6 +59,7 @@ def test_the_figures_that_tests_are_made_with_have_all_that_a_run_has():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_it_loads_neither_tfx_nor_tensorflow(run):
     program = (
         f"import sys; sys.argv = ['lcr-ser', 'report', {str(run)!r}]\n"
