@@ -27,6 +27,8 @@ def experiment(name: str, seeds: int | None, systems: str | None, threads: int, 
     Ours are tune, table2 to table4, fig2, fig4 to fig8, shuffled, controls and cost (experiments/configs/). What has
     finished is not run again; several processes may share the work.
     """
+    # What TensorFlow says of cards that are not there would stand between the lines of the runs.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from benchmarks.last_run import quiet, read_experiment
     from experiments import reports, tables, timings
     from experiments.runs import Results, run_all

@@ -26,7 +26,7 @@ _OURS = {
         "tfx_pipeline.commands.compile",
         "Write the pipeline for Kubeflow Pipelines, or for Vertex AI Pipelines.",
     ),
-    "experiment": ("experiments.command", "Run an experiment of the paper on this log: `tune`, `table2`."),
+    "experiment": ("experiments.command", "Make the tables and figures of the paper on this log."),
     "loadtest": (
         "tfx_pipeline.commands.load_test",
         "Load a server: latency against rate, and what it refuses; a table and a picture.",

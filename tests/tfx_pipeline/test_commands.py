@@ -30,6 +30,15 @@ from tfx_pipeline.console.console import RunConsole
 from tfx_pipeline.console.plain import plain_console
 from tfx_pipeline.settings import REPOSITORY
 
+
+def test_every_command_is_installed(tmp_path):
+    """A command works from any folder, not from the repository alone."""
+    look = "import importlib.util, sys; print([name for name in sys.argv[1:] if not importlib.util.find_spec(name)])"
+    rooms = sorted({module.partition(".")[0] for module, _ in cli._OURS.values()} | {"benchmarks"})
+    command = [sys.executable, "-c", look, *rooms]
+    assert subprocess.check_output(command, cwd=tmp_path, text=True).strip() == "[]"
+
+
 MARKUP = "/data/[v2]/[bold]x[/bold] :smile: [/] \\[y] " + "long/" * 40
 
 
