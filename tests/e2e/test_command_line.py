@@ -38,7 +38,8 @@ def test_every_upstream_command_is_still_there():
         assert f"  {command}" in helps[group]
 
 
-@pytest.mark.parametrize("name", ["tfx", pytest.param("lcr-ser", marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", ["tfx", "lcr-ser"])
+@pytest.mark.long
 def test_run_create_takes_a_path_and_keeps_its_old_options(name):
     result = _tfx("run", "create", "--help", name=name)
     assert result.returncode == 0

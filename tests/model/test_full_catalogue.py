@@ -74,6 +74,7 @@ def test_ranks_equal_the_brute_force(avoid, aggregation):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_sizes_of_batches_and_blocks_do_not_matter():
     timelines, requests = _logs()
     one, other = (

@@ -73,7 +73,7 @@ def scores(ranker, batch):
     return ranker.score(ranker.encode(batch), ranker.prepare(batch[CANDIDATES])).numpy()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", some(KINDS))
 class TestEveryKind:
     def test_its_config_survives_as_plain_values(self, kind):
         config = config_of(kind)
@@ -145,7 +145,9 @@ def test_every_way_of_ranking_gives_the_same_ranks(kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", some([kind for kind in KINDS if kind != "lcr_ser"]))  # which test_training.py is about
+@pytest.mark.parametrize(
+    "kind", some([kind for kind in KINDS if kind != "lcr_ser"], always=("popularity",))
+)  # which test_training.py is about
 def test_it_goes_through_both_stages(kind, tmp_path):
     logs = random_logs()
     folders = {"checkpoint_dir": str(tmp_path / "c"), "log_dir": str(tmp_path / "l")}
