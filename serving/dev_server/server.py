@@ -23,13 +23,12 @@ import tensorflow as tf
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from tensorflow_serving.apis import (
-    model_service_pb2,
-    model_service_pb2_grpc,
     prediction_service_pb2,
     prediction_service_pb2_grpc,
 )
 
 from serving.cpus import usable_cpus
+from serving.dev_server import model_service
 from serving.dev_server.config import ModelConfig, read_config
 from serving.dev_server.manager import ModelManager, VersionState
 from serving.dev_server.metrics import Metrics
@@ -130,17 +129,17 @@ class DevServer:
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
             PredictionService(self.managers, self.metrics), self._server
         )
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(self.managers), self._server)
+        model_service.describe()
+        model_service.add_to_server(ModelService(self.managers), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         services = [
             descriptor.services_by_name[name].full_name
             for descriptor, name in (
                 (prediction_service_pb2.DESCRIPTOR, "PredictionService"),
-                (model_service_pb2.DESCRIPTOR, "ModelService"),
                 (health_pb2.DESCRIPTOR, "Health"),
             )
         ]
-        reflection.enable_server_reflection([*services, reflection.SERVICE_NAME], self._server)
+        reflection.enable_server_reflection([*services, model_service.NAME, reflection.SERVICE_NAME], self._server)
         self._tell_health()
 
     def _tell_health(self) -> None:

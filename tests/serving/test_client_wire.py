@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from google.protobuf import any_pb2, wrappers_pb2
+from google.protobuf import any_pb2, descriptor_pb2, wrappers_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -58,10 +58,13 @@ THEIRS = {
 
 
 def _field(field):
+    of_message = descriptor_pb2.DescriptorProto()
+    field.containing_type.CopyToProto(of_message)  # a field itself says it too, where that is not deprecated
+    [label] = [one.label for one in of_message.field if one.name == field.name]
     of = field.message_type or field.enum_type
     is_map = field.message_type is not None and field.message_type.GetOptions().map_entry
     kinds = tuple(_field(part) for part in of.fields) if is_map else of and of.full_name
-    return field.name, field.number, field.type, field.label, kinds
+    return field.name, field.number, field.type, label, kinds
 
 
 @pytest.mark.parametrize("name", sorted(wire.MESSAGES))
