@@ -67,7 +67,7 @@ class Results:
         path = self.folder / "ranks" / f"{system.digest}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}.npz")
-        np.savez_compressed(partial, **ranks)
+        np.savez_compressed(partial, **dict[str, Any](ranks))
         partial.rename(path)
         line = json.dumps({"system": system.name, "seed": system.supervised.seed, "digest": system.digest, **row})
         # One write of one line: what several processes append stays apart.

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,9 @@ def systems_of(
 
     Args:
         config: `systems`, a mapping of names to `{kind, model, supervised, grpo, further, histories, tuned}`, and what
-            all share: `model`, `supervised`, `grpo`. `grpo` of a system, be it empty, asks for that stage; `further`
+            all share: `model`, `supervised`, `grpo`, and `patience_steps` and `cap_steps`, how many steps a training
+            waits for a better evaluation, and takes in all, at the least. `grpo` of a system, be it empty, asks for
+            that stage; `further`
             for as many supervised steps instead, with those settings of GRPO that it names. `tuned` names the system
             whose tuned settings it has; its own name otherwise.
         experiment: the log and its profile.
@@ -123,7 +126,7 @@ def systems_of(
             for section in _SECTIONS
         )
         stage, second = (
-            dataclasses.replace(experiment.supervised, **supervised),
+            _long_enough(dataclasses.replace(experiment.supervised, **supervised), experiment, config),
             dataclasses.replace(experiment.grpo, **grpo),
         )
         view = View(**histories)
@@ -138,6 +141,18 @@ def systems_of(
             view,
         )
     return found
+
+
+def _long_enough(stage: SupervisedConfig, experiment: Experiment, config: Mapping[str, Any]) -> SupervisedConfig:
+    """The stage with more patience where an epoch is short: a few epochs of a small log are no time to learn in."""
+    targets = len(experiment.timelines.last_targets(stage.targets_per_user))
+    epoch = max(1, targets // min(stage.batch_size, targets))
+    between = max(1, epoch // stage.evaluations_per_epoch)
+    return dataclasses.replace(
+        stage,
+        patience=max(stage.patience, math.ceil(config.get("patience_steps", 0) / between)),
+        max_epochs=max(stage.max_epochs, math.ceil(config.get("cap_steps", 0) / epoch)),
+    )
 
 
 def _shape(experiment: Experiment, kind: str, changes: Mapping[str, Any]) -> RankerConfig:

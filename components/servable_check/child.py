@@ -89,7 +89,7 @@ def _calls(model: SessionModel, saved_model_dir: str, records: Sequence[bytes]) 
         names = model.inputs[contract.SIGNATURE_EXPLAIN]
         told = signatures[contract.SIGNATURE_EXPLAIN](**{name: asked[name] for name in names})
         events = [(plain[name] != b"").reshape(len(records), -1) for name in histories if name in names]
-        return {**told, "has_history": np.concatenate(events, 1).any(1)}
+        return {**told, "has_history": np.any(np.concatenate(events, 1), axis=1)}
 
     examples = np.array(records, object)
     calls: dict[tuple[str, ...], Callable[[], _Answers]] = {

@@ -224,7 +224,7 @@ def clicked_together(timelines: "Timelines", num_items: int, num_words: int, cou
     _, queries = np.unique(words, axis=0, return_inverse=True)
     of_items = np.repeat(np.arange(len(words)), np.diff(timelines.item_offsets))
     items = timelines.search_items.astype(np.int64)
-    kept = (items >= FIRST_KNOWN_ID) & (words >= FIRST_KNOWN_ID).any(1)[of_items]
+    kept = (items >= FIRST_KNOWN_ID) & np.any(words >= FIRST_KNOWN_ID, axis=1)[of_items]
     query, item = np.divmod(
         np.unique(queries.reshape(-1).astype(np.int64)[of_items[kept]] * num_items + items[kept]), num_items
     )

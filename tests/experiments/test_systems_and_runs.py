@@ -116,6 +116,15 @@ def test_further_steps_are_as_many_as_those_of_grpo():
     assert (like.learning_rate, like.num_negatives, like.seed) == (0.5, grpo.num_negatives, 1010)
 
 
+def test_a_log_of_short_epochs_waits_longer():
+    config = {"supervised": {"batch_size": 100, "patience": 5, "max_epochs": 50}, "systems": {"S": {}}}
+    # An epoch of 1,000 targets has ten steps, and one evaluation.
+    stage = systems_of({**config, "patience_steps": 81, "cap_steps": 990}, EXPERIMENT)["S"].supervised
+    assert (stage.patience, stage.max_epochs) == (9, 99)
+    stage = systems_of({**config, "patience_steps": 40, "cap_steps": 400}, EXPERIMENT)["S"].supervised
+    assert (stage.patience, stage.max_epochs) == (5, 50)
+
+
 def test_a_view_of_histories_has_one_stage():
     config = {"systems": {"S": {"kind": "lcr_ser", "grpo": {}, "histories": {"shuffled": True}}}}
     with pytest.raises(ValueError, match="should have one stage. Received: two of S"):
