@@ -22,16 +22,13 @@ import grpc
 import tensorflow as tf
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from tensorflow_serving.apis import (
-    prediction_service_pb2,
-    prediction_service_pb2_grpc,
-)
+from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from serving.cpus import usable_cpus
-from serving.dev_server import model_service
 from serving.dev_server.config import ModelConfig, read_config
 from serving.dev_server.manager import ModelManager, VersionState
 from serving.dev_server.metrics import Metrics
+from serving.dev_server.service_files import describe_services
 from serving.dev_server.services import Answers, ModelService, PredictionService
 from serving.dev_server.turns import Turns
 from serving.limits import MAX_MESSAGE_BYTES
@@ -129,17 +126,10 @@ class DevServer:
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
             PredictionService(self.managers, self.metrics), self._server
         )
-        model_service.describe()
-        model_service.add_to_server(ModelService(self.managers), self._server)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(self.managers), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        services = [
-            descriptor.services_by_name[name].full_name
-            for descriptor, name in (
-                (prediction_service_pb2.DESCRIPTOR, "PredictionService"),
-                (health_pb2.DESCRIPTOR, "Health"),
-            )
-        ]
-        reflection.enable_server_reflection([*services, model_service.NAME, reflection.SERVICE_NAME], self._server)
+        names = [*describe_services(), health.SERVICE_NAME, reflection.SERVICE_NAME]
+        reflection.enable_server_reflection(names, self._server)
         self._tell_health()
 
     def _tell_health(self) -> None:

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
+    model_service_pb2_grpc,
     prediction_service_pb2_grpc,
 )
 
@@ -122,7 +123,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         return response
 
 
-class ModelService:
+class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     """GetModelStatus. HandleReloadConfigRequest answers UNIMPLEMENTED."""
 
     def __init__(self, models: Models) -> None:

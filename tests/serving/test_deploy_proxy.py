@@ -28,11 +28,11 @@ from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
     model_management_pb2,
+    model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
 )
 
-from serving.dev_server import model_service
 from serving.limits import MAX_MESSAGE_BYTES
 
 NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
@@ -72,7 +72,9 @@ class Authority:
         return builder.add_extension(extension, critical=False).sign(self.key, hashes.SHA256())
 
 
-class Backend(prediction_service_pb2_grpc.PredictionServiceServicer):
+class Backend(
+    prediction_service_pb2_grpc.PredictionServiceServicer, model_service_pb2_grpc.ModelServiceServicer
+):  # fmt: skip
     """Answers as TF Serving does, and notes which calls came, with how many seconds left."""
 
     def __init__(self):
@@ -151,7 +153,7 @@ class Proxy:
         unlimited = [("grpc.max_receive_message_length", -1)]  # nearly as TF Serving's default: 2 GB
         self.grpc_server = grpc.server(ThreadPoolExecutor(4), options=unlimited)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(self.backend, self.grpc_server)
-        model_service.add_to_server(self.backend, self.grpc_server)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(self.backend, self.grpc_server)
         self.grpc_server.add_insecure_port(f"unix:{run}/grpc.sock")
         self.rest_server = http.server.ThreadingHTTPServer(("127.0.0.1", self.rest_port), Rest)
 
@@ -227,13 +229,14 @@ def metadata_of_model(channel, request, metadata, timeout):
 
 
 def status_of_model(channel, request, metadata, timeout):
-    ask = model_service.call(channel, "GetModelStatus")
-    return ask(get_model_status_pb2.GetModelStatusRequest(), metadata=metadata, timeout=timeout)
+    stub = model_service_pb2_grpc.ModelServiceStub(channel)
+    return stub.GetModelStatus(get_model_status_pb2.GetModelStatusRequest(), metadata=metadata, timeout=timeout)
 
 
 def reload_models(channel, request, metadata, timeout):
+    stub = model_service_pb2_grpc.ModelServiceStub(channel)
     request = model_management_pb2.ReloadConfigRequest()
-    return model_service.call(channel, "HandleReloadConfigRequest")(request, metadata=metadata, timeout=timeout)
+    return stub.HandleReloadConfigRequest(request, metadata=metadata, timeout=timeout)
 
 
 def classify(channel, request, metadata, timeout):

@@ -6,10 +6,9 @@ from pathlib import Path
 import grpc
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import get_model_status_pb2, predict_pb2
+from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc, predict_pb2
 from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
-from serving.dev_server import model_service
 from serving.dev_server.config import ModelConfig, read_config
 from serving.dev_server.server import DevServer
 from serving.versions import Policy
@@ -105,7 +104,7 @@ def test_two_models_are_served_each_with_its_versions(tmp_path, exported, until)
             _version_that_answers(stub, "a", version_label="gone")
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
         assert caught.value.details() == "Servable not found for request: Specific(a, 2)"
-        status = model_service.call(channel, "GetModelStatus")(
+        status = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(
             get_model_status_pb2.GetModelStatusRequest(model_spec={"name": "a"})
         )
         assert [one.version for one in status.model_version_status] == [3, 1]

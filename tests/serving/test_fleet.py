@@ -9,10 +9,9 @@ import time
 import grpc
 import pytest
 from google.protobuf import text_format
-from tensorflow_serving.apis import model_management_pb2
+from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc
 
 from serving.client import RankingClient, RankingError
-from serving.dev_server import model_service
 from tests.support.deployed import NAME, wait_for
 from tests.support.servers import (
     DEVELOPMENT,
@@ -98,7 +97,7 @@ def by_call(_path, port, text):
     request = model_management_pb2.ReloadConfigRequest()
     text_format.Parse(text, request.config)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        reply = model_service.call(channel, "HandleReloadConfigRequest")(request, timeout=60)
+        reply = model_service_pb2_grpc.ModelServiceStub(channel).HandleReloadConfigRequest(request, timeout=60)
     return reply.status.error_message
 
 

@@ -12,13 +12,14 @@ from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
+    model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
 )
 
 from serving.client.client import RankingClient, RankingError
 from serving.client.request import RankRequest
-from serving.dev_server import model_service, tensors
+from serving.dev_server import tensors
 from serving.dev_server.servable import LoadedVersion
 
 
@@ -308,7 +309,7 @@ def test_status_of_the_unknown_is_not_found(channel, name, version):
     if version:
         request.model_spec.version.value = version
     with pytest.raises(grpc.RpcError) as caught:
-        model_service.call(channel, "GetModelStatus")(request, timeout=60)
+        model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request, timeout=60)
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 

@@ -7,12 +7,11 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import get_model_status_pb2, predict_pb2, prediction_log_pb2
+from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc, predict_pb2, prediction_log_pb2
 
 from components.pusher.manifest import MANIFEST_FILE, Facts, Manifest, file_table, model_fingerprint
 from serving.client.client import RankingError
 from serving.client.request import RankRequest, Search
-from serving.dev_server import model_service
 from tests.support.toy_servable import NOBODY, bucket, expected_score
 
 REQUEST = RankRequest("u", ["a", "b", "c"], ["i"], [Search(["w"], ["x"])])
@@ -146,7 +145,7 @@ def test_broken_version_is_never_served_and_says_why(server, client, push, until
     until(lambda: _states(client).get(2) == "END")
     with grpc.insecure_channel(server.address) as channel:
         request = get_model_status_pb2.GetModelStatusRequest(model_spec={"name": "lcr_ser"})
-        newest, older = model_service.call(channel, "GetModelStatus")(request).model_version_status
+        newest, older = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request).model_version_status
     assert newest.status.error_code == getattr(grpc.StatusCode, code).value[0]
     assert says in newest.status.error_message
     assert (older.version, older.status.error_code, older.status.error_message) == (1, 0, "")

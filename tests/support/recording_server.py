@@ -12,11 +12,10 @@ import tensorflow as tf
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
+    model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
 )
-
-from serving.dev_server import model_service
 
 HISTORY = ("user", "rec_items", "search_words", "search_items")
 LOWEST = np.finfo(np.float32).min
@@ -87,7 +86,9 @@ READS = {
 }
 
 
-class RecordingServer(prediction_service_pb2_grpc.PredictionServiceServicer):
+class RecordingServer(
+    prediction_service_pb2_grpc.PredictionServiceServicer, model_service_pb2_grpc.ModelServiceServicer
+):
     """Use it as a context manager.
 
     `version`, `answers`, `reads` and `failures` may be changed while it runs. Each call takes the first of `failures`:
@@ -105,7 +106,7 @@ class RecordingServer(prediction_service_pb2_grpc.PredictionServiceServicer):
             ThreadPoolExecutor(workers), options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1)]
         )
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(self, self._server)
-        model_service.add_to_server(self, self._server)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(self, self._server)
         port = (
             self._server.add_insecure_port(address)
             if credentials is None
