@@ -18,10 +18,13 @@ _WITHOUT_A_MODEL = {"LCR_SER_MODEL__KIND": "popularity", "LCR_SER_EVALUATION__MI
 @click.command(cls=Command)
 @click.argument("name")
 @click.option("--seeds", type=int, help="How many; the config's number otherwise. The first is the profile's.")
+@click.option("--trials", type=int, help="How many, of `tune`; the config's number otherwise.")
 @click.option("--systems", help="Names of some systems, separated by commas; all otherwise.")
 @click.option("--threads", type=int, default=0, show_default=True, help="Of TensorFlow; 0 leaves it to choose.")
 @click.option("--report", is_flag=True, help="Write the tables of what has finished, and train nothing.")
-def experiment(name: str, seeds: int | None, systems: str | None, threads: int, report: bool) -> None:
+def experiment(  # noqa: PLR0917 - click gives them by name
+    name: str, seeds: int | None, trials: int | None, systems: str | None, threads: int, report: bool
+) -> None:
     """Run an experiment on the log of the settings: one of ours, or a YAML file of your own.
 
     Ours are tune, table2 to table4, fig2, fig4 to fig8, shuffled, controls and cost (experiments/configs/). What has
@@ -56,7 +59,7 @@ def experiment(name: str, seeds: int | None, systems: str | None, threads: int, 
     first = settings.supervised.seed
     if "trials" in config:
         if not report:
-            tune(config, results, log, first)
+            tune({**config, "trials": trials or config["trials"]}, results, log, first)
         click.echo(f"next  lcr-ser experiment table2    # with {results.folder / BEST_FILE}")
         return
     best = folder / "tune" / BEST_FILE

@@ -12,7 +12,10 @@ from experiments.tuning import tune
 from model.config import GrpoConfig, LcrSerConfig, SupervisedConfig
 
 EXPERIMENT = SimpleNamespace(
-    shape=LcrSerConfig(num_users=5, num_items=6, num_words=7), supervised=SupervisedConfig(), grpo=GrpoConfig()
+    shape=LcrSerConfig(num_users=5, num_items=6, num_words=7),
+    supervised=SupervisedConfig(),
+    grpo=GrpoConfig(),
+    timelines=SimpleNamespace(last_targets=lambda count: list(range(100))),
 )
 CONFIG = {
     "trials": 4,
