@@ -76,22 +76,29 @@ class Results:
 
     @contextmanager
     def claim(self, system: System) -> Iterator[bool]:
-        """Whether this process may run a system: no other one that lives is at it, or at one with its first stage."""
-        path = self.folder / "claims" / system.first_stage.digest
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not _lives(path.read_text()):
-            path.unlink(missing_ok=True)
+        """Whether this process may run a system: no other one that lives is at a first stage that it needs."""
+        needed = [system.first_stage, *filter(None, [system.reference])]
+        paths = [self.folder / "claims" / one.digest for one in needed]
+        own: list[Path] = []
         try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except FileExistsError:
-            yield False
-            return
-        os.write(descriptor, str(os.getpid()).encode())
-        os.close(descriptor)
-        try:
-            yield True
+            own += [path for path in paths if _claimed(path)]
+            yield own == paths
         finally:
-            path.unlink(missing_ok=True)
+            for path in own:
+                path.unlink(missing_ok=True)
+
+
+def _claimed(path: Path) -> bool:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not _lives(path.read_text()):
+        path.unlink(missing_ok=True)
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+    except FileExistsError:
+        return False
+    os.write(descriptor, str(os.getpid()).encode())
+    os.close(descriptor)
+    return True
 
 
 def _lives(pid: str) -> bool:
@@ -188,7 +195,8 @@ def train(system: System, checkpoints: Path, experiment: Experiment) -> tuple[Ra
     if system.view != EVERYTHING:
         keras.utils.set_random_seed(system.supervised.seed)
         start = make_ranker(system.model)
-        look_through(start, system.view, _reference(system, checkpoints, experiment))
+        reference = train(system.reference, checkpoints, experiment)[0] if system.reference else None
+        look_through(start, system.view, reference)
     model = supervised.train(
         system.model, system.supervised, *logs, checkpoint_dir=str(folder / "supervised"), log_dir=log_dir, start=start
     )
@@ -207,13 +215,6 @@ def train(system: System, checkpoints: Path, experiment: Experiment) -> tuple[Ra
     else:
         return model, told
     return model, {**told, "seconds": round(told["seconds"] + time.monotonic() - begin, 1)}
-
-
-def _reference(system: System, checkpoints: Path, experiment: Experiment) -> Ranker | None:
-    """The same system as it is when it sees everything, where the view asks what is similar."""
-    if not system.view.needs_vectors:
-        return None
-    return train(dataclasses.replace(system, view=EVERYTHING), checkpoints, experiment)[0]
 
 
 def full_ranks(model: Ranker, experiment: Experiment, count: int) -> Arrays:

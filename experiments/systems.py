@@ -55,6 +55,11 @@ class System:
         return dataclasses.replace(self, grpo=None, further=None)
 
     @property
+    def reference(self) -> "System | None":
+        """The same first stage where it sees everything, whose vectors say what is similar; None where nobody asks."""
+        return dataclasses.replace(self.first_stage, view=EVERYTHING) if self.view.needs_vectors else None
+
+    @property
     def digest(self) -> str:
         """What its settings are, seed included: 16 hexadecimal digits."""
         parts: list[Any] = [self.model, self.supervised, self.grpo]

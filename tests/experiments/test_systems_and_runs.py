@@ -183,6 +183,25 @@ def test_a_run_of_another_process_that_lives_is_left_to_it(tmp_path, two_systems
     assert trained.found == [("B", 1)]
 
 
+def test_what_says_what_is_similar_is_trained_by_one_process(tmp_path):
+    config = {
+        "systems": {
+            "all": {"kind": "unisar"},
+            "none": {"kind": "unisar", "histories": {"searches_above": 1}},
+            "some": {"kind": "unisar", "histories": {"searches_above": 0.5}},
+        }
+    }
+    everything, nothing, some = (system.seeded(1) for system in systems_of(config, EXPERIMENT).values())
+    assert (everything.reference, nothing.reference) == (None, None)
+    assert some.reference.digest == everything.digest
+    results = Results(tmp_path)
+    with results.claim(everything) as first, results.claim(nothing) as second, results.claim(some) as third:
+        assert (first, second, third) == (True, True, False)
+    with results.claim(some) as first, results.claim(everything) as second:
+        assert (first, second) == (True, False)
+    assert not list((tmp_path / "claims").iterdir())
+
+
 def test_the_claim_of_a_process_that_is_gone_does_not_count(tmp_path, two_systems, trained):
     process = multiprocessing.get_context("spawn").Process(target=os.getpid)
     process.start()
