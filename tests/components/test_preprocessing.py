@@ -258,7 +258,7 @@ def test_blanks_are_those_that_tensorflow_takes_away():
     assert set(contract.BLANKS) == set(string.whitespace)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.text("\\nr\n\ra", max_size=5), min_size=2, max_size=20))
 def test_lines_of_a_vocabulary_are_as_many_as_its_strings(strings):
     from components.transform.preprocessing import _as_line
@@ -268,7 +268,7 @@ def test_lines_of_a_vocabulary_are_as_many_as_its_strings(strings):
     assert len(set(lines)) == len(set(strings))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(
     st.lists(
         st.one_of(

@@ -88,7 +88,7 @@ def window(values, length, width=None):
     return ([padding] * length + cut)[-length:]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**32), split=st.sampled_from(sorted(CUTS)))
 def test_what_is_seen_before_a_search_is_what_was_strictly_earlier(tmp_path_factory, seed, split):
     rows, cuts = dated(random_log(np.random.default_rng(seed), rows=60)), CUTS[split]
@@ -173,7 +173,7 @@ def test_a_search_without_words_needs_something_before_it(tmp_path):
     assert read.search_is_target.tolist() == [0, 1]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**32), split=st.sampled_from(sorted(CUTS)))
 def test_what_happens_at_or_behind_the_eval_target_changes_nothing_that_is_learnt_from(tmp_path_factory, seed, split):
     """Every model learns from timelines alone: searches as targets, neighbours, counts and negatives too."""
