@@ -77,9 +77,10 @@ def experiment(  # noqa: PLR0917 - click gives them by name
         if not report:
             full, look = config.get("full_catalogue_requests", 0), "states" in config
             run_all(list(chosen.values()), numbers, results, log, full, look_at_states=look)
-        table = reports.report_runs(config, results, log, chosen, list(numbers))
-        if table is None:
+        found = reports.report_runs(config, results, log, chosen, list(numbers))
+        if found is None:
             raise click.ClickException("No run has finished yet. Leave --report out.")
+        table = found
     click.echo(tables.markdown(table))
     click.echo(f"next  open {results.folder / 'tables.html'}    # also tables.md, tables.tex")
 

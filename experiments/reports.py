@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.last_run import Experiment
+from benchmarks.timing import Timing
 from components.report.page.plots.picture import Picture
 from experiments import pictures, tables
 from experiments.runs import Results
@@ -66,7 +67,9 @@ def report_runs(
     return made[0]
 
 
-def report_inference(config: Mapping[str, Any], folder: Path, log: Experiment, timings: Mapping[int, Any]) -> Any:
+def report_inference(
+    config: Mapping[str, Any], folder: Path, log: Experiment, timings: Mapping[int, Timing]
+) -> tables.Table:
     """Write Table 4 from the timings of each K; gives the table."""
     [first, *_] = timings
     seconds = {steps: timing.median for steps, timing in timings.items()}
@@ -77,7 +80,9 @@ def report_inference(config: Mapping[str, Any], folder: Path, log: Experiment, t
     return table
 
 
-def report_costs(config: Mapping[str, Any], folder: Path, log: Experiment, rows: Sequence[Mapping[str, Any]]) -> Any:
+def report_costs(
+    config: Mapping[str, Any], folder: Path, log: Experiment, rows: Sequence[Mapping[str, Any]]
+) -> tables.Table:
     """Write what systems cost; gives the table."""
     table = tables.rates_table(rows, _caption(config, log))
     (folder / "results.json").write_text(json.dumps(list(rows)))

@@ -186,11 +186,12 @@ def train(system: System, checkpoints: Path, experiment: Experiment) -> tuple[Ra
 
     Returns:
         The model; and `steps` and `targets` that its first stage saw, whether that was `capped`, stopped by its largest
-        number of steps while it could still have improved, and `seconds` of both stages.
+        number of steps while it could still have improved, and `seconds` of both stages; None where one was killed and
+        went on, for nobody knows how long it took before.
     """
     folder = checkpoints / system.first_stage.digest
     logs, log_dir = (experiment.timelines, experiment.eval_requests), str(folder / "logs")
-    begin = time.monotonic()
+    begin, went_on = time.monotonic(), (folder / "supervised").exists()
     start = None
     if system.view != EVERYTHING:
         keras.utils.set_random_seed(system.supervised.seed)
@@ -204,9 +205,10 @@ def train(system: System, checkpoints: Path, experiment: Experiment) -> tuple[Ra
     if not told_file.exists():
         told = _told(folder / "logs" / "supervised.csv", system, len(experiment.timelines.targets))
         folder.mkdir(parents=True, exist_ok=True)
-        told_file.write_text(json.dumps({**told, "seconds": round(time.monotonic() - begin, 1)}))
+        told_file.write_text(json.dumps({**told, "seconds": None if went_on else time.monotonic() - begin}))
     told = json.loads(told_file.read_text())
     begin, second = time.monotonic(), folder / system.digest
+    went_on = second.exists() or told["seconds"] is None
     dirs: dict[str, Any] = {"checkpoint_dir": str(second / "checkpoints"), "log_dir": str(second / "logs")}
     if system.grpo and isinstance(model, Reasoner):
         model = reinforcement.train(model, system.grpo, *logs, **dirs)
@@ -214,7 +216,7 @@ def train(system: System, checkpoints: Path, experiment: Experiment) -> tuple[Ra
         model = supervised.train(system.model, system.further, *logs, start=model, **dirs)
     else:
         return model, told
-    return model, {**told, "seconds": round(told["seconds"] + time.monotonic() - begin, 1)}
+    return model, {**told, "seconds": None if went_on else told["seconds"] + time.monotonic() - begin}
 
 
 def full_ranks(model: Ranker, experiment: Experiment, count: int) -> Arrays:
@@ -254,8 +256,9 @@ def _told(path: Path, system: System, targets: int) -> dict[str, Any]:
 
 def _show(system: System, row: dict[str, Any]) -> None:
     capped = ", stopped at its cap" if row["capped"] else ""
+    seconds = "" if row["seconds"] is None else f", {row['seconds']:.0f} s"
     print(
         f"{system.name}, seed {system.supervised.seed}: {MAIN_METRIC} {row['eval'][MAIN_METRIC]:.4f} on eval, "
-        f"{row['test'][MAIN_METRIC]:.4f} on test, {row['steps']} steps{capped}, {row['seconds']:.0f} s",
+        f"{row['test'][MAIN_METRIC]:.4f} on test, {row['steps']} steps{capped}{seconds}",
         flush=True,
     )

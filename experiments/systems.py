@@ -94,7 +94,7 @@ def _swept(config: dict[str, Any]) -> dict[str, Any]:
     systems, points = {}, {}
     for name, own in config["systems"].items():
         for value in own.get("values", sweep["values"]):
-            swept = f"{name}, {sweep['label']} = {value}"
+            swept = f"{name} ({sweep['label']} = {value})"  # without a comma, which stands between names of systems
             section, _, field = sweep["setting"].partition(".")
             systems[swept] = {**own, section: {**(own.get(section) or {}), field: value}}
             points[swept] = (name, value)

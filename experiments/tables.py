@@ -173,10 +173,11 @@ def rates_table(rows: Sequence[Mapping[str, Any]], caption: str) -> Table:
 
 
 def costs_table(rows: Sequence[Mapping[str, Any]], order: Sequence[str]) -> Table:
-    """How long each system trained: medians over seeds."""
+    """How long each system trained: medians over seeds, in seconds of those that ran in one go."""
 
     def median(name: str, field: str) -> Cell:
-        return Cell(f"{np.median([row[field] for row in rows if row['system'] == name]):,.0f}")
+        found = [row[field] for row in rows if row["system"] == name and row[field] is not None]
+        return Cell(f"{np.median(found):,.0f}" if found else "")
 
     fields = ("parameters", "steps", "targets", "seconds")
     body = [(name, [median(name, field) for field in fields]) for name in order]

@@ -9,6 +9,7 @@ import pytest
 from experiments import reports
 from experiments.runs import Results
 from experiments.systems import System
+from experiments.tables import costs_table
 from model.config import LcrSerConfig, SupervisedConfig
 
 SEEDS, REQUESTS = (1, 2, 3), 40
@@ -61,6 +62,15 @@ def test_pairs_are_each_row_against_the_one_before(finished):
         "+LCR against Base",
         "+TRA against +LCR",
     ]
+
+
+def test_a_training_that_was_killed_and_went_on_has_no_time(finished):
+    rows = finished[0].rows()
+    rows[0]["seconds"], rows[1]["seconds"], rows[2]["seconds"] = None, 4.0, 6.0
+    for row in rows[3:6]:
+        row["seconds"] = None
+    table = costs_table(rows, ["Base", "+LCR", "+TRA"])
+    assert [cells[-1].text for _, cells in table.rows] == ["5", "", "2"]
 
 
 def test_a_sweep_is_drawn_with_what_it_shows_in_words(finished):

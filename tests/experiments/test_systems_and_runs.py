@@ -79,6 +79,7 @@ def test_every_config_of_ours_makes_systems_of_its_own(name):
     config = read_config(name)
     systems = systems_of(config, EXPERIMENT)
     assert set(systems) == set(config["systems"])
+    assert not any("," in name for name in systems)  # `--systems` separates them by commas
     assert len({system.seeded(1).digest for system in systems.values()}) == len(systems)
     tuned = {own.get("tuned", name) for name, own in config["systems"].items()}
     assert tuned <= set(read_config("table2")["systems"]) or "sweep" in config
@@ -86,11 +87,11 @@ def test_every_config_of_ours_makes_systems_of_its_own(name):
 
 def test_a_sweep_makes_a_system_of_each_value():
     config = read_config("fig6")
-    assert config["points"]["With RL, K = 3"] == ("With RL", 3)
+    assert config["points"]["With RL (K = 3)"] == ("With RL", 3)
     systems = systems_of(config, EXPERIMENT)
-    assert [name for name in systems if name.startswith("Supervised")] == [f"Supervised, K = {k}" for k in range(6)]
-    assert (systems["With RL, K = 5"].model.reasoning_steps, systems["With RL, K = 5"].grpo) == (5, EXPERIMENT.grpo)
-    assert systems["With RL, K = 5"].first_stage.digest == systems["Supervised, K = 5"].digest
+    assert [name for name in systems if name.startswith("Supervised")] == [f"Supervised (K = {k})" for k in range(6)]
+    assert (systems["With RL (K = 5)"].model.reasoning_steps, systems["With RL (K = 5)"].grpo) == (5, EXPERIMENT.grpo)
+    assert systems["With RL (K = 5)"].first_stage.digest == systems["Supervised (K = 5)"].digest
 
 
 def test_what_tuning_found_gives_way_to_what_an_ablation_takes_away():
