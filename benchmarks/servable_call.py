@@ -3,7 +3,8 @@
 In one run, in turns, on requests of random known ids with full histories and 100 candidates:
 
 - operations that a call of each signature executes, in a session as TF Serving makes it;
-- the time of `rank` for one user, for 24 and for 32 in one call, of `score` on a kept state, `recommend`, `explain`;
+- the time of `rank` for one user, for 24 and for 32 in one call, of `serving_default` on an
+  Example, of `score` on a kept state, `recommend`, `explain`;
 - with `--before`, the same of another servable of the same shape, such as one that an earlier commit exported;
 - with `--address`, calls over gRPC to a server of the same version, against the bare session.
 
@@ -103,10 +104,17 @@ def calls(model: SessionModel, directory: Path) -> dict[str, tuple[str, Call]]:
     one = history(1)
     candidates = some("items", 1, 100)
     state = model.signatures[contract.SIGNATURE_ENCODE](**one)
+    features = {contract.CANDIDATES: candidates[0], **{name: values.ravel() for name, values in one.items()}}
+    example = tf.train.Example()
+    for name, values in features.items():
+        example.features.feature[name].bytes_list.value.extend(values)
+    for name, each in ((contract.SEARCH_WORD_COUNTS, 3), (contract.SEARCH_ITEM_COUNTS, 1)):
+        example.features.feature[name].int64_list.value.extend([each] * 10)
     asked = {
         "rank": (contract.SIGNATURE_RANK, {**one, contract.CANDIDATES: candidates}),
         "rank of 24": (contract.SIGNATURE_RANK, {**history(24), contract.CANDIDATES: some("items", 24, 100)}),
         "rank of 32": (contract.SIGNATURE_RANK, {**history(32), contract.CANDIDATES: some("items", 32, 100)}),
+        "serving_default": (contract.SIGNATURE_DEFAULT, {"examples": np.array([example.SerializeToString()], object)}),
         "encode": (contract.SIGNATURE_ENCODE, one),
         "score": (contract.SIGNATURE_SCORE, {**state, contract.CANDIDATES: candidates}),
     }

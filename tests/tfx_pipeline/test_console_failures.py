@@ -33,6 +33,13 @@ Caused by: java.lang.IllegalStateException: Process died with exit code 1
 \tat org.apache.beam.ProcessManager.check(ProcessManager.java:1)
 """
 
+PANIC = """Pipeline job-001 failed in state FAILED: panic in stage.Execute bundle processing goroutine: send on closed \
+channel, stage: &{ID:stage-015 outputs:[{Local:None Global:ref_44}]},stackTrace:
+goroutine 77 [running]:
+runtime/debug.Stack()
+\truntime/debug/stack.go:26 +0x5e
+"""
+
 
 @pytest.mark.parametrize("text", [LOCAL, WORKER, PRISM, FLINK], ids=["local", "worker", "prism", "flink"])
 def test_every_engine_shows_the_message_of_the_step(text, tmp_path):
@@ -45,6 +52,7 @@ def test_every_engine_shows_the_message_of_the_step(text, tmp_path):
     ("text", "message"),
     [
         (NO_WORKER, "java.lang.IllegalStateException: Process died with exit code 1"),
+        (PANIC, "The Beam engine broke off: send on closed channel"),
         ("Pipeline job-1 failed in state FAILED: SDK worker disconnected", "SDK worker disconnected"),
         ("Traceback (most recent call last):\n  File\nKeyError\n", "KeyError"),
         ("Traceback (most recent call last):\n  File\na.B: one\n  two\n", "one\n  two"),

@@ -6,6 +6,7 @@ _STEP = re.compile(r"\s*\[while running .*?\]", re.DOTALL)
 _CLASS = re.compile(r"^[\w.]+: (?=\S)")
 _CAUSE = re.compile(r"^Caused by: (.*)$", re.MULTILINE)
 _JOB = re.compile(r"^Pipeline \S+ failed in state \w+: ", re.DOTALL)
+_PANIC = re.compile(r"^panic in .*?: (.*?)(?:, stage: |\n).*", re.DOTALL)
 _TRACEBACK = "Traceback (most recent call last):\n"
 
 
@@ -13,7 +14,8 @@ def real_message(error: BaseException) -> str:
     """The message that a step raised, whatever engine brought it here, without the name of the step.
 
     An engine gives back one text: the job's name, then the traceback of a worker with the message at its end, and
-    perhaps a stack of the engine's own. An error of this process is its message.
+    perhaps a stack of the engine's own. Prism may fall over itself where a worker dies: what it says then is followed
+    by its whole state, which is left out. An error of this process is its message.
     """
     if callable(details := getattr(error, "details", None)):  # of gRPC
         return f"The Beam engine broke off: {details()}"
@@ -22,7 +24,7 @@ def real_message(error: BaseException) -> str:
         text = _CLASS.sub("", raised)
     elif causes := _CAUSE.findall(text):
         text = causes[-1]
-    return _STEP.sub("", _JOB.sub("", text)).strip()
+    return _PANIC.sub(r"The Beam engine broke off: \1", _STEP.sub("", _JOB.sub("", text))).strip()
 
 
 def _raised(traceback: str) -> str:
