@@ -1,6 +1,5 @@
 """Serialized Examples of a call, checked, as ragged features."""
 
-
 import tensorflow as tf
 
 from components.servable.tensors import right_rows
