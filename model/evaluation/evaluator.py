@@ -9,6 +9,7 @@ from model.data.columns import Array
 from model.data.requests import Requests
 from model.data.windows import RequestWindows
 from model.objectives.metrics import metric_values, pessimistic_rank
+from model.ops.placement import HOST, on_host
 from model.ranker import Items, Ranker
 
 METRICS = ("HR@1", "HR@5", "HR@10", "NDCG@5", "NDCG@10")
@@ -37,7 +38,8 @@ class RankingEvaluator:
         self._rows = np.linspace(0, len(requests) - 1, count).astype(np.int32)
         self._batch_size = min(batch_size, count)
         self._candidates = requests.candidates
-        windows = RequestWindows(requests, model.config, model.inputs)
+        with tf.device(HOST):
+            windows = on_host(RequestWindows(requests, model.config, model.inputs))
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.int32)])
         def prepare(items: tf.Tensor) -> Items:
@@ -62,8 +64,9 @@ class RankingEvaluator:
             distinct, places = np.unique(self._candidates[block], return_inverse=True)
             items = self._prepare(tf.constant(distinct))
             for rows, at in zip(block, places.reshape(*block.shape, -1).astype(np.int32), strict=True):
-                found.append(self._rank(tf.constant(rows), items, tf.constant(at)).numpy())
-        return np.concatenate(found)[: len(self._rows)]
+                found.append(self._rank(tf.constant(rows), items, tf.constant(at)))
+        # Read at the end: reading waits for the device, which has the next batch by then.
+        return tf.concat(found, 0).numpy()[: len(self._rows)]
 
     def __call__(self) -> dict[str, float]:
         """Means of HR@1, HR@5, HR@10, NDCG@5 and NDCG@10."""

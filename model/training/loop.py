@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from model.config import MAIN_METRIC
+from model.ops.placement import HOST
 from model.training import replicas
 from model.training.checkpoints import Checkpoints
 from model.training.evaluation import Evaluator
@@ -26,7 +27,8 @@ class Schedule:
         eval_every, checkpoint_every: steps between evaluations and between checkpoints.
         patience: evaluations without a better NDCG@5 before it stops.
         evaluate_first: evaluate before the first step, so that the start can be the best.
-        log_every: steps between rows of the log, besides one for the first step and one for every evaluation.
+        log_every: steps between rows of the log, besides one for the first step and one for every evaluation; the
+            losses in between are looked at then.
     """
 
     stage: str
@@ -72,10 +74,11 @@ class TrainingLoop:
         self._schedule = schedule
         self._take_step = take_step
         self._evaluator = evaluator
-        self._step = tf.Variable(0, dtype=tf.int64)
-        self._best_metric = tf.Variable(-1.0, dtype=tf.float64)
-        self._last_metric = tf.Variable(-1.0, dtype=tf.float64)
-        self._stale = tf.Variable(0, dtype=tf.int64)
+        with tf.device(HOST):  # read in every step, which waits for a device
+            self._step = tf.Variable(0, dtype=tf.int64)
+            self._best_metric = tf.Variable(-1.0, dtype=tf.float64)
+            self._last_metric = tf.Variable(-1.0, dtype=tf.float64)
+            self._stale = tf.Variable(0, dtype=tf.int64)
         counters = {
             "loop_step": self._step,
             "best_metric": self._best_metric,
@@ -87,6 +90,7 @@ class TrainingLoop:
         self._log = MetricsLog(schedule.stage, log_dir)
         self._guard = FiniteGuard(schedule.stage, log_dir, batch_ids, weights)
         self._reporter = ProgressReporter()
+        self._unread: list[tuple[int, dict[str, tf.Tensor]]] = []
 
     def run(self) -> None:
         """Trains from the latest checkpoint on.
@@ -111,11 +115,23 @@ class TrainingLoop:
     def _train_step(self, step: int) -> None:
         schedule, done = self._schedule, step + 1
         logs = self._take_step(step)
-        self._guard.check_loss(done, logs)
         self._step.assign(done)
         evaluate = done % schedule.eval_every == 0 or done == schedule.total_steps
+        self._unread.append((done, logs))
+        # Reading a loss waits for the device, which should have the next step by then. What is saved or logged after
+        # this step is about steps whose losses have been looked at.
+        if evaluate or done % schedule.checkpoint_every == 0 or self._is_logged(done):
+            self._read_losses()
         self._finish_step(done, logs, evaluate)
-        self._report(done, float(logs["loss"]), evaluate)
+        self._report(done, logs, evaluate)
+
+    def _read_losses(self) -> None:
+        unread, self._unread = self._unread, []
+        for done, logs in unread:
+            self._guard.check_loss(done, logs)
+
+    def _is_logged(self, done: int) -> bool:
+        return done == 1 or done % self._schedule.log_every == 0
 
     def _finish_step(self, done: int, logs: dict[str, tf.Tensor], evaluate: bool) -> None:
         """Evaluate, log and save after a step, as far as these are due; also before the first one."""
@@ -125,7 +141,7 @@ class TrainingLoop:
             self._guard.check_weights(done, logs)
         metrics = self._evaluator() if evaluate else {}
         # Before the checkpoint: of what is written later than that, nothing must be missing when the run goes on.
-        if evaluate or done == 1 or done % schedule.log_every == 0:
+        if evaluate or self._is_logged(done):
             with self._checkpoints.writing(f"The metrics of step {done}"):
                 self._log.write(done, logs, metrics)
         if evaluate:
@@ -143,18 +159,20 @@ class TrainingLoop:
         else:
             self._stale.assign_add(1)
 
-    def _report(self, done: int, loss: float, now: bool) -> None:
+    def _report(self, done: int, logs: dict[str, tf.Tensor], now: bool) -> None:
+        if not self._reporter.is_due(now):
+            return
+        self._read_losses()
         metric = float(self._last_metric.numpy())
         self._reporter.report(
             Progress(
                 self._schedule.stage,
                 done,
                 self._schedule.total_steps,
-                loss,
+                float(logs["loss"]),
                 MAIN_METRIC,
                 None if metric < 0 else metric,
-            ),
-            now,
+            )
         )
 
 

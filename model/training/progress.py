@@ -28,15 +28,17 @@ class Progress:
 
 
 class ProgressReporter:
-    """Logs `Progress` under `extra["progress"]` on the logger `lcr_ser.progress`, a few times a second at most."""
+    """Logs `Progress` under `extra["progress"]` on the logger `lcr_ser.progress`; ask `is_due` first."""
 
     def __init__(self) -> None:
         self._last = 0.0
 
-    def report(self, progress: Progress, now: bool = False) -> None:
-        """Log, unless the last record is too fresh and `now` is False."""
-        if not now and time.monotonic() - self._last < MIN_SECONDS:
-            return
+    def is_due(self, now: bool = False) -> bool:
+        """Whether the last record is old enough for another one, or `now` is True."""
+        return now or time.monotonic() - self._last >= MIN_SECONDS
+
+    def report(self, progress: Progress) -> None:
+        """Log."""
         self._last = time.monotonic()
         LOGGER.info(
             "%s: step %d of %d, loss %.4f, %s %s",

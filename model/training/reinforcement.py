@@ -14,6 +14,7 @@ from model.data.timelines import Timelines
 from model.data.windows import TargetWindows
 from model.objectives import grpo
 from model.objectives.metrics import pessimistic_rank, ranking_reward
+from model.ops.placement import HOST, on_host
 from model.ranker import Embedded, Logs, Ranker, Reasoner
 from model.registry import make_ranker
 from model.training import replicas
@@ -111,26 +112,28 @@ def make_step(
         means over the updates. Under a `tf.distribute.Strategy` as `supervised.make_step`: the step is that of the
         rows of all workers together.
     """
-    windows = TargetWindows(timelines, model.config, model.inputs)
-    sample = NegativeSampler(
-        timelines,
-        config.negative_sampling,
-        config.negatives_avoid,
-        config.num_negatives,
-        replicas.own_seed(config.seed),
-        clicks=replicas.item_clicks(timelines, model.config.num_items),
-    )
+    with tf.device(HOST):
+        windows = TargetWindows(timelines, model.config, model.inputs)
+        sample = NegativeSampler(
+            timelines,
+            config.negative_sampling,
+            config.negatives_avoid,
+            config.num_negatives,
+            replicas.own_seed(config.seed),
+            clicks=replicas.item_clicks(timelines, model.config.num_items),
+        )
+    draw, look_back = on_host(sample), on_host(windows)
     own_tables = any(one is not other for one, other in zip(reference.tables, model.tables, strict=True))
 
     @replicas.compiled
     def sample_groups(number: tf.Tensor, positions: tf.Tensor) -> Groups:
         # Drawn for all rows of the worker, so that they do not depend on the number of its replicas.
-        candidates, valid = sample(number, positions)
+        candidates, valid = draw(number, positions)
         noise = sample_noise(model, config, tf.shape(positions)[0], number)
         positions, candidates, valid, noise = tf.nest.map_structure(
             replicas.part, (positions, candidates, valid, noise)
         )
-        batch, _ = windows(positions)
+        batch, _ = look_back(positions)
         return Groups({**batch, CANDIDATES: candidates}, valid, noise)
 
     def play(embedded: Embedded, anchor: Embedded, groups: Groups, rollout: Rollout | None) -> tuple[Logs, Rollout]:

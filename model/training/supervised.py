@@ -14,6 +14,7 @@ from model.data.requests import Requests
 from model.data.timelines import Timelines
 from model.data.windows import SearchTargetWindows, TargetWindows
 from model.objectives.losses import l2_penalty
+from model.ops.placement import HOST, on_host
 from model.ranker import Batch, Embedded, Logs, Ranker, SearchLearner, Share
 from model.registry import make_ranker
 from model.training import replicas
@@ -157,7 +158,7 @@ def make_step(
                 logs = {**found, **logs, "search_loss": found["loss"]}
                 logs["loss"] += learner.search_weight * found["loss"]
                 rows = (*rows, *embedded.rows)
-            logs["l2_loss"] = l2_penalty([*kernels, *rows]) * share.rows
+            logs["l2_loss"] = l2_penalty(kernels, rows) * share.rows
             logs["loss"] += config.l2_weight * logs["l2_loss"]
         logs["missing_negatives"] = tf.reduce_mean(tf.reduce_sum(1.0 - weights, 1)) * share.rows
         optimizer.apply(tape.gradient(logs["loss"], optimizer.sources))
@@ -168,10 +169,12 @@ def make_step(
 
 def click_batches(model: Ranker, config: SupervisedConfig, timelines: Timelines) -> Draw:
     """What `make_step` learns from: for a step and positions of `rec_items`, a batch and its weights `[B, 1 + n]`."""
-    windows = TargetWindows(timelines, model.config, model.inputs)
     seed = replicas.own_seed(config.seed)
-    sample = _sampler(model, config, timelines, seed)
+    with tf.device(HOST):
+        windows = TargetWindows(timelines, model.config, model.inputs)
+        sample = _sampler(model, config, timelines, seed)
 
+    @on_host
     def draw(number: tf.Tensor, positions: tf.Tensor) -> tuple[Batch, tf.Tensor]:
         # Drawn for all rows of the worker, so that they do not depend on the number of its replicas.
         candidates, valid = sample(number, positions)
@@ -186,10 +189,12 @@ def click_batches(model: Ranker, config: SupervisedConfig, timelines: Timelines)
 
 def search_batches(model: Ranker, config: SupervisedConfig, timelines: Timelines) -> Draw:
     """The same of searches, for positions of `search_items`: the batch holds their `QUERY`."""
-    windows = SearchTargetWindows(timelines, model.config, model.inputs)
     seed = replicas.own_seed(config.seed) + SEARCH_SEED
-    sample = _sampler(model, config, timelines, seed)
+    with tf.device(HOST):
+        windows = SearchTargetWindows(timelines, model.config, model.inputs)
+        sample = _sampler(model, config, timelines, seed)
 
+    @on_host
     def draw(number: tf.Tensor, positions: tf.Tensor) -> tuple[Batch, tf.Tensor]:
         batch, rows, items = windows(positions)
         candidates, valid = sample.of_targets(number, rows, items)

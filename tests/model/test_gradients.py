@@ -97,7 +97,7 @@ def test_gradient_of_the_supervised_loss(seed, distance, changes):
         embedded = model.embed(tensors(batch))
         kernels = [variable.value for variable in model.dense_variables if len(variable.shape) > 1]
         value = model.losses(embedded, tf.ones([4, 3], tf.float64), config)["loss"]
-        return value + config.l2_weight * l2_penalty([*kernels, *embedded.rows])
+        return value + config.l2_weight * l2_penalty(kernels, embedded.rows)
 
     def loss_of_weights(weights):
         pairs, tcl_loss = [], 0.0

@@ -49,8 +49,11 @@ def test_the_rows_of_a_batch_are_found_in_the_log():
         np.testing.assert_array_equal(ids["target_items"], log.rec_items)
 
 
-def test_a_loss_that_explodes_names_the_step_and_the_ids_of_its_batch(tmp_path):
-    config = dataclasses.replace(SUPERVISED, learning_rate=1e30)
+@pytest.mark.parametrize("checkpoint_every", [1, 100])
+def test_a_loss_that_explodes_names_the_step_and_the_ids_of_its_batch(tmp_path, checkpoint_every, monkeypatch):
+    """Also where it is looked at some steps later."""
+    monkeypatch.setattr("model.training.progress.MIN_SECONDS", 1000)  # no line in between
+    config = dataclasses.replace(SUPERVISED, learning_rate=1e30, checkpoint_every=checkpoint_every)
     with pytest.raises(FloatingPointError, match="^The supervised loss .* at step 2") as failure:
         supervised.train(ENCODER_ONLY, config, *LOGS, **directories(tmp_path))
     assert str(tmp_path / "logs" / "non_finite_supervised_step_2.json") in str(failure.value)
@@ -60,7 +63,7 @@ def test_a_loss_that_explodes_names_the_step_and_the_ids_of_its_batch(tmp_path):
     for name, step in (("batch", 1), ("previous_batch", 0)):
         expected = batch_ids(LOGS[0], order.batch(step))
         assert report[name] == {key: value.tolist() for key, value in expected.items()}
-    assert latest(tmp_path).endswith("ckpt-1")
+    assert latest(tmp_path) is None if checkpoint_every > 1 else latest(tmp_path).endswith("ckpt-1")
 
 
 def test_weights_that_overflow_are_never_saved(tmp_path):

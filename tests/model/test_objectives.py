@@ -30,7 +30,7 @@ def test_supervised_losses(distance, aggregation):
     valid = np.random.default_rng(8).random((10, 5)) < 0.7
     valid[:, 0] = True
     logs = model.losses(model.embed(tensors(batch)), tf.constant(valid, tf.float32), config)
-    norm = l2_penalty([variable.value for variable in model.trainable_variables])
+    norm = l2_penalty([variable.value for variable in model.trainable_variables], [])
 
     weights, settings = weights_of(model), settings_of(model.config)
     pairs, hinges = [], []

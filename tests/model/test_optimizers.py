@@ -58,6 +58,20 @@ def test_first_step_equals_keras_adam_without_repeated_rows():
     np.testing.assert_allclose(table.numpy(), other.numpy(), atol=1e-6)
 
 
+def test_a_hundred_steps_of_dense_weights_equal_keras_adam():
+    rng = np.random.default_rng(1)
+    starts = [rng.normal(size=shape).astype(np.float32) for shape in ((4, 2), (3,), ())]
+    ours, theirs = ([keras.Variable(start) for start in starts] for _ in range(2))
+    optimizer, of_keras = SplitAdam([], ours, 1e-3), keras.optimizers.Adam(1e-3)
+    for step in range(100):
+        # Of very different sizes, so that epsilon counts in some.
+        gradients = [tf.constant(rng.normal(size=one.shape) * 10.0 ** (step % 9 - 8), tf.float32) for one in starts]
+        optimizer.apply(gradients)
+        of_keras.apply(gradients, theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=0, atol=1e-6)
+
+
 def test_rows_that_are_not_looked_up_do_not_move():
     table, dense = variables()
     before = table.numpy().copy()
