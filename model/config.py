@@ -44,6 +44,26 @@ def one_of(config: object, name: str, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"`{name}` should be one of {', '.join(allowed)}. Received: {value!r}.")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Arithmetic:
+    """How both training stages compute. Weights are float32 always, and so is what is evaluated, pushed and served.
+
+    Attributes:
+        precision: `float32`, with TF32 off; `tf32`, whose products round their inputs to 10 bits on a GPU that can;
+            `mixed_bfloat16`, whose states and gradients of states have 16 bits, on any device.
+        deterministic: the same bits each time on a GPU too, where sums have no fixed order otherwise; slower.
+
+    Raises:
+        ValueError: for another precision.
+    """
+
+    precision: Literal["float32", "tf32", "mixed_bfloat16"] = "float32"
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        one_of(self, "precision", ("float32", "tf32", "mixed_bfloat16"))
+
+
 @dataclasses.dataclass(frozen=True)
 class RankerConfig:
     """What the shape of every model says: sizes of tables, and how much of a request is looked at.

@@ -25,7 +25,7 @@ from components.example_gen.settings import LogSettings
 from components.ranking_check.settings import RankingCheckSettings, thresholds_of
 from components.servable_check.settings import ServableCheckSettings
 from components.trainer.settings import DistributionSettings
-from model.config import GrpoConfig, RankerConfig, SupervisedConfig
+from model.config import Arithmetic, GrpoConfig, RankerConfig, SupervisedConfig
 from model.registry import DEFAULT, config_class
 from tfx_pipeline.beam_settings import BeamEngine
 from tfx_pipeline.kubeflow_settings import Kubeflow
@@ -160,6 +160,7 @@ class Settings(BaseModel):
     warm_start: bool
     grpo: GrpoConfig
     distribution: DistributionSettings = DistributionSettings()
+    arithmetic: Arithmetic = Arithmetic()
     evaluation: Evaluation
     infra_validation: InfraValidation | None = None
     kubeflow: Kubeflow | None = None
@@ -275,7 +276,16 @@ class Settings(BaseModel):
         """Every setting of the run by section, defaults included, as plain values."""
         parts = {
             name: dataclasses.asdict(getattr(self, name))
-            for name in ("logs", "data_check", "servable_check", "model", "supervised", "grpo", "distribution")
+            for name in (
+                "logs",
+                "data_check",
+                "servable_check",
+                "model",
+                "supervised",
+                "grpo",
+                "distribution",
+                "arithmetic",
+            )
         }
         for name in _TABLES:
             del parts["model"][name]
@@ -323,6 +333,7 @@ _KINDS: Kinds = {
     ("supervised",): SupervisedConfig,
     ("grpo",): GrpoConfig,
     ("distribution",): DistributionSettings,
+    ("arithmetic",): Arithmetic,
     ("evaluation",): Evaluation,
     ("infra_validation",): InfraValidation,
     ("kubeflow",): Kubeflow,

@@ -27,6 +27,7 @@ from components.ranking_check.component import RankingCheck
 from components.report.component import RunReport
 from components.servable_check.component import ServableCheck
 from components.statistics_keeper.component import StatisticsKeeper
+from model.config import Arithmetic
 from model.registry import source_module
 from tfx_pipeline.folders import Folders
 from tfx_pipeline.infra_validation import infra_validator
@@ -275,6 +276,8 @@ def _trainer(
     }
     if settings.distribution.strategy != "none":  # a training on one device keeps its place in the cache
         custom_config["distribution"] = dataclasses.asdict(settings.distribution)
+    if settings.arithmetic != Arithmetic():
+        custom_config["arithmetic"] = dataclasses.asdict(settings.arithmetic)
     return Trainer(
         run_fn=run_fn,
         examples=transform.outputs["transformed_examples"],

@@ -11,13 +11,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from model.config import RankerConfig
+from model.config import Arithmetic, RankerConfig
 from model.contract import FINGERPRINT
 from model.ranker import Ranker
 from model.registry import make_config, make_ranker
 
 DESCRIPTION_FILE = os.path.join("assets.extra", "ranker.json")
 """What a SavedModel says of itself: see `describe`."""
+FLOAT32 = Arithmetic()
 
 
 def save(module: tf.Module, directory: str, signatures: dict[str, Any] | None = None) -> None:
@@ -80,7 +81,13 @@ def fingerprint(model: Ranker) -> int:
 
 
 def describe(
-    saved_model_dir: str, config: RankerConfig, vocabulary: Mapping[str, Any], code: str, mark: int = 0
+    saved_model_dir: str,
+    config: RankerConfig,
+    vocabulary: Mapping[str, Any],
+    code: str,
+    *,
+    arithmetic: Arithmetic = FLOAT32,
+    mark: int = 0,
 ) -> None:
     """Write beside a SavedModel what it is, for `load`.
 
@@ -89,11 +96,18 @@ def describe(
         config: of its model, sizes of tables included.
         vocabulary: settings of `components.transform.preprocessing`.
         code: hash of the source that trained it.
+        arithmetic: what it was trained in; it computes in float32 from now on.
         mark: its `fingerprint`, where it is a `Servable`.
     """
     path = os.path.join(saved_model_dir, DESCRIPTION_FILE)
     tf.io.gfile.makedirs(os.path.dirname(path))
-    description = {"model": dataclasses.asdict(config), "vocabulary": dict(vocabulary), "code": code, FINGERPRINT: mark}
+    description = {
+        "model": dataclasses.asdict(config),
+        "vocabulary": dict(vocabulary),
+        "code": code,
+        "arithmetic": dataclasses.asdict(arithmetic),
+        FINGERPRINT: mark,
+    }
     with tf.io.gfile.GFile(path, "w") as file:
         file.write(json.dumps(description, indent=1, sort_keys=True) + "\n")
 

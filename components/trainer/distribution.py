@@ -71,11 +71,11 @@ def training_under(strategy: tf.distribute.Strategy) -> Iterator[None]:
         ) from error
 
 
-def of_one_replica(model: Ranker, strategy: tf.distribute.Strategy) -> Ranker:
-    """A model outside of the strategy with the same weights; to be saved, it must know of no other replica."""
-    if strategy.num_replicas_in_sync == 1:
+def to_be_kept(model: Ranker, strategy: tf.distribute.Strategy) -> Ranker:
+    """A model with the same weights that knows of no other replica, and computes in the precision of its weights."""
+    if strategy.num_replicas_in_sync == 1 and model.compute_dtype == model.variable_dtype:
         return model
-    copy = make_ranker(model.config, dtype=model.dtype_policy)
+    copy = make_ranker(model.config)
     for target, source in zip(copy.weights, model.weights, strict=True):
         target.assign(source.numpy())
     return copy

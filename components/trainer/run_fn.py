@@ -16,11 +16,12 @@ from components.trainer import distribution, orders
 from components.trainer.settings import DistributionSettings
 from components.trainer.warm_start import start_from
 from components.transform.vocabularies import ranker_config
-from model.config import GrpoConfig, RankerConfig, SupervisedConfig
+from model.config import Arithmetic, GrpoConfig, RankerConfig, SupervisedConfig
 from model.data.requests import Requests, read_requests
 from model.data.timelines import Timelines, read_timelines
 from model.ranker import Ranker
 from model.training import reinforcement, replicas, supervised
+from model.training.arithmetic import computing
 from model.training.fingerprint import training_fingerprint
 
 Data = tuple[Timelines, Requests]
@@ -36,7 +37,7 @@ def supervised_run_fn(fn_args: Any) -> bool:
         fn_args: of the TFX Trainer. `custom_config` holds `model` (fields of a config of `model.registry`),
             `supervised` (fields of `SupervisedConfig`), `vocabulary` (the settings of Transform),
             `checkpoints` (a directory that outlives a killed run), `code`, and where it is not the default,
-            `distribution` (fields of `DistributionSettings`).
+            `distribution` (fields of `DistributionSettings`) and `arithmetic` (fields of `Arithmetic`).
 
     Returns:
         Whether this process keeps the model: of several workers the chief alone does.
@@ -76,13 +77,13 @@ def _run(
         orders.hand_over(stage, fn_args, settings.wait_seconds)
         return True
     strategy = distribution.strategy_of(settings)
-    with distribution.training_under(strategy):
+    with distribution.training_under(strategy), computing(_arithmetic(fn_args)):
         part = replicas.worker()
         data = read_timelines(_files(fn_args.train_files), part), read_requests(_files(fn_args.eval_files), part)
         model, folder = train(fn_args, data)
         chief = replicas.is_chief()
     if chief:
-        keep(distribution.of_one_replica(model, strategy), fn_args)
+        keep(distribution.to_be_kept(model, strategy), fn_args)
         _finish(folder, fn_args.model_run_dir)
     with distribution.training_under(strategy):
         replicas.wait_for_all()
@@ -96,7 +97,7 @@ def _train_supervised(fn_args: Any, data: Data) -> tuple[Ranker, str]:
     if fn_args.base_model:
         keras.utils.set_random_seed(config.seed)  # of the rows that are fresh
         start = start_from(fn_args.base_model, shape, transform)
-    folder = _work_dir(fn_args, data, (shape, config), _weights(start) if start else ())
+    folder = _work_dir(fn_args, data, (shape, config, _arithmetic(fn_args)), _weights(start) if start else ())
     model = supervised.train(shape, config, *data, checkpoint_dir=folder, log_dir=_log_dir(folder), start=start)
     return model, folder
 
@@ -104,9 +105,13 @@ def _train_supervised(fn_args: Any, data: Data) -> tuple[Ranker, str]:
 def _train_grpo(fn_args: Any, data: Data) -> tuple[Ranker, str]:
     config = GrpoConfig(**fn_args.custom_config["grpo"])
     model = load(fn_args.base_model)
-    folder = _work_dir(fn_args, data, (model.config, config), _weights(model))
+    folder = _work_dir(fn_args, data, (model.config, config, _arithmetic(fn_args)), _weights(model))
     model = reinforcement.train(model, config, *data, checkpoint_dir=folder, log_dir=_log_dir(folder))
     return model, folder
+
+
+def _arithmetic(fn_args: Any) -> Arithmetic:
+    return Arithmetic(**fn_args.custom_config.get("arithmetic", {}))
 
 
 def _save_supervised(model: Ranker, fn_args: Any) -> None:
@@ -130,7 +135,14 @@ def _ranker_config(fn_args: Any, transform: tft.TFTransformOutput) -> RankerConf
 
 def _describe(model: Ranker, fn_args: Any, mark: int = 0) -> None:
     config = fn_args.custom_config
-    describe(fn_args.serving_model_dir, model.config, config["vocabulary"], config["code"], mark)
+    describe(
+        fn_args.serving_model_dir,
+        model.config,
+        config["vocabulary"],
+        config["code"],
+        arithmetic=_arithmetic(fn_args),
+        mark=mark,
+    )
 
 
 def _files(patterns: list[str]) -> list[str]:

@@ -26,7 +26,9 @@ class Stage:
 
     def __init__(self, monkeypatch, tmp_path):
         self.tmp_path, self.folders, self.logs = tmp_path, [], logs()
-        self.model = types.SimpleNamespace(trainable_variables=[tf.Variable([0.0, 1.0])])
+        self.model = types.SimpleNamespace(
+            trainable_variables=[tf.Variable([0.0, 1.0])], compute_dtype="float32", variable_dtype="float32"
+        )
         transform = types.SimpleNamespace(vocabulary_size_by_name=lambda name: 50)
         monkeypatch.setattr(trainer.tft, "TFTransformOutput", lambda path: transform)
         monkeypatch.setattr(trainer, "read_timelines", lambda files, part: self.logs[0])
@@ -36,7 +38,7 @@ class Stage:
         monkeypatch.setattr(trainer, "save_weights", lambda *args: None)
         monkeypatch.setattr(trainer, "Servable", lambda *args: types.SimpleNamespace(signatures=dict, fingerprint=7))
         monkeypatch.setattr(trainer, "save", lambda *args: None)
-        monkeypatch.setattr(trainer, "describe", lambda *args: None)
+        monkeypatch.setattr(trainer, "describe", lambda *args, **more: None)
         monkeypatch.setattr(trainer.supervised, "train", self.train)
         monkeypatch.setattr(trainer.reinforcement, "train", self.train)
 

@@ -76,7 +76,7 @@ class SmallServable:
 
     def save(self, directory, how=save):
         how(self.servable, str(directory), signatures=self.signatures)
-        describe(str(directory), self.model.config, VOCABULARY, "code", self.servable.fingerprint)
+        describe(str(directory), self.model.config, VOCABULARY, "code", mark=self.servable.fingerprint)
         return str(directory)
 
     def save_as_keras_does(self, directory):

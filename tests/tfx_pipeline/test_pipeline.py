@@ -1,5 +1,6 @@
 """create_pipeline: what is wired to what, and which change of the code re-runs which component. Nothing is run."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 from components.common import source_hash
 from components.trainer.settings import DistributionSettings
 from model.baselines.sasrec import SasRecConfig
+from model.config import Arithmetic
 from synthetic_logs.demo import DemoLogSettings, write_demo_log
 from tfx_pipeline.pipeline import create_pipeline
 from tfx_pipeline.settings import load
@@ -194,20 +196,26 @@ def test_an_edit_of_a_model_re_runs_what_trains_and_loads_that_kind(settings, re
     }
 
 
-def test_trainers_are_told_of_a_strategy_that_is_not_the_default(settings):
-    """So that a training on one device keeps its place in the cache."""
+@pytest.mark.parametrize(
+    ("section", "other"),
+    [
+        ("distribution", DistributionSettings(strategy="multi_worker", wait_seconds=9)),
+        ("arithmetic", Arithmetic(precision="tf32")),
+    ],
+    ids=["distribution", "arithmetic"],
+)
+def test_trainers_are_told_of_devices_and_precision_that_are_not_the_default(settings, section, other):
+    """So that a training on one device, in float32, keeps its place in the cache."""
 
     def told(changed):
         parameters = _parameters(changed)
         return [
-            json.loads(parameters[trainer]["custom_config"]).get("distribution")
+            json.loads(parameters[trainer]["custom_config"]).get(section)
             for trainer in ("SupervisedTrainer", "GrpoTrainer")
         ]
 
     assert told(settings) == [None, None]
-    several = DistributionSettings(strategy="multi_worker", wait_seconds=9)
-    expected = {"strategy": "multi_worker", "wait_seconds": 9}
-    assert told(settings.model_copy(update={"distribution": several})) == [expected, expected]
+    assert told(settings.model_copy(update={section: other})) == [dataclasses.asdict(other)] * 2
 
 
 def test_every_split_goes_where_it_belongs(composed):
