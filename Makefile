@@ -42,8 +42,9 @@ e2e: $(STAMP) ## The tests that run the whole pipeline, alone
 test-real: $(STAMP) ## The tests on real sets, where they are there (../shared/data)
 	$(PYTEST) -m real_data
 
+# One process more than cores: many of these wait, for servers or for each other.
 test-long: $(STAMP) ## The tests that take half a minute or more each, which `make test` leaves out
-	$(PYTEST) -m "long and not real_data and not containers"
+	$(PYTEST) --numprocesses $$(($$(nproc) + 1)) -m "long and not real_data and not containers"
 
 test-line-b: ## Set-up, lint, unit tests and demo run in a Debian 13 made by debootstrap (as root; FOLDER=build/debian)
 	@scripts/any-python -m scripts.line_b $(or $(FOLDER),build/debian)

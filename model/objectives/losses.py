@@ -29,12 +29,12 @@ def contrastive_loss(
     margin: float,
     distance: Literal["cosine", "euclidean"] = "cosine",
 ) -> tf.Tensor:
-    """One side of the target-aware contrastive loss, Eq. (9), the mean over the batch.
+    """The target-aware contrastive loss, Eq. (9), of a side: the mean over the batch; of several, of all sides too.
 
     Args:
         target: e_v of the clicked item, `[B, d]`.
-        crossed: h^(K), `[B, d]`.
-        plain: h^(K) of the branch without cross-attention, `[B, d]`.
+        crossed: h^(K), `[B, d]` or `[sides, B, d]`.
+        plain: h^(K) of the branch without cross-attention, likewise.
         margin: m.
         distance: d(.,.).
 

@@ -36,11 +36,11 @@ class Dropout(keras.layers.Dropout):
         return inputs * self._mask(tf.shape(inputs), dropped, inputs.dtype)
 
     def _mask(self, shape: tf.Tensor, dropped: int, dtype: Any) -> tf.Tensor:
-        """Zero for `dropped` out of 2^16 elements."""
+        """Zero for `dropped` out of 2^16 elements, the scale for the others."""
         size = tf.reduce_prod(shape)
         words = tf.random.stateless_uniform(
             [(size + 1) // 2], next_seed(self.seed_generator), minval=None, maxval=None, dtype=tf.int32
         )
         halves = tf.reshape(tf.bitcast(words, tf.int16), [-1])[:size]
-        kept = tf.cast(halves >= dropped - RESOLUTION // 2, dtype)
-        return tf.reshape(kept, shape) * (RESOLUTION / (RESOLUTION - dropped))
+        kept = tf.constant(RESOLUTION / (RESOLUTION - dropped), dtype)
+        return tf.reshape(tf.where(halves >= dropped - RESOLUTION // 2, kept, tf.zeros([], dtype)), shape)

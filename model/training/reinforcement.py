@@ -160,7 +160,8 @@ def make_step(
         of_all = replicas.total([gradient for gradient in gradients if gradient is not None])
         if replicas.count() > 1:
             of_all = [merge_rows(one) if isinstance(one, tf.IndexedSlices) else one for one in of_all]
-        return tf.linalg.global_norm(of_all)
+        values = [one.values if isinstance(one, tf.IndexedSlices) else one for one in of_all]
+        return tf.norm(tf.concat([tf.reshape(one, [-1]) for one in values], 0))  # of one vector, not of each weight
 
     def step(number: tf.Tensor, positions: tf.Tensor) -> Logs:
         whole = sample_groups(number, positions)

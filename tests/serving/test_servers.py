@@ -260,9 +260,9 @@ def still(request, built, tmp_path_factory):
 def test_many_swaps_keep_latency_and_memory(built, kind, model_dir, tmp_path):
     """T1, T2 and T9: no call lost, none over half a second, the tail as it was, memory flat from the middle on.
 
-    Twenty swaps of TensorFlow Serving; six of ours, which takes a quarter of a minute for each while it is asked.
+    Twenty swaps of TensorFlow Serving; four of ours, which takes a quarter of a minute for each while it is asked.
     """
-    port, half = next(_PORTS), 10 if kind == TF_SERVING else 3
+    port, half = next(_PORTS), 10 if kind == TF_SERVING else 2
     with serving(kind, model_dir, port, tmp_path) as process, client_of(port) as client:
         wait_for(client, 1)
         with Asking(built, lambda: client_of(port)) as asking:
