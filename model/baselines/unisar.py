@@ -171,7 +171,7 @@ class UniSar(JointRanker):
         # A Transformer does not mind in what order its places stand: each event keeps its column, and gets the
         # position that it has in the merged sequence.
         merged = merge(embedded.rec_times, embedded.search_times, rec_mask, search_mask)
-        positions = self.merged_positions(tf.zeros([1, events.shape[1], self.config.dim]))[0]
+        positions = tf.cast(self.merged_positions(tf.zeros([1, events.shape[1], self.config.dim]))[0], events.dtype)
         crossed = self._encode(
             "merged", events + take(positions, merged.places), other_kind(rec_mask, search_mask), training
         )

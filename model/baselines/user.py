@@ -101,7 +101,7 @@ class User(JointRanker):
         events = tf.concat(parts, 1)
         # A Transformer does not mind in what order its places stand: each event keeps its column, and gets the
         # position that it has in the merged sequence. The intent is newer than all of them.
-        positions = self.positions(tf.zeros([1, events.shape[1], self.config.dim]))[0]
+        positions = tf.cast(self.positions(tf.zeros([1, events.shape[1], self.config.dim]))[0], events.dtype)
         places = tf.concat([merged.places, tf.fill(tf.shape(merged.places[:, :1]), events.shape[1] - 1)], 1)
         events = tf.cast(events + take(positions, places), self.compute_dtype)
         mask = tf.concat([embedded.rec_mask, embedded.search_mask], 1)

@@ -1,14 +1,19 @@
 """The model under Keras's `mixed_bfloat16`: states in bfloat16, weights, tables and logits in float32."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from model.config import GrpoConfig, SupervisedConfig
+from model.config import Arithmetic, GrpoConfig, RankerConfig, SupervisedConfig
 from model.lcr_ser import LcrSer
+from model.registry import KINDS, make_config
 from model.training import reinforcement, supervised
+from model.training.arithmetic import computing
 from model.training.optimizers import SplitAdam
+from tests.support.kinds import some
 from tests.support.random_logs import random_batch, random_logs, randomise, small_config, tensors
 
 SWITCHES = pytest.mark.parametrize(
@@ -101,3 +106,21 @@ def test_saved_model_keeps_its_precision(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.dtype_policy.name == "mixed_bfloat16"
     np.testing.assert_array_equal(loaded(batch), model(batch))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("kind", some(KINDS))
+def test_every_kind_trains_in_bfloat16(kind, tmp_path):
+    """Both stages, a few steps each; the weights stay float32, and finite."""
+    logs, requests = random_logs(users=10)
+    shape = {field.name: getattr(small_config(), field.name) for field in dataclasses.fields(RankerConfig)}
+    folders = [{"checkpoint_dir": str(tmp_path / stage), "log_dir": str(tmp_path / stage)} for stage in "ab"]
+    first = SupervisedConfig(batch_size=32, max_steps=4)
+    second = GrpoConfig(batch_size=8, max_steps=1, num_negatives=5, num_trajectories=2)
+    with computing(Arithmetic(precision="mixed_bfloat16")):
+        model = supervised.train(make_config({**shape, "kind": kind}), first, logs, requests, **folders[0])
+        reinforcement.train(model, second, logs, requests, **folders[1])
+    assert model.compute_dtype == "bfloat16"
+    for weight in model.trainable_variables:
+        assert weight.dtype == "float32" and np.isfinite(weight.numpy()).all()
