@@ -296,8 +296,8 @@ def load(profile: str | None = None) -> Settings:
     """Read the settings.
 
     Args:
-        profile: a profile of the file; default: `LCR_SER_PROFILE`, else `own` where `LCR_SER_LOG_DIR` names a
-            log, else `demo`. The file is `LCR_SER_SETTINGS`, else the one beside this module.
+        profile: a profile of the file; default: `LCR_SER_PROFILE`, else `own` where `LCR_SER_LOG_DIR` or the file's
+            defaults name a log, else `demo`. The file is `LCR_SER_SETTINGS`, else the one beside this module.
 
     Raises:
         SettingsError: for a file that cannot be read, an unknown profile or name, or a value out of range or of another

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from pydantic import ValidationError
 
-from tfx_pipeline.settings import load
+from tfx_pipeline.settings import DEFAULT_FILE, load
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +76,18 @@ def test_a_log_directory_of_ones_own_leaves_the_demo(monkeypatch, tmp_path):
     assert not settings.demo
     assert settings.log_path == str(tmp_path)
     assert settings.name == "lcr_ser"
+
+
+def test_a_log_that_the_file_names_leaves_the_demo_too(monkeypatch, tmp_path):
+    text = DEFAULT_FILE.read_text()
+    assert text.count("  log_dir: null") == 1
+    own = tmp_path / "settings.yaml"
+    own.write_text(text.replace("  log_dir: null", "  log_dir: gs://bucket/log"))
+    monkeypatch.setenv("LCR_SER_SETTINGS", str(own))
+    settings = load()
+    assert (settings.log_path, settings.name) == ("gs://bucket/log", "lcr_ser")
+    monkeypatch.setenv("LCR_SER_PROFILE", "demo")
+    assert load().name == "lcr_ser_demo"
 
 
 def test_a_uri_stays_one(monkeypatch):
