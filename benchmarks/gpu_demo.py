@@ -77,7 +77,8 @@ def train_demo(journal: Journal, folder: Path, *, short: bool) -> None:
     settings = json.loads((folder / SETTINGS).read_text())
     of_supervised, of_grpo = SupervisedConfig(**settings["supervised"]), GrpoConfig(**settings["grpo"])
     if short:
-        of_supervised, of_grpo = (dataclasses.replace(one, max_steps=2) for one in (of_supervised, of_grpo))
+        of_supervised = dataclasses.replace(of_supervised, max_steps=2)
+        of_grpo = dataclasses.replace(of_grpo, max_steps=2)
     if importlib.util.find_spec("tensorboard") is None:
         # Where it is not packed, TensorFlow refuses to write its events; the table of a training is written as ever.
         tf.summary.scalar = lambda *_args, **_kwargs: None
@@ -92,7 +93,7 @@ def train_demo(journal: Journal, folder: Path, *, short: bool) -> None:
 
     with tempfile.TemporaryDirectory() as scratch:
 
-        def folders(stage: str) -> dict[str, str]:
+        def folders(stage: str) -> dict[str, Any]:
             return {"checkpoint_dir": f"{scratch}/{stage}/checkpoints", "log_dir": f"{scratch}/{stage}/log"}
 
         began = time.perf_counter()

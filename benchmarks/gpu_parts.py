@@ -350,16 +350,16 @@ class Process:
             self.journal.give(THROUGHPUT, what, count / seconds, ms=seconds * 1e3)
             traced = stage == GRPO or rows in self.scale.traced
             if precision == TF32 and stage != EVALUATION and traced:
-                self._launches(call, cell(stage, rows))
+                self._launches(call, cell(stage, rows), seconds)
 
-    def _launches(self, call: Callable[[], object], step: str, batches: int = 1) -> None:
-        """Trace a few calls, each of some batches."""
+    def _launches(self, call: Callable[[], object], step: str, seconds: float, batches: int = 1) -> None:
+        """Trace a few calls, each of some batches, which take so many seconds untraced."""
         space, wall = trace.record(call, TRACED_STEPS)
         activity = trace.device_activity(space, TRACED_STEPS * batches)
         if activity is None:
             self.journal.leave_out(LAUNCHES, "the trace shows no kernel" if self.card else NO_CARD, step)
             return
-        for field, value in of_activity(activity, wall / batches).items():
+        for field, value in of_activity(activity, wall / batches, seconds / batches * 1e3).items():
             self.journal.give(LAUNCHES, f"{step}: {ACTIVITY[field]}", value)
 
     def _requests(self, rows: int) -> int:
@@ -388,7 +388,7 @@ class Process:
             if steps:
                 self.journal.give(REASONING, f"K = {steps} over K = 0", 100 * (timing.over(timings["0"]) - 1))
         if self.card:
-            self._launches(calls["3"], cell(EVALUATION, rows), -(-count // rows))
+            self._launches(calls["3"], cell(EVALUATION, rows), timings["3"].median, -(-count // rows))
 
     def _first_step(self, cached: bool) -> None:
         rows, precision = self.scale.rows[0], xla_precision(self.scale)
@@ -408,11 +408,14 @@ class Process:
 
     def _first_of_xla(self) -> None:
         rows, precision = self.scale.rows[0], xla_precision(self.scale)
+        if not self._kept:
+            self.journal.leave_out(THROUGHPUT, "the first step did not end")
+            return
         step = self._kept[SUPERVISED, rows]
         seconds = seconds_of(step, self.scale.seconds)
         self.journal.give(THROUGHPUT, f"{cell(SUPERVISED, rows, precision)}, XLA", rows / seconds, ms=seconds * 1e3)
         if self.card:
-            self._launches(step, f"{cell(SUPERVISED, rows)}, XLA")
+            self._launches(step, f"{cell(SUPERVISED, rows)}, XLA", seconds)
         else:
             self.journal.leave_out(LAUNCHES, NO_CARD)
 
@@ -424,6 +427,8 @@ class Process:
             seconds = seconds_of(step, self.scale.seconds)
             what = f"{cell(stage, rows, precision)}, XLA"
             self.journal.give(THROUGHPUT, what, rows / seconds, ms=seconds * 1e3)
+            if self.scale.traces_xla((stage, rows, precision)):
+                self._launches(step, f"{cell(stage, rows)}, XLA", seconds)
 
 
 if __name__ == "__main__":

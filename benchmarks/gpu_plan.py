@@ -49,6 +49,7 @@ ACTIVITY = {
     "busy_ms": "busy, ms",
     "traced_ms": "a traced step, ms",
     "busy_share": "busy share, traced",
+    "busy_share_untraced": "busy share, by an untraced step's time",
 }
 
 
@@ -86,6 +87,11 @@ class Scale:
     caps: dict[str, float]
     total: float
 
+    def traces_xla(self, step: tuple[str, int, str]) -> bool:
+        """Whether a step of `xla` is traced."""
+        stage, rows, precision = step
+        return stage == SUPERVISED and rows in self.traced and precision == TF32
+
 
 _XLA = (
     (GRPO, 1024, TF32),
@@ -112,18 +118,18 @@ FULL = Scale(
     reasoning_rows=4096,
     traced=(1024, 8192),
     xla=_XLA,
-    seconds=1.5,
+    seconds=1.0,
     test_files="tests/model",
     caps={
         CPU: 120,
         XLA_FRESH: 130,
-        CARD: 275,
+        CARD: 300,
         XLA_CACHED: 150,
         TESTS: 600,
         CORRECTNESS: 60,
         OPERATIONS: 60,
         FIRST_STEP: 110,
-        THROUGHPUT: 120,
+        THROUGHPUT: 140,
         REASONING: 20,
         DEMO: 80,
     },
@@ -189,6 +195,7 @@ def rows_of(scale: Scale) -> list[Row]:
     found += [Row(CARD, REASONING, f"K = {steps} over K = 0", "%") for steps in KS[1:]]
     traced = [*((CARD, cell(SUPERVISED, rows)) for rows in scale.traced), (CARD, cell(GRPO, scale.grpo_rows))]
     traced += [(CARD, cell(EVALUATION, scale.reasoning_rows)), (XLA_FRESH, f"{cell(SUPERVISED, scale.rows[0])}, XLA")]
+    traced += [(XLA_CACHED, f"{cell(stage, rows)}, XLA") for stage, rows, _ in filter(scale.traces_xla, scale.xla)]
     for process, step in traced:
         found += [Row(process, LAUNCHES, f"{step}: {what}", "") for what in ACTIVITY.values()]
     found += [Row(CPU, OPERATIONS, stage, "a step") for stage in (SUPERVISED, GRPO)]
@@ -214,7 +221,8 @@ def xla_precision(scale: Scale) -> str:
     return FLOAT32 if scale is SMALL else TF32
 
 
-def of_activity(activity: Any, traced_ms: float) -> dict[str, float]:
+def of_activity(activity: Any, traced_ms: float, untraced_ms: float) -> dict[str, float]:
     """Figures of `ACTIVITY` by its keys."""
     found: dict[str, float] = dataclasses.asdict(activity)
-    return {**found, "traced_ms": traced_ms, "busy_share": activity.busy_ms / traced_ms}
+    shares = {"busy_share": activity.busy_ms / traced_ms, "busy_share_untraced": activity.busy_ms / untraced_ms}
+    return {**found, "traced_ms": traced_ms, **shares}

@@ -107,8 +107,13 @@ def device_activity(space: Any, steps: int) -> DeviceActivity | None:
         intervals.append((begin, end))
     if not intervals:
         return None
-    fields = ("kernels", "to_device", "to_host", "on_device")
-    return DeviceActivity(*(counts[field] / steps for field in fields), busy_ms=union(intervals) / 1e9 / steps)
+    return DeviceActivity(
+        kernels=counts["kernels"] / steps,
+        to_device=counts["to_device"] / steps,
+        to_host=counts["to_host"] / steps,
+        on_device=counts["on_device"] / steps,
+        busy_ms=union(intervals) / 1e9 / steps,
+    )
 
 
 def union(intervals: Iterable[tuple[int, int]]) -> int:

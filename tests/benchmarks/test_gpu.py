@@ -63,6 +63,16 @@ def test_the_command_measures_every_row_that_needs_no_card(tmp_path, packed):
         assert f"left out: {LAUNCHES}: there is no GPU" in done.stdout
 
 
+@pytest.mark.slow
+def test_without_a_card_the_full_sizes_are_refused_at_once(tmp_path):
+    environment = {**os.environ, "OUT": str(tmp_path / "out"), "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = ["bash", str(ROOT / "benchmarks" / "gpu.sh")]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.endswith("TensorFlow finds no GPU: `--small` runs all of it on a CPU, at tiny sizes.\n")
+    assert not (tmp_path / "out" / "gpu.json").exists()
+
+
 def test_each_row_is_there_once():
     for scale in (SMALL, FULL):
         keys = [(row.part, row.what) for row in rows_of(scale)]
@@ -127,7 +137,7 @@ def stand_in(monkeypatch, lines):
             with (self._folder / f"{name}.jsonl").open("w") as file:
                 file.writelines(json.dumps(line) + "\n" for line in lines.get(name, []))
             self._tell(name)
-        return [0] * len(processes)
+        return dict.fromkeys(processes, 0)
 
     monkeypatch.setattr(gpu.Run, "_run", run)
     monkeypatch.setattr(gpu.Run, "_test", lambda self: None)

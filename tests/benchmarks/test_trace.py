@@ -10,7 +10,7 @@ from benchmarks import trace
 
 
 def plane_of(space, name, lines):
-    """A plane of lines by name: when each begins, nanoseconds, and its events: name, offset and duration, picoseconds."""
+    """A plane of lines by name: when each begins, nanoseconds, and events: name, offset, duration, picoseconds."""
     plane = space.planes.add(name=name)
     for title, begin, events in lines:
         line = plane.lines.add(name=title, timestamp_ns=begin)
@@ -27,7 +27,7 @@ def test_intervals_that_overlap_count_once():
 
 
 def test_activity_is_that_of_the_streams_of_all_cards():
-    """Two steps. In milliseconds: 0 to 2 and 1 to 3 on two streams, 5 to 6 on a stream that begins at 4; 2 in step 2."""
+    """Two steps. Milliseconds: 0 to 2 and 1 to 3 on two streams, 5 to 6 on one that begins at 4; 2 in step 2."""
     ms, space = 10**9, xplane_pb2.XSpace()
     compute = [("gemm", 0, 2 * ms), ("MemcpyD2H", 20 * ms, ms)]
     copies = [("MemcpyH2D", ms, 2 * ms), ("MemcpyH2D", 20 * ms, ms), ("Memset", 21 * ms, ms)]
@@ -76,7 +76,7 @@ def test_operations_are_those_of_the_host_and_not_what_runs_a_function():
 
 
 def test_operations_of_an_optimizer_are_counted_as_they_run():
-    """A step of three products, a square root and four updates: eight operations but for reading, four of them named."""
+    """A step of three products, a square root and four updates: eight operations but reads, four of them named."""
     weight = tf.Variable(tf.ones([16, 16]))
 
     def apply(gradients):
