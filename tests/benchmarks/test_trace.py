@@ -95,6 +95,7 @@ def test_operations_of_an_optimizer_are_counted_as_they_run():
     step(value)
     space, wall = trace.record(lambda: step(value), 3)
     found = trace.operations(space)
-    assert sum(len(times) for (kind, _), times in found.items() if kind == "MatMul") == 3 * 3
+    # oneDNN has kernels of its own.
+    assert sum(len(times) for (kind, _), times in found.items() if kind in ("MatMul", "_MklMatMul")) == 3 * 3
     assert trace.count(found, 3) == (8, 4)
     assert wall > 0
