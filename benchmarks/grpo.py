@@ -13,6 +13,7 @@ from benchmarks.machine import describe, parse
 from benchmarks.result import report
 from benchmarks.sizes import SHAPE, SUPERVISED, USERS
 from benchmarks.timing import time_in_turns
+from benchmarks.trace import name_optimizer
 from model.config import GrpoConfig
 from model.data.timelines import Timelines
 from model.lcr_ser import LcrSer
@@ -63,13 +64,12 @@ def make_steps(timelines: Timelines, jit: bool = False) -> tuple[Callable[[], fl
     positions, number = tf.constant(timelines.targets[:ROWS]), tf.constant(0, tf.int64)
     config = GrpoConfig(num_trajectories=8, num_negatives=99, batch_size=ROWS, jit_compile=jit)
     model, student = LcrSer(SHAPE), LcrSer(SHAPE)
-    optimizer = SplitAdam([layer.table for layer in model.tables], model.dense_variables, 1e-3)
+    optimizer = name_optimizer(SplitAdam([layer.table for layer in model.tables], model.dense_variables, 1e-3))
     taught = supervised.make_step(
         model, optimizer, dataclasses.replace(SUPERVISED, num_negatives=99, jit_compile=jit), timelines
     )
-    reinforced = reinforcement.make_step(
-        student, reinforcement.copy_policy(student), reinforcement.make_optimizer(student, config), config, timelines
-    )
+    learner = name_optimizer(reinforcement.make_optimizer(student, config))
+    reinforced = reinforcement.make_step(student, reinforcement.copy_policy(student), learner, config, timelines)
     return (
         lambda: float(taught(number, positions)["loss"]),
         lambda: float(reinforced(number, positions)["loss"]),

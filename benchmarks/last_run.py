@@ -51,14 +51,11 @@ def read_experiment() -> Experiment:
         FileNotFoundError: if there was none.
     """
     settings = load()
-    outputs = settings.run_dir / "artifacts" / "Transform"
-    runs = sorted((outputs / "transform_graph").glob("*"), key=lambda path: int(path.name))
-    if not runs:
-        raise FileNotFoundError(f"{outputs} should hold a transformed log. Received: none; do `make run` first.")
-    sizes = table_sizes(tft.TFTransformOutput(str(runs[-1])), settings.vocabulary.model_dump())
+    graph, examples = newest_transform(settings)
+    sizes = table_sizes(tft.TFTransformOutput(str(graph)), settings.vocabulary.model_dump())
 
     def files(split: str) -> list[str]:
-        return sorted(map(str, (outputs / "transformed_examples" / runs[-1].name / f"Split-{split}").glob("*")))
+        return sorted(map(str, (examples / f"Split-{split}").glob("*")))
 
     return Experiment(
         settings=settings,
@@ -69,6 +66,19 @@ def read_experiment() -> Experiment:
         eval_requests=read_requests(files("eval")),
         test_requests=read_requests(files("test")),
     )
+
+
+def newest_transform(settings: Settings) -> tuple[Path, Path]:
+    """Directories of the last run's Transform: of its graph, and of its Examples, a folder `Split-NAME` a split.
+
+    Raises:
+        FileNotFoundError: if there was no run.
+    """
+    outputs = settings.run_dir / "artifacts" / "Transform"
+    runs = sorted((outputs / "transform_graph").glob("*"), key=lambda path: int(path.name))
+    if not runs:
+        raise FileNotFoundError(f"{outputs} should hold a transformed log. Received: none; do `make run` first.")
+    return runs[-1], outputs / "transformed_examples" / runs[-1].name
 
 
 def quiet(threads: int) -> None:

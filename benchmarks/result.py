@@ -12,9 +12,16 @@ FOLDER = Path(__file__).resolve().parents[1] / "build" / "bench"
 
 
 def report(  # noqa: PLR0917 - the keys of the file, in their order
-    name: str, value: float, unit: str, target: str, detail: Mapping[str, Any], rows: Sequence[Sequence[str]]
+    name: str,
+    value: float,
+    unit: str,
+    target: str,
+    detail: Mapping[str, Any],
+    rows: Sequence[Sequence[str]],
+    *,
+    folder: Path = FOLDER,
 ) -> None:
-    """Print a table and write `build/bench/NAME.json`.
+    """Print a table and write `FOLDER/NAME.json`, by default in `build/bench`.
 
     Args:
         name: of the benchmark.
@@ -22,11 +29,12 @@ def report(  # noqa: PLR0917 - the keys of the file, in their order
         target: what it should be, in words.
         detail: all that was measured, and on what.
         rows: of the table; the first is its head.
+        folder: to write to; made if it is not there.
     """
     table = Table(*rows[0], title=f"{name}: {value:,.4g} {unit} (target: {target})", title_justify="left", expand=False)
     for row in rows[1:]:
         table.add_row(*row)
     Console().print(table)
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     content = {"name": name, "value": value, "unit": unit, "target": target, "detail": dict(detail)}
-    (FOLDER / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
+    (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")

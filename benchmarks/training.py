@@ -15,6 +15,7 @@ from benchmarks.machine import describe, parse
 from benchmarks.result import report
 from benchmarks.sizes import BATCH, SHAPE, SUPERVISED, USERS
 from benchmarks.timing import time_in_turns
+from benchmarks.trace import name_optimizer
 from model.config import LcrSerConfig, SupervisedConfig
 from model.data.targets import TargetOrder
 from model.data.timelines import Timelines
@@ -77,7 +78,9 @@ def ours(timelines: Timelines, config: SupervisedConfig, shape: LcrSerConfig = S
     """A call that takes one step with the next targets."""
     keras.utils.set_random_seed(config.seed)
     model = LcrSer(shape)
-    optimizer = SplitAdam([layer.table for layer in model.tables], model.dense_variables, config.learning_rate)
+    optimizer = name_optimizer(
+        SplitAdam([layer.table for layer in model.tables], model.dense_variables, config.learning_rate)
+    )
     return _steps(supervised.make_step(model, optimizer, config, timelines), timelines, config)
 
 
