@@ -12,6 +12,7 @@ package of which half the files exist counts as installed.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -102,6 +103,9 @@ class Setup:
             *([self.gpu_lock] if self.gpu_lock else []),
             hint=f"cannot install {os.path.relpath(self.lock, self.root)}",
         )
+        if self.gpu_lock:
+            for folder in glob.glob(os.path.join(self.venv, "lib", "python*", "site-packages")):
+                gpu.link_overlooked(folder)
         os.remove(self.unfinished)
 
     def install_distribution(self) -> None:
