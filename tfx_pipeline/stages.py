@@ -273,7 +273,8 @@ def _trainer(
         "code": code_hash(run_fn, source_module(settings.model.kind)),
         **stage,
     }
-    if settings.distribution.strategy != "none":  # a training on one device keeps its place in the cache
+    one_device = settings.distribution.strategy == "none" and settings.distribution.device == "auto"
+    if not one_device:  # a training on what there is keeps its place in the cache
         custom_config["distribution"] = dataclasses.asdict(settings.distribution)
     return Trainer(
         run_fn=run_fn,

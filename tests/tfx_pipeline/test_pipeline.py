@@ -194,7 +194,7 @@ def test_an_edit_of_a_model_re_runs_what_trains_and_loads_that_kind(settings, re
     }
 
 
-def test_trainers_are_told_of_a_strategy_that_is_not_the_default(settings):
+def test_trainers_are_told_of_a_strategy_or_device_that_is_not_the_default(settings):
     """So that a training on one device keeps its place in the cache."""
 
     def told(changed):
@@ -206,8 +206,10 @@ def test_trainers_are_told_of_a_strategy_that_is_not_the_default(settings):
 
     assert told(settings) == [None, None]
     several = DistributionSettings(strategy="multi_worker", wait_seconds=9)
-    expected = {"strategy": "multi_worker", "wait_seconds": 9}
+    expected = {"strategy": "multi_worker", "wait_seconds": 9, "device": "auto"}
     assert told(settings.model_copy(update={"distribution": several})) == [expected, expected]
+    on_cpu = settings.model_copy(update={"distribution": DistributionSettings(device="cpu")})
+    assert [one["device"] for one in told(on_cpu)] == ["cpu", "cpu"]
 
 
 def test_every_split_goes_where_it_belongs(composed):
