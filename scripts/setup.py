@@ -26,6 +26,7 @@ from scripts.stages import Stages
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PACKAGES = ("model", "components", "tfx_pipeline", "serving", "synthetic_logs")
+_WITH_CUDA = {"a": 6, "b": 7}
 
 
 class Setup:
@@ -63,7 +64,11 @@ class Setup:
 
     def packages_title(self) -> str:
         """The name of the stage that installs packages, with what they take."""
-        return "packages with CUDA (about 6 GB)" if self.gpu_lock else "packages (about 3 GB)"
+        return (
+            f"packages with CUDA (about {_WITH_CUDA[self.python.line]} GB)"
+            if self.gpu_lock
+            else "packages (about 3 GB)"
+        )
 
     def install_tools(self) -> None:
         """uv, through pip, which knows the machine's mirror; then the same mirror for uv."""

@@ -62,7 +62,11 @@ def _device(settings: Settings) -> str:
 
 
 def _run(settings: Settings, console: "RunConsole") -> None:  # type: ignore[name-defined]  # noqa: F821
+    from components.trainer.placement import require_card
+
     console.line(f"device          {_device(settings)}")
+    if settings.distribution.strategy != "multi_worker":  # whose workers are elsewhere
+        require_card(settings.distribution)
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
     from tfx_pipeline.beam import engine

@@ -14,8 +14,9 @@ import tensorflow as tf
 
 HIDING = "CUDA_VISIBLE_DEVICES"
 """The variable by which CUDA hides cards from a process."""
-MINIMUM_DRIVER = {"11": "450.80.02", "12": "525.60.13", "13": "580.65.06"}
-"""The oldest driver for Linux that runs all versions of a CUDA, by its first number; docs/gpu.md has the source."""
+MINIMUM_DRIVER = {"12": "525.60.13"}
+"""The oldest driver for Linux that runs every version of a CUDA, by its first number, which is 12 on both lines;
+docs/gpu.md has the source."""
 _QUERY = ("--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
 _CARD = re.compile(r"(?P<name>[^,]+), (?P<driver>\d+(\.\d+)*), (?P<memory>.+)")
 _MEBIBYTES = re.compile(r"(\d+) MiB")

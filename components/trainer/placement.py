@@ -59,6 +59,19 @@ def cards() -> int:
     return len(tf.config.get_visible_devices("GPU"))
 
 
+def require_card(settings: DistributionSettings) -> None:
+    """Refuse to go on where a card is asked for and there is none.
+
+    Raises:
+        ValueError: if so.
+    """
+    if settings.device == "gpu" and not cards():
+        raise ValueError(
+            "`distribution.device` should be auto or cpu where TensorFlow can use no card. Received: gpu. The line "
+            "above that begins with `device`, in a log with `Device:`, says what it finds; docs/gpu.md what it needs."
+        )
+
+
 @contextlib.contextmanager
 def placed(settings: DistributionSettings, model: RankerConfig, stage: Stage) -> Iterator[None]:
     """The scope in which a stage trains: on the CPU where that is chosen, else where TensorFlow puts it.
@@ -69,11 +82,7 @@ def placed(settings: DistributionSettings, model: RankerConfig, stage: Stage) ->
     Raises:
         ValueError: if a card is asked for and there is none.
     """
-    if settings.device == "gpu" and not cards():
-        raise ValueError(
-            "`distribution.device` should be auto or cpu where TensorFlow can use no card. Received: gpu. The first "
-            "lines of the run say what it finds; docs/gpu.md says what it needs."
-        )
+    require_card(settings)
     if not cards() or not leaves_the_card(settings, model, stage):
         yield
         return
