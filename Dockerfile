@@ -26,7 +26,7 @@ RUN --mount=type=secret,id=apt,target=/etc/apt/sources.list.d/build.list \
     apt-get update && apt-get install --yes --no-install-recommends g++ \
     $(dpkg-query --show --showformat='${Package}-dev ${Package}-venv' python3 2>/dev/null)
 WORKDIR /opt/lcr-ser
-COPY scripts/__init__.py scripts/errors.py scripts/image.py scripts/interpreters.py scripts/mirror.py \
+COPY scripts/__init__.py scripts/errors.py scripts/gpu.py scripts/image.py scripts/interpreters.py scripts/mirror.py \
     scripts/requisites.py scripts/setup.py scripts/stages.py scripts/
 COPY requirements requirements
 COPY pyproject.toml README.md LICENSE ./

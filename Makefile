@@ -1,5 +1,6 @@
 # Every target works from a fresh clone: what it needs is installed first. `make` alone lists the targets.
-# User logs and settings are passed through the environment (see README.md); LCR_PYTHON names a Python for set-up.
+# User logs and settings are passed through the environment (see README.md); LCR_PYTHON names a Python for set-up, and
+# LCR_GPU=1 or 0 has NVIDIA's libraries installed or not, whatever nvidia-smi says (docs/gpu.md).
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder
 USUAL := not real_data and not long and not containers
 
 # Set-up and the build of the image need these as environment variables.
-export LCR_PYTHON LINE VARIANT BASE GO_BASE IMAGE
+export LCR_PYTHON LCR_GPU LINE VARIANT BASE GO_BASE IMAGE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run check test unit e2e test-real test-long test-line-b test-containers image engine lint fmt score \
@@ -20,6 +21,13 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## Make .venv from the lock (once; a changed lock is installed at the next call)
+
+# A choice that is not that of the environment which is there calls for set-up again.
+ifneq ($(LCR_GPU),)
+ifneq ($(LCR_GPU),$(if $(shell grep -s '"gpu"' $(STAMP)),1,0))
+.PHONY: $(STAMP)
+endif
+endif
 
 $(STAMP): pyproject.toml $(wildcard requirements/*.txt) $(wildcard scripts/*.py) scripts/any-python
 	@scripts/any-python -m scripts.setup

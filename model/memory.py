@@ -1,16 +1,20 @@
-"""How TensorFlow keeps memory on a CPU."""
+"""How TensorFlow takes and keeps memory."""
 
 import os
 
 
 def keep_memory() -> None:
-    """Lets TensorFlow keep freed memory and hand it out again, where the user has not said otherwise.
+    """Lets TensorFlow keep freed memory and hand it out again, and not take a GPU's whole, where the user has not said
+    otherwise.
 
     A training step frees and takes the same tensors again and again. The C library gives large ones back to the
     system each time, and new memory is cleared page by page when it is first touched: a GRPO step took 1.3 times as
-    long (docs/experiments/speed.md). TensorFlow reads this once, before its first tensor.
+    long (docs/experiments/speed.md). Of a GPU it takes what it needs, and more as it needs more: all at once would
+    leave nothing to another process, such as a server or a second run. TensorFlow reads this once, before its first
+    tensor.
     """
     mebibytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
     # Its own limit is 64 GiB, whatever the machine has.
     os.environ.setdefault("TF_CPU_BFC_MEM_LIMIT_IN_MB", str(mebibytes))
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")

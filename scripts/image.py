@@ -37,7 +37,7 @@ def packages(line: str, variant: str) -> None:
             " build with another LINE or BASE."
         )
     if variant == "gpu":
-        setup.locks_besides = [os.path.join(ROOT, "requirements", f"gpu-{line}.txt")]
+        setup.add_gpu()
     setup.install_tools()
     setup.uv_settings.update(_IN_A_LAYER)
     setup.install_packages()

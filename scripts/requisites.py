@@ -12,6 +12,8 @@ from scripts.interpreters import Interpreter
 
 NEEDED_GIB = 5.0
 """The environment (3.3 GiB), uv's cache beside it when it lies on the same disk, and some air."""
+GPU_GIB = 5.0
+"""NVIDIA's libraries (2.8 GiB on line A, 4.2 on line B), and some air."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 1. choose a Python (see `interpreters.py`) and check what the machine must have,
 2. install uv, pinned, into `.venv-bootstrap`,
-3. install the lock with hashes and bytecode,
+3. install the lock with hashes and bytecode, and that of a GPU where there is one (see `gpu.py`),
 4. install this project, alone: its `tfx` script must be written after upstream's, and no installer keeps an order
    inside one command.
 
@@ -12,19 +12,21 @@ package of which half the files exist counts as installed.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import subprocess
 import sys
 
-from scripts import interpreters, mirror, requisites
+from scripts import gpu, interpreters, mirror, requisites
 from scripts.errors import SetupError
 from scripts.interpreters import Interpreter
 from scripts.stages import Stages
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PACKAGES = ("model", "components", "tfx_pipeline", "serving", "synthetic_logs")
+_WITH_CUDA = {"a": 6, "b": 7}
 
 
 class Setup:
@@ -38,16 +40,35 @@ class Setup:
         self.unfinished = os.path.join(self.venv, ".unfinished")
         self.tools = os.path.join(root, "requirements", "bootstrap.txt")
         self.lock = os.path.join(root, "requirements", f"line-{python.line}.txt")
-        self.locks_besides: list[str] = []
+        self.gpu_lock: str | None = None
         self.uv_settings: dict[str, str] = {}
+
+    def add_gpu(self) -> None:
+        """Install NVIDIA's libraries too, of this line's TensorFlow."""
+        self.gpu_lock = os.path.join(self.root, "requirements", f"gpu-{self.python.line}.txt")
 
     def wanted(self) -> dict[str, str]:
         """What the stamp of a finished environment says."""
-        return {"root": self.root, "python": self.python.path, "lock": _digest(self.lock)}
+        stamp = {"root": self.root, "python": self.python.path, "lock": _digest(self.lock)}
+        return {**stamp, "gpu": _digest(self.gpu_lock)} if self.gpu_lock else stamp
 
     def has_packages(self) -> bool:
         """Whether the environment was finished with this lock and this Python."""
         return self._stamped() == self.wanted() and not os.path.exists(self.unfinished)
+
+    def needed_gib(self) -> float:
+        """What has to be free on the disk: little, where an environment is there and only changes."""
+        new = 0.0 if os.path.exists(self.venv) else requisites.NEEDED_GIB
+        more = requisites.GPU_GIB if self.gpu_lock and "gpu" not in self._stamped() else 0.0
+        return new + more
+
+    def packages_title(self) -> str:
+        """The name of the stage that installs packages, with what they take."""
+        return (
+            f"packages with CUDA (about {_WITH_CUDA[self.python.line]} GB)"
+            if self.gpu_lock
+            else "packages (about 3 GB)"
+        )
 
     def install_tools(self) -> None:
         """uv, through pip, which knows the machine's mirror; then the same mirror for uv."""
@@ -84,9 +105,12 @@ class Setup:
             "--build-constraints",
             self.tools,
             self.lock,
-            *self.locks_besides,
+            *([self.gpu_lock] if self.gpu_lock else []),
             hint=f"cannot install {os.path.relpath(self.lock, self.root)}",
         )
+        if self.gpu_lock:
+            for folder in glob.glob(os.path.join(self.venv, "lib", "python*", "site-packages")):
+                gpu.link_overlooked(folder)
         os.remove(self.unfinished)
 
     def install_distribution(self) -> None:
@@ -144,16 +168,17 @@ def main(root: str = ROOT) -> None:
     """Set up the checkout at `root`."""
     python = interpreters.choose(interpreters.glibc_version(), os.environ.get("LCR_PYTHON"))
     setup = Setup(root, python, Stages(os.path.join(root, "build", "setup.log")))
+    if gpu.is_wanted(os.environ):
+        setup.add_gpu()
     fresh = not setup.has_packages()
     if fresh:
         requisites.check_packages(python)
-        if not os.path.exists(setup.venv):
-            requisites.check_disk(root)
+        requisites.check_disk(root, setup.needed_gib())
     version = ".".join(map(str, python.version))
     with setup.stages.stage(f"line {python.line.upper()}, Python {version}, installer"):
         setup.install_tools()
     if fresh:
-        with setup.stages.stage("packages (about 3 GB)"):
+        with setup.stages.stage(setup.packages_title()):
             setup.install_packages()
     with setup.stages.stage("this project"):
         setup.install_project()

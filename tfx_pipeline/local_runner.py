@@ -52,7 +52,21 @@ def _reported(settings: Settings, log_file: Path) -> int:
     return 0
 
 
+def _device(settings: Settings) -> str:
+    """What the run computes on, and which of its stages leave a card that is there."""
+    from components.trainer import cards, placement
+
+    stages: dict[str, placement.Stage] = {"supervised": settings.supervised, "grpo": settings.grpo}
+    leaving = placement.told(settings.distribution, settings.model, stages)
+    return "; ".join([cards.found(), *([leaving] if leaving and placement.cards() else [])])
+
+
 def _run(settings: Settings, console: "RunConsole") -> None:  # type: ignore[name-defined]  # noqa: F821
+    from components.trainer.placement import require_card
+
+    console.line(f"device          {_device(settings)}")
+    if settings.distribution.strategy != "multi_worker":  # whose workers are elsewhere
+        require_card(settings.distribution)
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
     from tfx_pipeline.beam import engine

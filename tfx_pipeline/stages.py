@@ -274,7 +274,8 @@ def _trainer(
         "code": code_hash(run_fn, source_module(settings.model.kind)),
         **stage,
     }
-    if settings.distribution.strategy != "none":  # a training on one device keeps its place in the cache
+    one_device = settings.distribution.strategy == "none" and settings.distribution.device == "auto"
+    if not one_device:  # a training on what there is keeps its place in the cache
         custom_config["distribution"] = dataclasses.asdict(settings.distribution)
     if settings.arithmetic != Arithmetic():
         custom_config["arithmetic"] = dataclasses.asdict(settings.arithmetic)

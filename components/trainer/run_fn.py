@@ -1,6 +1,7 @@
 """`run_fn` of both training stages: adapters between the TFX Trainer and the plain functions of `model.training`."""
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,7 +13,8 @@ import tensorflow_transform as tft
 
 from components.servable.saving import describe, load, save, save_weights
 from components.servable.servable import Servable
-from components.trainer import distribution, orders
+from components.trainer import cards, distribution, orders
+from components.trainer.placement import placed
 from components.trainer.settings import DistributionSettings
 from components.trainer.warm_start import start_from
 from components.transform.vocabularies import ranker_config
@@ -20,10 +22,13 @@ from model.config import Arithmetic, GrpoConfig, RankerConfig, SupervisedConfig
 from model.data.requests import Requests, read_requests
 from model.data.timelines import Timelines, read_timelines
 from model.ranker import Ranker
+from model.registry import make_config
 from model.training import reinforcement, replicas, supervised
 from model.training.arithmetic import computing
 from model.training.fingerprint import training_fingerprint
 
+LOGGER = logging.getLogger(__name__)
+_CONFIGS: dict[str, type[SupervisedConfig] | type[GrpoConfig]] = {"supervised": SupervisedConfig, "grpo": GrpoConfig}
 Data = tuple[Timelines, Requests]
 """The training log and the eval split; of several workers, this one's part."""
 
@@ -72,12 +77,15 @@ def _run(
         train: gives the trained model, and the folder of checkpoints and logs.
         keep: writes a model.
     """
-    settings = DistributionSettings(**fn_args.custom_config.get("distribution", {}))
+    custom = fn_args.custom_config
+    settings = DistributionSettings(**custom.get("distribution", {}))
     if settings.strategy == "multi_worker" and not orders.has_workers():
         orders.hand_over(stage, fn_args, settings.wait_seconds)
         return True
     strategy = distribution.strategy_of(settings)
-    with distribution.training_under(strategy), computing(_arithmetic(fn_args)):
+    LOGGER.info("Device: %s", cards.found())
+    on_device = placed(settings, make_config(custom["model"]), _CONFIGS[stage](**custom[stage]))
+    with distribution.training_under(strategy), computing(_arithmetic(fn_args)), on_device:
         part = replicas.worker()
         data = read_timelines(_files(fn_args.train_files), part), read_requests(_files(fn_args.eval_files), part)
         model, folder = train(fn_args, data)

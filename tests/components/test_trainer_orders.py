@@ -193,6 +193,11 @@ def test_a_worker_that_does_not_come_is_named_with_the_reason(host, reason):
     ("changes", "message"),
     [
         ({"strategy": "ps"}, "`distribution.strategy` should be one of none, mirrored, multi_worker. Received: 'ps'."),
+        ({"device": "tpu"}, "`distribution.device` should be one of auto, cpu, gpu. Received: 'tpu'."),
+        (
+            {"device": "cpu", "strategy": "mirrored"},
+            "`distribution.device` should be auto or gpu where .* is not none. Received: cpu, mirrored.",
+        ),
         ({"wait_seconds": 0}, "`distribution.wait_seconds` should be at least 1. Received: 0."),
     ],
 )

@@ -136,6 +136,11 @@ def test_items_prepared_once_rank_as_the_whole_model_does():
 def test_memory_settings_of_the_user_stay():
     with mock.patch.dict(os.environ, {"TF_CPU_ALLOCATOR_USE_BFC": "false"}):
         os.environ.pop("TF_CPU_BFC_MEM_LIMIT_IN_MB", None)
+        os.environ.pop("TF_FORCE_GPU_ALLOW_GROWTH", None)
         keep_memory()
+        assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+        os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "false"
+        keep_memory()
+        assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "false"
         assert os.environ["TF_CPU_ALLOCATOR_USE_BFC"] == "false"
         assert int(os.environ["TF_CPU_BFC_MEM_LIMIT_IN_MB"]) > 500

@@ -200,9 +200,10 @@ def test_an_edit_of_a_model_re_runs_what_trains_and_loads_that_kind(settings, re
     ("section", "other"),
     [
         ("distribution", DistributionSettings(strategy="multi_worker", wait_seconds=9)),
+        ("distribution", DistributionSettings(device="cpu")),
         ("arithmetic", Arithmetic(precision="tf32")),
     ],
-    ids=["distribution", "arithmetic"],
+    ids=["strategy", "device", "arithmetic"],
 )
 def test_trainers_are_told_of_devices_and_precision_that_are_not_the_default(settings, section, other):
     """So that a training on one device, in float32, keeps its place in the cache."""

@@ -108,6 +108,7 @@ def test_requests_are_stored_as_long_as_the_model_looks_back(monkeypatch):
         ("LCR_SER_SERVABLE_CHECK__TOLERANCE", "0", "`servable_check.tolerance` should be above 0"),
         ("LCR_SER_SERVABLE_CHECK__SPEED", "1", "ServableCheckSettings should be fields of it. Received: speed"),
         ("LCR_SER_DISTRIBUTION__STRATEGY", "ps", "distribution.strategy"),
+        ("LCR_SER_DISTRIBUTION__DEVICE", "tpu", "distribution.device"),
         ("LCR_SER_DISTRIBUTION__WAIT_SECONDS", "0", "`distribution.wait_seconds` should be at least 1. Received: 0."),
         ("LCR_SER_MODEL__WIDTH", "3", "width"),
         ("LCR_SER_MODL__DIM", "3", "Received: LCR_SER_MODL__DIM"),
