@@ -80,7 +80,7 @@ def site(tmp_path_factory):
         "pip", "install", "--python", sys.executable, "--target", str(packages), "--no-deps", "--require-hashes",
         "--requirements", setup.gpu_lock, hint="cannot install the lock",
     )  # fmt: skip
-    [installed] = find_spec("tensorflow").submodule_search_locations
+    installed = Path(find_spec("tensorflow").origin).parent
     # Its libraries find NVIDIA's from the place that they are opened at, be it a link.
     shutil.copytree(
         installed, packages / "tensorflow", copy_function=os.symlink, ignore=shutil.ignore_patterns("include")
