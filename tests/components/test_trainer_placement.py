@@ -79,7 +79,7 @@ def test_a_stage_trains_on_the_cpu_where_that_is_chosen(card, monkeypatch, devic
 
 def test_a_strategy_chooses_its_devices_itself(card, monkeypatch):
     settings = DistributionSettings(strategy="mirrored")
-    assert entered(monkeypatch, settings, SMALL, SupervisedConfig()) == []
+    assert entered(monkeypatch, settings, SMALL, SupervisedConfig(batch_size=8)) == []
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu"])
