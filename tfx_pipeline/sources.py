@@ -147,7 +147,7 @@ def read(file: str, profile: str | None, environment: Mapping[str, str], kinds: 
     Args:
         file: with `defaults` and `profiles`.
         profile: name of it; None takes that of the environment, else `own` where that or the file's defaults name a
-            log, else `demo`.
+            log (of the latter, where there is such a profile), else `demo`.
         environment: whose variables `LCR_SER_...` are laid over the file.
         kinds: of the sections.
 
@@ -157,7 +157,7 @@ def read(file: str, profile: str | None, environment: Mapping[str, str], kinds: 
     """
     variables = list(_variables(environment, kinds))
     content, lines = _document(file)
-    of_file = content["defaults"].get("log_dir") is not None
+    of_file = content["defaults"].get("log_dir") is not None and "own" in content["profiles"]
     default = "own" if environment.get(LOG_VARIABLE, "null") != "null" or of_file else "demo"
     chosen = profile if profile is not None else environment.get(PROFILE_VARIABLE, default)
     profiles = {str(name): values for name, values in content["profiles"].items()}
