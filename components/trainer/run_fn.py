@@ -22,7 +22,6 @@ from model.config import Arithmetic, GrpoConfig, RankerConfig, SupervisedConfig
 from model.data.requests import Requests, read_requests
 from model.data.timelines import Timelines, read_timelines
 from model.ranker import Ranker
-from model.registry import make_config
 from model.training import reinforcement, replicas, supervised
 from model.training.arithmetic import computing
 from model.training.fingerprint import training_fingerprint
@@ -84,7 +83,8 @@ def _run(
         return True
     strategy = distribution.strategy_of(settings)
     LOGGER.info("Device: %s", cards.found())
-    on_device = placed(settings, make_config(custom["model"]), _CONFIGS[stage](**custom[stage]))
+    shape = _ranker_config(fn_args, tft.TFTransformOutput(fn_args.transform_output))
+    on_device = placed(settings, shape, _CONFIGS[stage](**custom[stage]))
     with distribution.training_under(strategy), computing(_arithmetic(fn_args)), on_device:
         part = replicas.worker()
         data = read_timelines(_files(fn_args.train_files), part), read_requests(_files(fn_args.eval_files), part)
