@@ -287,11 +287,12 @@ class Process:
         }
 
     def _leave_reference(self) -> None:
-        values = self._values(None)
+        arrays: dict[str, Any] = dict(self._values(None))
         weights = self._kept[SUPERVISED, self.scale.rows[0]].weights
+        arrays |= {f"weight_{number}": value for number, value in enumerate(weights)}
         # Under another name until it is whole.
         with (self.folder / "partial").open("wb") as file:
-            np.savez(file, **values, **{f"weight_{number}": value for number, value in enumerate(weights)})
+            np.savez(file, **arrays)
         (self.folder / "partial").rename(self.folder / REFERENCE)
 
     def _correctness(self) -> None:
