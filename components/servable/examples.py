@@ -50,30 +50,33 @@ def _all_parsable(examples: tf.Tensor, spec: dict[str, tf.io.RaggedFeature]) -> 
     """Whether `tf.io.parse_example` takes all of a batch: `[B]` gives a bool.
 
     A dataset that ignores errors is the only place of a graph where an operation may fail and the rest goes on. This
-    one holds no function of ours: TensorFlow would prepare and optimize it anew in each call, which took twice as long
-    as the model. Features come as dense tensors here, for ragged ones are such a function.
+    one holds no function of ours: TensorFlow would prepare and optimize it anew in each call, which took several times
+    as long as the model. Features are read as sparse tensors: ragged ones take such a function, and dense ones are as
+    wide as the longest list of the batch in every row, gigabytes for one long list beside many rows.
     """
-    nothing = tf.data.Dataset.from_tensors({name: tf.zeros([0, 0], of.dtype) for name, of in spec.items()})
     names = sorted(spec)
-    dtypes = [spec[name].dtype for name in names]
-    structure = {name: tf.TensorSpec([None, None], of.dtype) for name, of in spec.items()}
+    none = {
+        name: tf.SparseTensor(tf.zeros([0, 2], tf.int64), tf.zeros([0], spec[name].dtype), [0, 0]) for name in names
+    }
+    structure = {name: tf.SparseTensorSpec([None, None], spec[name].dtype) for name in names}
     parsed = tf.raw_ops.ParseExampleDatasetV2(
         input_dataset=tf.data.experimental.to_variant(tf.data.Dataset.from_tensors(examples)),
         num_parallel_calls=1,
-        dense_defaults=[tf.zeros([], dtype) for dtype in dtypes],
-        sparse_keys=[],
-        dense_keys=names,
-        sparse_types=[],
-        dense_shapes=[[None]] * len(names),
-        output_types=dtypes,
-        output_shapes=[[None, None]] * len(names),
+        dense_defaults=[],
+        sparse_keys=names,
+        dense_keys=[],
+        sparse_types=[spec[name].dtype for name in names],
+        dense_shapes=[],
+        output_types=[tf.variant] * len(names),
+        output_shapes=[[3]] * len(names),
         ragged_keys=[],
         ragged_value_types=[],
         ragged_split_types=[],
     )
     whole = tf.data.experimental.from_variant(parsed, structure).ignore_errors()
-    found = whole.concatenate(nothing).take(1).with_options(_NO_REWRITING).get_single_element()
-    return tf.shape(found[names[0]])[0] == tf.shape(examples)[0]
+    otherwise = tf.data.Dataset.from_tensors(none)
+    found = whole.concatenate(otherwise).take(1).with_options(_NO_REWRITING).get_single_element()
+    return found[names[0]].dense_shape[0] == tf.size(examples, tf.int64)
 
 
 def _parsable_rows(examples: tf.Tensor, spec: dict[str, tf.io.RaggedFeature]) -> tf.Tensor:
