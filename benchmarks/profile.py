@@ -1,9 +1,10 @@
 """Where the time of a training step goes, by operation, for both stages.
 
-python -m benchmarks.profile --threads 1
+python -m benchmarks.profile --threads 1          # with --jit, of steps that XLA compiles
 """
 
 import collections
+import dataclasses
 
 from rich.console import Console
 from rich.table import Table
@@ -22,9 +23,11 @@ def main() -> None:
     """Profiles and prints."""
     args = parse(__doc__, rounds=STEPS)
     timelines = random_timelines(SHAPE, USERS, 4)
-    _, reinforced = make_steps(timelines)
+    _, reinforced = make_steps(timelines, args.jit)
     stages = {
-        f"supervised, {SUPERVISED.batch_size:,} rows": ours(timelines, SUPERVISED),
+        f"supervised, {SUPERVISED.batch_size:,} rows": ours(
+            timelines, dataclasses.replace(SUPERVISED, jit_compile=args.jit)
+        ),
         f"GRPO, {ROWS} rows of 8 trajectories": reinforced,
     }
     for title, step in stages.items():

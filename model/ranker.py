@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from model.config import RankerConfig, SupervisedConfig
 from model.layers.embeddings import EmbeddingTable
-from model.memory import keep_memory
+from model.process import keep_memory
 
 if TYPE_CHECKING:
     from model.data.timelines import Timelines

@@ -9,6 +9,7 @@ import logging
 import sys
 from pathlib import Path
 
+from model.process import keep_compiled
 from tfx_pipeline.console import quiet
 from tfx_pipeline.run_lock import only_run
 from tfx_pipeline.settings import Settings, load
@@ -28,6 +29,8 @@ def run(settings: Settings) -> int:
         SettingsError: where another run of this name is going on, or its folder cannot be written.
     """
     quiet.set_environment()
+    if settings.supervised.jit_compile or settings.grpo.jit_compile:
+        keep_compiled((settings.run_dir / "xla_cache").absolute())
     started = datetime.datetime.now()
     log_file = settings.run_dir / "logs" / f"{started:%Y%m%d-%H%M%S}.log"
     with only_run(settings.run_dir, started, log_file):

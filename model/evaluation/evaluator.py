@@ -37,7 +37,7 @@ class RankingEvaluator:
         count = min(max_requests or len(requests), len(requests))
         self._rows = np.linspace(0, len(requests) - 1, count).astype(np.int32)
         self._batch_size = min(batch_size, count)
-        self._candidates = requests.candidates
+        self._candidates, self._num_items = requests.candidates, model.config.num_items
         with tf.device(HOST):
             windows = on_host(RequestWindows(requests, model.config, model.inputs))
 
@@ -61,9 +61,9 @@ class RankingEvaluator:
         found = []
         for begin in range(0, len(batches), BATCHES_A_BLOCK):
             block = batches[begin : begin + BATCHES_A_BLOCK]
-            distinct, places = np.unique(self._candidates[block], return_inverse=True)
+            distinct, places = _distinct(self._candidates[block], self._num_items)
             items = self._prepare(tf.constant(distinct))
-            for rows, at in zip(block, places.reshape(*block.shape, -1).astype(np.int32), strict=True):
+            for rows, at in zip(block, places, strict=True):
                 found.append(self._rank(tf.constant(rows), items, tf.constant(at)))
         # Read at the end: reading waits for the device, which has the next batch by then.
         return tf.concat(found, 0).numpy()[: len(self._rows)]
@@ -71,6 +71,16 @@ class RankingEvaluator:
     def __call__(self) -> dict[str, float]:
         """Means of HR@1, HR@5, HR@10, NDCG@5 and NDCG@10."""
         return ranking_metrics(self.ranks())
+
+
+def _distinct(ids: Array, count: int) -> tuple[Array, Array]:
+    """What `np.unique` gives of ids below `count`, and where each stands in it, int32; without sorting them."""
+    found = np.zeros(count, np.bool_)
+    found[ids] = True
+    distinct = np.flatnonzero(found).astype(ids.dtype)
+    place = np.empty(count, np.int32)
+    place[distinct] = np.arange(len(distinct), dtype=np.int32)
+    return distinct, place[ids]
 
 
 def ranking_metrics(ranks: Array, names: Sequence[str] = METRICS) -> dict[str, float]:

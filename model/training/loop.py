@@ -27,6 +27,7 @@ class Schedule:
         eval_every, checkpoint_every: steps between evaluations and between checkpoints.
         patience: evaluations without a better NDCG@5 before it stops.
         evaluate_first: evaluate before the first step, so that the start can be the best.
+        compiles: whether XLA compiles the first step.
         log_every: steps between rows of the log, besides one for the first step and one for every evaluation; the
             losses in between are looked at then.
     """
@@ -37,6 +38,7 @@ class Schedule:
     checkpoint_every: int
     patience: int
     evaluate_first: bool
+    compiles: bool = False
     log_every: int = 10
 
 
@@ -106,6 +108,8 @@ class TrainingLoop:
             self._log.resume(_number(self._step) if restored else -1)
         if not restored and (schedule.evaluate_first or not schedule.total_steps):
             self._finish_step(0, {}, evaluate=True)
+        if _number(self._step) < schedule.total_steps:
+            self._report(_number(self._step), None)
         for step in range(_number(self._step), schedule.total_steps):
             if _number(self._stale) >= schedule.patience:
                 break
@@ -123,7 +127,9 @@ class TrainingLoop:
         if evaluate or done % schedule.checkpoint_every == 0 or self._is_logged(done):
             self._read_losses()
         self._finish_step(done, logs, evaluate)
-        self._report(done, logs, evaluate)
+        if self._reporter.is_due(evaluate):
+            self._read_losses()
+            self._report(done, float(logs["loss"]))
 
     def _read_losses(self) -> None:
         unread, self._unread = self._unread, []
@@ -159,20 +165,11 @@ class TrainingLoop:
         else:
             self._stale.assign_add(1)
 
-    def _report(self, done: int, logs: dict[str, tf.Tensor], now: bool) -> None:
-        if not self._reporter.is_due(now):
-            return
-        self._read_losses()
-        metric = float(self._last_metric.numpy())
+    def _report(self, done: int, loss: float | None) -> None:
+        schedule, metric = self._schedule, float(self._last_metric.numpy())
+        found = None if metric < 0 else metric
         self._reporter.report(
-            Progress(
-                self._schedule.stage,
-                done,
-                self._schedule.total_steps,
-                float(logs["loss"]),
-                MAIN_METRIC,
-                None if metric < 0 else metric,
-            )
+            Progress(schedule.stage, done, schedule.total_steps, loss, MAIN_METRIC, found, schedule.compiles)
         )
 
 

@@ -15,16 +15,26 @@ class Progress:
     Attributes:
         stage: `supervised` or `grpo`.
         step, total_steps: steps done, and steps at the most.
-        loss: of the last step.
+        loss: of the last step; None before the first.
         metric_name, metric: the latest evaluation; None before the first.
+        compiles: whether XLA compiles the first step, which takes minutes on a card where nothing is kept of it.
     """
 
     stage: str
     step: int
     total_steps: int
-    loss: float
+    loss: float | None
     metric_name: str
     metric: float | None
+    compiles: bool = False
+
+    @property
+    def state(self) -> str:
+        """What there is to say of it, for a console."""
+        if self.loss is None:
+            return "compiling the first step with XLA" if self.compiles else "tracing the first step"
+        metric = "" if self.metric is None else f"  {self.metric_name} {self.metric:.4f}"
+        return f"loss {self.loss:.4f}{metric}"
 
 
 class ProgressReporter:
@@ -40,13 +50,5 @@ class ProgressReporter:
     def report(self, progress: Progress) -> None:
         """Log."""
         self._last = time.monotonic()
-        LOGGER.info(
-            "%s: step %d of %d, loss %.4f, %s %s",
-            progress.stage,
-            progress.step,
-            progress.total_steps,
-            progress.loss,
-            progress.metric_name,
-            "-" if progress.metric is None else f"{progress.metric:.4f}",
-            extra={"progress": progress},
-        )
+        told = progress.stage, progress.step, progress.total_steps, progress.state
+        LOGGER.info("%s: step %d of %d, %s", *told, extra={"progress": progress})

@@ -71,6 +71,7 @@ def train(
             checkpoint_every=config.eval_every,
             patience=config.patience,
             evaluate_first=True,
+            compiles=config.jit_compile,
             log_every=1,  # a few hundred steps at the most, each worth seeing
         ),
         lambda step: take_step(tf.constant(step, tf.int64), tf.constant(order.batch(step))),

@@ -79,6 +79,7 @@ def train(
             checkpoint_every=config.checkpoint_every,
             patience=config.patience,
             evaluate_first=start is not None,
+            compiles=config.jit_compile,
         ),
         lambda step: take_step(
             tf.constant(step, tf.int64),

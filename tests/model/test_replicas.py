@@ -17,9 +17,9 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def start(kind, draws=1, **environment):
+def start(kind, draws=1, jit="", **environment):
     return subprocess.Popen(
-        [sys.executable, "-m", replica_process.__name__, kind, str(draws)],
+        [sys.executable, "-m", replica_process.__name__, kind, str(draws), jit],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -48,6 +48,7 @@ def test_two_replicas_in_one_process():
     alone = losses_of(start("one"))
     assert alone[replica_process.STEPS - 1]["loss"] < 0.9 * alone[0]["loss"]
     require_equal(losses_of(start("mirrored")), alone)
+    require_equal(losses_of(start("mirrored", jit="jit")), alone)
 
 
 @pytest.mark.long

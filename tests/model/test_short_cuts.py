@@ -1,7 +1,5 @@
 """Every short cut that makes the model fast gives what the long way gives, gradients included."""
 
-import os
-from unittest import mock
 
 import keras
 import numpy as np
@@ -11,7 +9,6 @@ import tensorflow as tf
 from model.data.windows import RequestWindows
 from model.evaluation.evaluator import BATCHES_A_BLOCK, RankingEvaluator
 from model.lcr_ser import LcrSer
-from model.memory import keep_memory
 from model.objectives.metrics import pessimistic_rank
 from model.ops.dropout import Dropout
 from model.ops.normalization import Normalization
@@ -131,16 +128,3 @@ def test_items_prepared_once_rank_as_the_whole_model_does():
     batch, label = RequestWindows(requests, model.config)(tf.range(len(requests)))
     expected = pessimistic_rank(model(batch), label)
     np.testing.assert_array_equal(RankingEvaluator(model, requests, batch_size=4).ranks(), expected)
-
-
-def test_memory_settings_of_the_user_stay():
-    with mock.patch.dict(os.environ, {"TF_CPU_ALLOCATOR_USE_BFC": "false"}):
-        os.environ.pop("TF_CPU_BFC_MEM_LIMIT_IN_MB", None)
-        os.environ.pop("TF_FORCE_GPU_ALLOW_GROWTH", None)
-        keep_memory()
-        assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
-        os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "false"
-        keep_memory()
-        assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "false"
-        assert os.environ["TF_CPU_ALLOCATOR_USE_BFC"] == "false"
-        assert int(os.environ["TF_CPU_BFC_MEM_LIMIT_IN_MB"]) > 500

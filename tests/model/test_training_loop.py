@@ -71,6 +71,16 @@ def cut_off_before(monkeypatch):
     return start
 
 
+def test_progress_is_told_before_the_first_step(tmp_path, caplog):
+    with caplog.at_level("INFO", logger="lcr_ser.progress"):
+        train(tmp_path)
+        first = caplog.records[0].progress
+        assert (first.step, first.loss, first.metric) == (0, None, 1 / (1 + BEST))
+        count = len(caplog.records)
+        train(tmp_path)  # it was stopped at step 8, and is told where it goes on, which is nowhere
+    assert [record.progress.step for record in caplog.records[count:]] == [8]
+
+
 def test_a_training_stops_after_its_patience_and_gives_the_best_weight(tmp_path):
     weight, _, table = train(tmp_path)
     rows = list(csv.DictReader(table.splitlines()))

@@ -1,9 +1,11 @@
-"""Trains some steps of both stages and prints their losses: `python replica_process.py KIND DRAWS`.
+"""Trains some steps of both stages and prints their losses: `python replica_process.py KIND DRAWS [jit]`.
 
 KIND is `one`, `mirrored` or `workers`, which is one of several processes that train together; TF_CONFIG says which.
 DRAWS is how many workers' draws a batch holds: a worker has its own seed, and `one` can draw for all of them.
+With `jit` the steps are compiled by XLA.
 """
 
+import dataclasses
 import json
 import sys
 
@@ -78,7 +80,8 @@ def losses_of(step, batches):
     ]
 
 
-def main(kind, draws):
+def main(kind, draws, jit=""):
+    taught, reinforced = (dataclasses.replace(stage, jit_compile=bool(jit)) for stage in (SUPERVISED, GRPO))
     with strategy_of(kind).scope():
         if kind != "workers" and int(draws) > 1:
             draw_for(int(draws))
@@ -87,10 +90,10 @@ def main(kind, draws):
         model = LcrSer(small_config(reasoning_steps=1))
         batches = np.random.default_rng(0).choice(logs.targets, (STEPS, BATCH))
         optimizer = SplitAdam([layer.table for layer in model.tables], model.dense_variables, SUPERVISED.learning_rate)
-        losses = losses_of(supervised.make_step(model, optimizer, SUPERVISED, logs), batches)
+        losses = losses_of(supervised.make_step(model, optimizer, taught, logs), batches)
         reference = reinforcement.copy_policy(model, share_tables=False)
         optimizer = reinforcement.make_optimizer(model, GRPO)
-        grpo = reinforcement.make_step(model, reference, optimizer, GRPO, logs)
+        grpo = reinforcement.make_step(model, reference, optimizer, reinforced, logs)
         losses += losses_of(grpo, batches[: STEPS // 3])
     print(json.dumps(losses))
 

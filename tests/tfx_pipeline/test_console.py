@@ -90,3 +90,10 @@ def test_a_bar_follows_the_training():
     assert task.fields["state"] == "loss 0.4321  NDCG@5 0.2000"
     handler.emit(logging.LogRecord("other", logging.INFO, "", 0, "", (), None))
     assert bar.tasks[0].completed == 30
+
+
+@pytest.mark.parametrize(
+    ("compiles", "state"), [(True, "compiling the first step with XLA"), (False, "tracing the first step")]
+)
+def test_before_the_first_step_a_bar_says_what_takes_so_long(compiles, state):
+    assert Progress("supervised", 0, 120, None, "NDCG@5", 0.2, compiles).state == state

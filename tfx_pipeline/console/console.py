@@ -118,7 +118,4 @@ class _BarHandler(logging.Handler):
         progress = getattr(record, "progress", None)
         if progress is None:
             return
-        metric = f"  {progress.metric_name} {progress.metric:.4f}" if progress.metric is not None else ""
-        self._bar.update(
-            self._task, completed=progress.step, total=progress.total_steps, state=f"loss {progress.loss:.4f}{metric}"
-        )
+        self._bar.update(self._task, completed=progress.step, total=progress.total_steps, state=progress.state)

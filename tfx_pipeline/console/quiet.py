@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from model.memory import keep_memory
+from model.process import keep_memory
 
 _ENVIRONMENT = {
     "TF_USE_LEGACY_KERAS": "1",  # tft, tfma and tfrs need Keras 2 behind `tf.keras`; the model imports Keras 3
