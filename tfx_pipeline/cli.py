@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import click
 
+from tfx_pipeline.commands.command import told
 from tfx_pipeline.console import quiet
 from tfx_pipeline.settings import REPOSITORY
 
@@ -88,7 +89,7 @@ def main() -> None:
     try:
         group(prog_name=os.path.basename(sys.argv[0]))
     except OSError as error:
-        sys.exit(f"Error: {error}. Choose another path, or make this one readable and writable.")
+        sys.exit(f"Error: {told(error)}")
 
 
 def _upstream_group(name: str) -> click.Command:

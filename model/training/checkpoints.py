@@ -134,4 +134,5 @@ def _delete_leftovers(directory: str) -> None:
 def _reason(error: Exception) -> str:
     """What TensorFlow says, in one line and without the names of its ops."""
     text = getattr(error, "message", None) or str(error)
-    return re.sub(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\]", "", text).strip().split("\n")[0]
+    text = re.sub(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\]", "", text).strip().split("\n")[0]
+    return text.partition(" Showing ")[0].rstrip(".")  # what follows are values of weights

@@ -20,6 +20,7 @@ from serving.client.answer import RankedCandidate, RankedCandidates
 from tests.support.run_figures import run_figures
 from tfx_pipeline import cli
 from tfx_pipeline.cli import home_variables
+from tfx_pipeline.commands.command import told
 from tfx_pipeline.commands.compare import compare
 from tfx_pipeline.commands.models import models
 from tfx_pipeline.commands.report import report
@@ -229,3 +230,17 @@ def test_every_command_of_the_list_is_there():
         assert command.name == name
         assert command.help
     assert group.get_command(context, "nothing") is None
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            FileNotFoundError(2, "No such file", "/a/b"),
+            "/a/b: No such file. Choose another path, or make this one readable and writable.",
+        ),
+        (OSError("The checkpoint /a could not be restored. Delete it."), "The checkpoint /a could not be restored. Delete it."),
+    ],
+)
+def test_an_error_of_ours_about_a_file_says_itself_what_to_do(error, line):
+    assert told(error) == line

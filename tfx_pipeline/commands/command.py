@@ -15,10 +15,15 @@ class Command(click.Command):
         try:
             return super().invoke(ctx)
         except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(
-                f"{where}{error.strerror or error}. Choose another path, or make this one readable and writable."
-            ) from error
+            raise click.ClickException(told(error)) from error
+
+
+def told(error: OSError) -> str:
+    """One line for a file that cannot be read or written; an error of ours, which has no number, says what to do."""
+    if error.strerror is None:
+        return str(error)
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror}. Choose another path, or make this one readable and writable."
 
 
 def read_figures(file: Path) -> dict[str, Any]:
