@@ -91,7 +91,9 @@ def test_a_checkpoint_that_cannot_be_read_is_named(tmp_path, checkpoints):
 def test_a_checkpoint_of_another_program_is_named_in_one_line(tmp_path, checkpoints, weight):
     checkpoints.save_latest(3)
     others = Checkpoints(str(tmp_path), {"optimizer": SplitAdam([], [weight], 0.1), "other": weight}, [weight])
-    with pytest.raises(OSError, match=r"ckpt-3 could not be restored: Found \d+ Python objects [^\[]*\. Delete") as found:
+    with pytest.raises(
+        OSError, match=r"ckpt-3 could not be restored: Found \d+ Python objects [^\[]*\. Delete"
+    ) as found:
         others.restore_latest()
     assert len(str(found.value)) < 400 + 2 * len(str(tmp_path))
 

@@ -1,6 +1,5 @@
 """Every short cut that makes the model fast gives what the long way gives, gradients included."""
 
-
 import keras
 import numpy as np
 import pytest

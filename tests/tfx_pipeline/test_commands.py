@@ -239,7 +239,10 @@ def test_every_command_of_the_list_is_there():
             FileNotFoundError(2, "No such file", "/a/b"),
             "/a/b: No such file. Choose another path, or make this one readable and writable.",
         ),
-        (OSError("The checkpoint /a could not be restored. Delete it."), "The checkpoint /a could not be restored. Delete it."),
+        (
+            OSError("The checkpoint /a could not be restored. Delete it."),
+            "The checkpoint /a could not be restored. Delete it.",
+        ),
     ],
 )
 def test_an_error_of_ours_about_a_file_says_itself_what_to_do(error, line):
