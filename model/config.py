@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import re
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 MAIN_METRIC = "NDCG@5"
 """What trainings stop by, models are chosen by and pages begin with."""
@@ -77,8 +77,11 @@ class RankerConfig:
             has to be trained for it takes from the model and gives it nothing: all other weights are the same but for
             rounding.
         kind: its name in `model.registry`, one for each class.
+        compiles: whether XLA compiles its supervised losses. Of a loop over steps it compiles the way forward and the
+            way back by themselves, and the list of states between them cannot cross over.
     """
 
+    compiles: ClassVar[bool] = True
     num_users: int
     num_items: int
     num_words: int
@@ -212,6 +215,19 @@ class SupervisedConfig:
         one_of(self, "tcl_distance", ("cosine", "euclidean"))
         one_of(self, "tcl_stop_gradient", ("none", "plain", "target", "both"))
         _a_seed(self)
+
+
+def check_compiles(model: RankerConfig, supervised: SupervisedConfig) -> None:
+    """Refuse to compile what XLA cannot.
+
+    Raises:
+        ValueError: if so.
+    """
+    if supervised.jit_compile and not model.compiles:
+        raise ValueError(
+            f"`supervised.jit_compile` should be false for {model.kind}, over whose loop of steps XLA takes no "
+            "gradient. Received: true."
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,7 +25,7 @@ from components.example_gen.settings import LogSettings
 from components.ranking_check.settings import RankingCheckSettings, thresholds_of
 from components.servable_check.settings import ServableCheckSettings
 from components.trainer.settings import DistributionSettings
-from model.config import Arithmetic, GrpoConfig, RankerConfig, SupervisedConfig
+from model.config import Arithmetic, GrpoConfig, RankerConfig, SupervisedConfig, check_compiles
 from model.registry import DEFAULT, config_class
 from tfx_pipeline.beam_settings import BeamEngine
 from tfx_pipeline.kubeflow_settings import Kubeflow
@@ -245,6 +245,11 @@ class Settings(BaseModel):
                 "`name` should name another folder below `output_dir` than that of the log. "
                 f"Received: {self.name}, the log in {self.log_path}."
             )
+        return self
+
+    @model_validator(mode="after")
+    def _compiles_what_can_be(self) -> "Settings":
+        check_compiles(self.model, self.supervised)
         return self
 
     @property

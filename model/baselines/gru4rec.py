@@ -31,6 +31,7 @@ class Gru4RecConfig(SequenceConfig):
     """
 
     allowed_losses: ClassVar[tuple[str, ...]] = ("softmax", "bpr_max", "bce", "bce_one")
+    compiles: ClassVar[bool] = False
     kind: Literal["gru4rec"] = "gru4rec"
     loss: Literal["softmax", "bpr_max", "bce", "bce_one"] = "softmax"  # type: ignore[assignment]
     variant: Literal["author", "recbole"] = "author"

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -37,12 +37,13 @@ class LaresConfig(EncoderConfig):
         mean_steps: reasoning steps of a request, and the mean of the rate that those of a training step are drawn with;
             these are three times as many at the most.
         drawn_steps: whether they are drawn; False takes `mean_steps` in training too. Either way the steps are a loop
-            whose gradient `jit_compile` of the supervised stage cannot compile; that of GRPO can.
+            (`compiles`); `jit_compile` of GRPO can be on.
         start_scale: standard deviation of T_0 before it is cut at three of them.
         trajectory_weight: alpha, of the alignment of rows with the same target.
         step_weight: gamma, of the alignment of the last step with an earlier one.
     """
 
+    compiles: ClassVar[bool] = False
     kind: Literal["lares"] = "lares"
     num_blocks: int = 1
     num_heads: int = 2

@@ -10,6 +10,10 @@ from model.objectives.contrast import partner_losses
 from model.ops.linear import linear
 from model.ops.softmax_attention import MASKED_LOGIT
 
+SAME = 1e-5
+"""How far apart the sums of equal vectors may be, as a share of the sum of absolute values. In a few of a hundred cases
+one of a thousand other vectors is as near by chance: a negative less."""
+
 
 class BilinearContrast(keras.layers.Layer):
     """s(a, b) = tanh(a W b) / temperature, and what of a softmax over it is lost.
@@ -87,9 +91,12 @@ class QueryItemContrast(BilinearContrast):
         projected = self.project(anchors)
         positive = self.scale(tf.reduce_sum(projected * positives, 1))
         negative = self.scale(tf.matmul(projected, others, transpose_b=True))
-        # Equal vectors are the same query or items, and have equal sums.
+        # Equal vectors are the same query or items, and have equal sums, but for rounding: means of one word and of the
+        # same word twice differ by it, and so do sums of more or of fewer vectors under XLA.
         own, of_others = (tf.stop_gradient(tf.reduce_sum(one, 1)) for one in (positives, others))
-        negative = tf.where(known[None] & (own[:, None] != of_others[None]), negative, MASKED_LOGIT)
+        near = SAME * tf.stop_gradient(tf.reduce_sum(tf.abs(positives), 1))
+        different = tf.abs(own[:, None] - of_others[None]) > near[:, None]
+        negative = tf.where(known[None] & different, negative, MASKED_LOGIT)
         return tf.reduce_logsumexp(tf.concat([positive[:, None], negative], 1), 1) - positive
 
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from model.config import RankerConfig, SupervisedConfig
+from model.config import RankerConfig, SupervisedConfig, check_compiles
 from model.contract import CANDIDATES
 from model.data.negatives import NegativeSampler
 from model.data.requests import Requests
@@ -128,6 +128,7 @@ def make_step(
         that of all rows together. Only the L2 of a looked up row counts as much as the share of rows whose replicas
         looked it up.
     """
+    check_compiles(model.config, config)
     draw_clicks = click_batches(model, config, timelines)
     learner = model if isinstance(model, SearchLearner) else None
     draw_searches = search_batches(model, config, timelines) if learner else None

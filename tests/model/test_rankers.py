@@ -25,7 +25,7 @@ from model.evaluation.evaluator import RankingEvaluator, evaluate
 from model.evaluation.full_catalogue import FullCatalogue
 from model.registry import KINDS, config_class, make_config, make_ranker, source_module
 from model.training import reinforcement, supervised
-from model.training.optimizers import SplitAdam
+from model.training.optimizers import SplitAdam, make_optimizer
 from tests.support.kinds import some
 from tests.support.random_logs import random_batch, random_logs, randomise, small_config
 
@@ -50,6 +50,10 @@ LEARNING = {
     "rearec_prl": ({"temperature": 1.0}, {"learning_rate": 0.01}),
     "bert4rec": ({"num_blocks": 1}, {"max_epochs": 30, "learning_rate": 0.005}),
 }
+
+
+# Kinds whose losses draw: masks, augmentations, noise. XLA draws other numbers from the same seeds.
+DRAWING = ("bert4rec", "cl4srec", "rearec_prl")
 
 
 def config_of(kind, **changes):
@@ -303,3 +307,34 @@ def test_a_user_without_clicks_has_a_state_that_is_learned():
     with tf.GradientTape() as tape:
         loss = ranker.losses(ranker.embed(batch), tf.ones([2, 7]), SupervisedConfig())["loss"]
     assert np.abs(tape.gradient(loss, ranker.newcomer.value)).max() > 0
+
+
+COMPILED = [kind for kind in KINDS if kind not in ("popularity", "item_neighbours", "lcr_ser", *DRAWING)]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", [kind for kind in COMPILED if config_class(kind).compiles])
+def test_losses_of_steps_that_xla_compiles_are_those_of_plain_ones(kind):
+    logs, _ = random_logs(users=30)
+    found = {}
+    for compiled in (False, True):
+        keras.utils.set_random_seed(1)
+        model = make_ranker(config_of(kind))
+        config = SupervisedConfig(num_negatives=3, learning_rate=0.01, jit_compile=compiled)
+        tables = [layer.table for layer in model.tables]
+        optimizer = make_optimizer(config.optimizer, tables, model.dense_variables, config.learning_rate)
+        step = supervised.make_step(model, optimizer, config, logs)
+        searches = supervised.search_order(model, logs, 4, 1)
+        targets = tf.constant(logs.targets[:24])
+        found[compiled] = [
+            float(step(tf.constant(number, tf.int64), targets, *(tf.constant(one.batch(number)) for one in searches))["loss"])
+            for number in range(3)
+        ]
+    np.testing.assert_allclose(found[True], found[False], rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["gru4rec", "lares"])
+def test_what_xla_cannot_compile_is_refused(kind):
+    model = make_ranker(config_of(kind))
+    with pytest.raises(ValueError, match=f"`supervised.jit_compile` should be false for {kind}"):
+        supervised.make_step(model, SplitAdam([], [], 0.1), SupervisedConfig(jit_compile=True), random_logs()[0])

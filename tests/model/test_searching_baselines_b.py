@@ -382,6 +382,18 @@ def test_the_contrast_of_queries_takes_no_equal_pair_for_a_negative():
     assert float(layer(tf.zeros([2, 3, 4]), tf.ones([2, 3, 4]))) == 0
 
 
+def test_the_contrast_of_queries_knows_equal_ones_in_spite_of_rounding():
+    """The mean of three times one word is not the word, to the last bit."""
+    layer, rng = built(QueryItemContrast(48, 0.1)), np.random.default_rng(9)
+    some = rng.normal(size=(8, 48)).astype(np.float32)
+    some = np.concatenate([some, (some + some + some) / np.float32(3)])
+    given = [tf.constant(some[rng.integers(0, 16, (30, 5))]) for _ in range(2)]
+    compiled = tf.function(layer, jit_compile=True, autograph=False)
+    expected = plain_alignment(layer, *(one.numpy().astype(np.float64) for one in given))
+    np.testing.assert_allclose(layer(*given), expected, rtol=1e-5)
+    np.testing.assert_allclose(compiled(*given), expected, rtol=1e-5)
+
+
 # SESRec
 
 

@@ -204,6 +204,13 @@ def test_thresholds_from_the_environment_are_laid_over_those_of_the_file(monkeyp
     assert thresholds["all"]["NDCG@5"].significance == 0.01
 
 
+def test_what_xla_cannot_compile_is_refused_before_a_run(monkeypatch):
+    monkeypatch.setenv("LCR_SER_MODEL__KIND", "gru4rec")
+    monkeypatch.setenv("LCR_SER_SUPERVISED__JIT_COMPILE", "true")
+    with pytest.raises(ValueError, match="`supervised.jit_compile` should be false for gru4rec"):
+        load("demo")
+
+
 def test_hashing_needs_a_number_of_buckets():
     from tfx_pipeline.settings import Vocabulary
 
