@@ -1,9 +1,13 @@
 """Does the model's attention on searches find those that bear on the target? On a simulated log, whose truth is known.
 
     python -m experiments.relevance --threads 1    # simulates 2,000 users, trains three models, reports
+    python -m experiments.relevance --threads 1 --users 6000 --dim 48 --tcl_weight 0.3 --rows_an_item 300 \
+        --batch_size 512 --epochs 10 --only "K = 3, TCL"
 
 For each held-out click whose history holds searches that bear on it and others, a model's weights on the searches rank
 them; the area under the ROC curve is .5 by chance and 1 where all that bear on it have larger weights than all others.
+Beside the mean over all stand those over the clicks on an item that the model ranks first, and on items that were
+clicked more and less often in training.
 """
 
 import argparse
@@ -54,9 +58,11 @@ SHAPE: dict[str, Any] = {
 SUPERVISED = SupervisedConfig(
     batch_size=256, learning_rate=0.004, max_epochs=8, patience=2, tcl_stop_gradient="both", targets_per_user=25
 )
-VARIANTS: dict[str, tuple[int, float]] = {"K = 0": (0, 0.0), "K = 3, TCL": (3, 0.1), "K = 3, no TCL": (3, 0.0)}
-"""K and lambda_TCL; without a step Eq. (9) has nothing to compare, so that K = 0 has one row."""
+VARIANTS: dict[str, tuple[int, bool]] = {"K = 0": (0, False), "K = 3, TCL": (3, True), "K = 3, no TCL": (3, False)}
+"""K, and whether there is a TCL; without a step Eq. (9) has nothing to compare, so that K = 0 has one row."""
 BATCH = 512
+OFTEN = (0, 20, 40, 80, 160)
+"""From how many clicks in training on an item is counted with the next."""
 LEFT_OUT = 500
 """Requests for which each event is left out in turn."""
 
@@ -68,10 +74,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=2025, help="of the log, of the negatives and of the training")
     parser.add_argument("--threads", type=int, default=1, help="of TensorFlow; 0 leaves it to choose")
     parser.add_argument("--epochs", type=int, default=SUPERVISED.max_epochs)
+    parser.add_argument("--batch_size", type=int, default=SUPERVISED.batch_size)
+    parser.add_argument("--dim", type=int, default=SHAPE["dim"])
+    parser.add_argument("--tcl_weight", type=float, default=0.1, help="lambda_TCL where there is one")
+    parser.add_argument("--rows_an_item", type=float, default=LOG.rec_rows_an_item, help="how often an item is shown")
+    parser.add_argument("--only", choices=VARIANTS, help="one of the models")
     args = parser.parse_args()
     quiet(args.threads)
-    log = _simulated(args.users, args.seed)
-    config = dataclasses.replace(SUPERVISED, seed=args.seed, max_epochs=args.epochs)
+    settings = dataclasses.replace(LOG, seed=args.seed, rec_rows_an_item=args.rows_an_item)
+    log = _simulated(args.users, settings)
+    config = dataclasses.replace(SUPERVISED, seed=args.seed, max_epochs=args.epochs, batch_size=args.batch_size)
     relevant, real = searches_of(log, SHAPE["search_length"])
     newest_first = np.broadcast_to(np.arange(relevant.shape[1], dtype=float), relevant.shape)
     found: dict[str, dict[str, Any]] = {
@@ -80,18 +92,26 @@ def main() -> None:
             "newest": _summary(areas(newest_first, relevant, real)),
         }
     }
-    for name, (steps, weight) in VARIANTS.items():
+    chosen = [args.only] if args.only else list(VARIANTS)
+    for name in chosen:
+        steps, contrasted = VARIANTS[name]
         started = time.monotonic()
-        shape = LcrSerConfig(**(SHAPE | log.sizes), reasoning_steps=steps)
+        shape = LcrSerConfig(**(SHAPE | log.sizes | {"dim": args.dim}), reasoning_steps=steps)
         untrained = look(LcrSer(shape), log)
         model = in_scratch(
-            supervised.train, shape, dataclasses.replace(config, tcl_weight=weight), log.timelines, log.eval_requests
+            supervised.train,
+            shape,
+            dataclasses.replace(config, tcl_weight=contrasted * args.tcl_weight),
+            log.timelines,
+            log.eval_requests,
         )
+        seen, ranks = look(model, log), RankingEvaluator(model, log.test_requests, BATCH).ranks()
         found[name] = {
-            **{kind: _summary(areas(weights, relevant, real)) for kind, weights in look(model, log).items()},
-            "explanation": held_against_leaving_out(model, log, look(model, log)["target attention"], relevant, real),
+            **{kind: _summary(areas(weights, relevant, real)) for kind, weights in seen.items()},
+            "by target": by_target(log, seen["target attention"], relevant, real, ranks),
+            "explanation": held_against_leaving_out(model, log, seen["target attention"], relevant, real),
             **{f"{kind}, untrained": _summary(areas(weights, relevant, real)) for kind, weights in untrained.items()},
-            **ranking_metrics(RankingEvaluator(model, log.test_requests, BATCH).ranks()),
+            **ranking_metrics(ranks),
             "seconds": round(time.monotonic() - started, 1),
         }
         print(name, found[name], flush=True)
@@ -99,7 +119,7 @@ def main() -> None:
         "machine": describe(args.threads),
         "users": args.users,
         "seed": args.seed,
-        "log": dataclasses.asdict(LOG),
+        "log": dataclasses.asdict(settings),
         "training": dataclasses.asdict(config),
         "targets": int(log.timelines.rec_is_target.sum()),
         "test_requests": len(log.test_requests),
@@ -107,8 +127,8 @@ def main() -> None:
     }
     report(
         "relevance",
-        found["K = 3, TCL"]["target attention"]["mean"],
-        "area under the ROC curve, target attention, K = 3 with TCL",
+        found[args.only or "K = 3, TCL"]["target attention"]["mean"],
+        f"area under the ROC curve, target attention, {args.only or 'K = 3, TCL'}",
         "above that of the newest first",
         detail,
         _rows(found),
@@ -138,6 +158,27 @@ def look(model: LcrSer, log: Simulated) -> dict[str, npt.NDArray[Any]]:
                 crossed[-1][:, 0, :, : histories.search.mask.shape[1]].mean(1)
             )
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+
+def by_target(
+    log: Simulated,
+    weights: npt.NDArray[Any],
+    relevant: npt.NDArray[Any],
+    real: npt.NDArray[Any],
+    ranks: npt.NDArray[Any],
+) -> dict[str, dict[str, float]]:
+    """Areas by what the target is to the model: ranked first, or clicked so often in training."""
+    of_requests = areas(weights, relevant, real)
+    asked = (relevant[:, :, None] & (real & ~relevant)[:, None, :]).any((1, 2))
+    requests = log.test_requests
+    targets = requests.candidates[np.arange(len(requests)), requests.label][asked]
+    clicks = np.bincount(log.timelines.rec_items, minlength=log.sizes["num_items"])[targets]
+    parts = {"ranked first": ranks[asked] == 1}
+    for least, most in zip(OFTEN, (*OFTEN[1:], np.inf), strict=True):
+        parts[f"{least} to {most - 1:.0f} clicks"] = (clicks >= least) & (clicks < most)
+    return {
+        name: {"requests": int(part.sum()), **_summary(of_requests[part])} for name, part in parts.items() if part.any()
+    }
 
 
 def held_against_leaving_out(
@@ -193,11 +234,10 @@ def areas(weights: npt.NDArray[Any], relevant: npt.NDArray[Any], real: npt.NDArr
     return (above * pairs).sum((1, 2)) / pairs.sum((1, 2))
 
 
-def _simulated(users: int, seed: int) -> Simulated:
-    settings = dataclasses.replace(LOG, seed=seed)
+def _simulated(users: int, settings: SimulatorSettings) -> Simulated:
     with tempfile.TemporaryDirectory() as directory:
         simulate(directory, users * settings.rows, settings)
-        return read(Path(directory), seed)
+        return read(Path(directory), settings.seed)
 
 
 def _summary(values: npt.NDArray[Any]) -> dict[str, float]:
@@ -209,7 +249,7 @@ def _rows(found: dict[str, dict[str, Any]]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("", *kinds, "NDCG@5")]
     newest = found["newest first"]["newest"]
     rows.append(("newest first", f"{newest['mean']:.3f}", f"{newest['mean']:.3f}", "", "", ""))
-    for name in VARIANTS:
+    for name in [name for name in VARIANTS if name in found]:
         cells = [
             f"{found[name][kind]['mean']:.3f} ± {found[name][kind]['error']:.3f}" if kind in found[name] else "-"
             for kind in kinds

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from experiments.relevance import LOG, areas, look, searches_of
+from experiments.relevance import LOG, areas, by_target, look, searches_of
 from experiments.simulated import HELD_OUT, read
 from model.config import LcrSerConfig
 from model.lcr_ser import LcrSer
@@ -151,6 +151,29 @@ def test_area_under_the_curve_by_hand():
     relevant = np.array([[False, False, True, True], [False, True, False, True], [False] * 4])
     # First: both above .1. Second: .3 beats 0 and ties .3, .1 beats 0 and loses: 2.5 of 4. Third: nothing to find.
     np.testing.assert_allclose(areas(weights, relevant, real), [1.0, 0.625])
+
+
+def test_areas_are_told_by_how_often_the_target_was_clicked(log):
+    relevant, real = searches_of(log, 30)
+    weights = np.random.default_rng(0).random(relevant.shape)
+    ranks = np.random.default_rng(1).integers(1, 4, len(relevant))
+    parts = by_target(log, weights, relevant, real, ranks)
+    expected, first, clicks = {}, [], log.timelines.rec_items.tolist()
+    for request, rank in enumerate(ranks):
+        area = areas(weights[[request]], relevant[[request]], real[[request]])
+        if not len(area):
+            continue
+        target = log.test_requests.candidates[request, log.test_requests.label[request]]
+        count = clicks.count(target)
+        name = "0 to 19 clicks" if count < 20 else "20 to 39 clicks" if count < 40 else f"{count}"
+        expected.setdefault(name, []).append(area[0])
+        if rank == 1:
+            first.append(area[0])
+    assert first and expected
+    for name, of_part in {**expected, "ranked first": first}.items():
+        assert parts[name]["requests"] == len(of_part)
+        assert parts[name]["mean"] == pytest.approx(np.mean(of_part), abs=1e-4)
+    assert len(parts) == len(expected) + 1
 
 
 def test_weights_are_those_the_model_uses(log):

@@ -327,7 +327,11 @@ def test_losses_of_steps_that_xla_compiles_are_those_of_plain_ones(kind):
         searches = supervised.search_order(model, logs, 4, 1)
         targets = tf.constant(logs.targets[:24])
         found[compiled] = [
-            float(step(tf.constant(number, tf.int64), targets, *(tf.constant(one.batch(number)) for one in searches))["loss"])
+            float(
+                step(tf.constant(number, tf.int64), targets, *(tf.constant(one.batch(number)) for one in searches))[
+                    "loss"
+                ]
+            )
             for number in range(3)
         ]
     np.testing.assert_allclose(found[True], found[False], rtol=1e-5)
