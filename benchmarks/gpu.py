@@ -34,6 +34,7 @@ from benchmarks.gpu_plan import (
     rows_of,
 )
 from benchmarks.result import FOLDER, report
+from model.process import cache_flags
 
 ROOT = Path(__file__).resolve().parents[1]
 GRACE = 8.0
@@ -95,10 +96,8 @@ class Run:
         Raises:
             SystemExit: if there is no GPU, and the sizes are not small.
         """
-        cache = f"--tf_xla_persistent_cache_directory={self._folder / 'xla_cache'}"
-        xla = {
-            "TF_XLA_FLAGS": f"{os.environ.get('TF_XLA_FLAGS', '')} {cache} --tf_xla_persistent_cache_read_only=false"
-        }
+        flags = os.environ.get("TF_XLA_FLAGS", ""), cache_flags(self._folder / "xla_cache")
+        xla = {"TF_XLA_FLAGS": " ".join(flags)}
         # The CPU's values are made while XLA compiles, which takes as long and waits for nobody.
         statuses = self._run({CPU: {"CUDA_VISIBLE_DEVICES": ""}, XLA_FRESH: xla})
         if NO_CARD_STATUS in statuses.values():

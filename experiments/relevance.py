@@ -167,13 +167,13 @@ def by_target(
     real: npt.NDArray[Any],
     ranks: npt.NDArray[Any],
 ) -> dict[str, dict[str, float]]:
-    """Areas by what the target is to the model: ranked first, or clicked so often in training."""
+    """Areas by what the target is to the model: ranked so high, or clicked so often in training."""
     of_requests = areas(weights, relevant, real)
     asked = (relevant[:, :, None] & (real & ~relevant)[:, None, :]).any((1, 2))
     requests = log.test_requests
     targets = requests.candidates[np.arange(len(requests)), requests.label][asked]
     clicks = np.bincount(log.timelines.rec_items, minlength=log.sizes["num_items"])[targets]
-    parts = {"ranked first": ranks[asked] == 1}
+    parts = {"ranked first": ranks[asked] == 1, "ranked among the first five": ranks[asked] <= 5}
     for least, most in zip(OFTEN, (*OFTEN[1:], np.inf), strict=True):
         parts[f"{least} to {most - 1:.0f} clicks"] = (clicks >= least) & (clicks < most)
     return {

@@ -27,5 +27,9 @@ def keep_compiled(directory: Path) -> None:
     finds its entries again if it makes the same ones in the same order. TensorFlow makes the folder, and fails where it
     cannot write there.
     """
-    flags = f"--tf_xla_persistent_cache_directory={directory} --tf_xla_persistent_cache_read_only=false"
-    os.environ.setdefault("TF_XLA_FLAGS", flags)
+    os.environ.setdefault("TF_XLA_FLAGS", cache_flags(directory))
+
+
+def cache_flags(directory: Path) -> str:
+    """What `TF_XLA_FLAGS` says for that."""
+    return f"--tf_xla_persistent_cache_directory={directory} --tf_xla_persistent_cache_read_only=false"

@@ -156,9 +156,9 @@ def test_area_under_the_curve_by_hand():
 def test_areas_are_told_by_how_often_the_target_was_clicked(log):
     relevant, real = searches_of(log, 30)
     weights = np.random.default_rng(0).random(relevant.shape)
-    ranks = np.random.default_rng(1).integers(1, 4, len(relevant))
+    ranks = np.random.default_rng(1).integers(1, 8, len(relevant))
     parts = by_target(log, weights, relevant, real, ranks)
-    expected, first, clicks = {}, [], log.timelines.rec_items.tolist()
+    expected, first, high, clicks = {}, [], [], log.timelines.rec_items.tolist()
     for request, rank in enumerate(ranks):
         area = areas(weights[[request]], relevant[[request]], real[[request]])
         if not len(area):
@@ -169,11 +169,17 @@ def test_areas_are_told_by_how_often_the_target_was_clicked(log):
         expected.setdefault(name, []).append(area[0])
         if rank == 1:
             first.append(area[0])
+        if rank <= 5:
+            high.append(area[0])
     assert first and expected
-    for name, of_part in {**expected, "ranked first": first}.items():
+    for name, of_part in {
+        **expected,
+        "ranked first": first,
+        "ranked among the first five": high,
+    }.items():
         assert parts[name]["requests"] == len(of_part)
         assert parts[name]["mean"] == pytest.approx(np.mean(of_part), abs=1e-4)
-    assert len(parts) == len(expected) + 1
+    assert len(parts) == len(expected) + 2
 
 
 def test_weights_are_those_the_model_uses(log):
