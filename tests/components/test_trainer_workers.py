@@ -118,7 +118,8 @@ class TestJob:
     def test_the_job_goes_on_from_the_checkpoint(self, job):
         assert 4 <= job.reached < trainer_step.SUPERVISED["max_steps"]
         for index in range(2):
-            steps = [int(step) for step in re.findall(r"supervised: step (\d+) of", job.said(f"worker-{index}-2"))]
+            told = re.findall(r"supervised: step (\d+) of \d+, loss", job.said(f"worker-{index}-2"))
+            steps = [int(step) for step in told]
             assert steps[0] == job.reached + 1, "the first step is told of whatever its time"
             assert steps[-1] == trainer_step.SUPERVISED["max_steps"]
 

@@ -70,7 +70,7 @@ def test_a_killed_run_goes_on_from_the_last_finished_component_and_checkpoint(fi
     steps = [
         int(line.split("step ")[1].split()[0])
         for line in log.read_text().splitlines()
-        if "lcr_ser.progress" in line and "supervised" in line
+        if "lcr_ser.progress" in line and "supervised" in line and "loss" in line
     ]
     assert steps[0] > steps_done
     # The new candidate was compared with the model that the first run pushed.
