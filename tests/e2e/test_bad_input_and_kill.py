@@ -48,7 +48,7 @@ def _wait_for(condition, seconds=300):
 
 @pytest.mark.long
 def test_a_killed_run_goes_on_from_the_last_finished_component_and_checkpoint(first_run, workspace):
-    longer = {"LCR_SER_SUPERVISED__MAX_EPOCHS": "16", "LCR_SER_SUPERVISED__PATIENCE": "16"}
+    longer = {"LCR_SER_SUPERVISED__MAX_EPOCHS": "8", "LCR_SER_SUPERVISED__PATIENCE": "8"}
     checkpoints = workspace.run_dir / "checkpoints"
     assert not list(checkpoints.glob("*"))
     process = workspace.start(*RUN, **longer)

@@ -110,4 +110,4 @@ def test_hundreds_of_requests_are_answered(still_server):
 
 @pytest.mark.long
 def test_thousands_of_requests_are_answered(still_server):
-    _fuzz(still_server, 10_000)
+    _fuzz(still_server, 5_000)
