@@ -10,11 +10,9 @@ from benchmarks.result import report
 from benchmarks.sizes import BATCH, SHAPE, SUPERVISED, USERS
 from benchmarks.timing import time_in_turns
 from benchmarks.training import ours
-from model.contract import CANDIDATES
-from model.data.negatives import NegativeSampler
 from model.data.targets import TargetOrder
-from model.data.windows import TargetWindows
-from model.training.unknown import with_unknown
+from model.lcr_ser import LcrSer
+from model.training import supervised
 from tests.support.full_histories import random_timelines
 
 
@@ -23,23 +21,14 @@ def main() -> None:
     args = parse(__doc__, rounds=10)
     machine = describe(args.threads)
     timelines = random_timelines(SHAPE, USERS, 4)
-    windows = TargetWindows(timelines, SHAPE)
-    sample = NegativeSampler(
-        timelines, SUPERVISED.negative_sampling, SUPERVISED.negatives_avoid, SUPERVISED.num_negatives, SUPERVISED.seed
-    )
+    draw = tf.function(supervised.click_batches(LcrSer(SHAPE), SUPERVISED, timelines), autograph=False)
     order = TargetOrder(timelines.targets, BATCH, SUPERVISED.seed)
     done = iter(range(1_000_000))
 
-    @tf.function(autograph=False)
-    def make_batch(number: tf.Tensor, positions: tf.Tensor) -> list[tf.Tensor]:
-        batch, _ = windows(positions)
-        candidates, valid = sample(number, positions)
-        batch = with_unknown({**batch, CANDIDATES: candidates}, SUPERVISED.unknown_rate, SUPERVISED.seed, number)
-        return [*batch.values(), valid]
-
     def call() -> None:
         number = next(done)
-        make_batch(tf.constant(number, tf.int64), tf.constant(order.batch(number)))[-1].numpy()
+        _, weights = draw(tf.constant(number, tf.int64), tf.constant(order.batch(number)))
+        weights.numpy()
 
     timings = time_in_turns({"input pipeline": call, "whole step": ours(timelines, SUPERVISED)}, args.rounds)
     rows = [("", "rows a second", "best")]

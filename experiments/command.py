@@ -59,7 +59,7 @@ def experiment(  # noqa: PLR0917 - click gives them by name
     first = settings.supervised.seed
     if "trials" in config:
         if not report:
-            tune({**config, "trials": trials or config["trials"]}, results, log, first)
+            tune({**config, "trials": trials or config["trials"]}, results, log, first, settings.distribution)
         click.echo(f"next  lcr-ser experiment table2    # with {results.folder / BEST_FILE}")
         return
     best = folder / "tune" / BEST_FILE
@@ -76,7 +76,15 @@ def experiment(  # noqa: PLR0917 - click gives them by name
         numbers = range(first, first + (seeds or config["seeds"]))
         if not report:
             full, look = config.get("full_catalogue_requests", 0), "states" in config
-            run_all(list(chosen.values()), numbers, results, log, full, look_at_states=look)
+            run_all(
+                list(chosen.values()),
+                numbers,
+                results,
+                log,
+                full,
+                look_at_states=look,
+                distribution=settings.distribution,
+            )
         found = reports.report_runs(config, results, log, chosen, list(numbers))
         if found is None:
             raise click.ClickException("No run has finished yet. Leave --report out.")

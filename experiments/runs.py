@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from benchmarks.last_run import Experiment
 from components.report.gather.states import reasoning_states
+from components.trainer.placement import placed
+from components.trainer.settings import DistributionSettings
 from experiments.systems import System
 from experiments.views import EVERYTHING, look_through
 from model.config import MAIN_METRIC
@@ -26,6 +28,7 @@ from model.registry import make_ranker
 from model.training import reinforcement, supervised
 
 RESULTS_FILE = "results.jsonl"
+ANY_DEVICE = DistributionSettings()
 
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 
@@ -113,6 +116,7 @@ def run_all(
     full: int = 0,
     *,
     look_at_states: bool = False,
+    distribution: DistributionSettings = ANY_DEVICE,
 ) -> None:
     """Train what is missing, seed by seed, so that every system has been seen once before any is seen twice.
 
@@ -125,6 +129,7 @@ def run_all(
         experiment: the log.
         full: so many test requests are ranked among all items too.
         look_at_states: keep what `reasoning_states` finds.
+        distribution: on what each system is trained, by its size.
     """
     for seed in seeds:
         seeded = [one.seeded(seed) for one in systems]
@@ -133,9 +138,10 @@ def run_all(
                 continue
             with results.claim(system) as claimed:
                 if claimed and not results.row(system):
-                    row, ranks, states = run_one(
-                        system, results.folder / "checkpoints", experiment, full, look_at_states=look_at_states
-                    )
+                    with placed(distribution, system.model, system.supervised):
+                        row, ranks, states = run_one(
+                            system, results.folder / "checkpoints", experiment, full, look_at_states=look_at_states
+                        )
                     results.add(system, row, ranks, states)
                     _show(system, row)
         if all(results.row(system) for system in seeded):

@@ -10,7 +10,9 @@ import keras_tuner
 import yaml
 
 from benchmarks.last_run import Experiment
-from experiments.runs import Results, discard, train
+from components.trainer.placement import placed
+from components.trainer.settings import DistributionSettings
+from experiments.runs import ANY_DEVICE, Results, discard, train
 from experiments.systems import System, systems_of
 from model.config import MAIN_METRIC
 from model.evaluation.evaluator import RankingEvaluator
@@ -19,7 +21,13 @@ BEST_FILE = "best.yaml"
 TRIALS_FILE = "trials.jsonl"
 
 
-def tune(config: Mapping[str, Any], results: Results, experiment: Experiment, seed: int) -> None:
+def tune(
+    config: Mapping[str, Any],
+    results: Results,
+    experiment: Experiment,
+    seed: int,
+    distribution: DistributionSettings = ANY_DEVICE,
+) -> None:
     """Search settings by random trials, and write the best of each system to `best.yaml`.
 
     Equal is the number of trials, not the length of the trainings: each stops when eval stops improving. Trials are
@@ -31,6 +39,7 @@ def tune(config: Mapping[str, Any], results: Results, experiment: Experiment, se
         results: their folder is that of the search.
         experiment: the log.
         seed: of the draws and of the trainings.
+        distribution: on what each system is trained, by its size.
     """
     for name in config["systems"]:
         space = (config["systems"][name] or {}).get("search", config.get("search", {}))
@@ -44,7 +53,8 @@ def tune(config: Mapping[str, Any], results: Results, experiment: Experiment, se
         while (trial := oracle.create_trial("tune")).status != "STOPPED":
             values = trial.hyperparameters.values
             tried = systems_of(config, experiment, {name: nested(values)})[name].seeded(seed)
-            row = _try(tried, results.folder / "checkpoints", experiment)
+            with placed(distribution, tried.model, tried.supervised):
+                row = _try(tried, results.folder / "checkpoints", experiment)
             oracle.update_trial(trial.trial_id, {MAIN_METRIC: row[MAIN_METRIC]})
             trial.status = "COMPLETED"
             oracle.end_trial(trial)

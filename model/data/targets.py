@@ -27,17 +27,17 @@ class TargetOrder:
             raise ValueError("`targets` should hold at least one training target. Received: none.")
         self._targets = targets
         self._seed = seed
-        self._epoch, self._order = -1, targets
+        self._order = functools.lru_cache(maxsize=2)(self._shuffled)
         self.batch_size = min(batch_size, len(targets))
         self.steps_per_epoch = len(targets) // self.batch_size
 
     def batch(self, step: int) -> Array:
         """Positions for a step, counted from 0: `[B]`."""
         epoch, index = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            self._order = np.random.default_rng([self._seed, epoch]).permutation(self._targets)
-            self._epoch = epoch
-        return self._order[index * self.batch_size : (index + 1) * self.batch_size]
+        return self._order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
+
+    def _shuffled(self, epoch: int) -> Array:
+        return np.random.default_rng([self._seed, epoch]).permutation(self._targets)
 
 
 class WorkerTargets:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 
@@ -15,9 +15,10 @@ from model.data.windows import TargetWindows
 from model.objectives import grpo
 from model.objectives.metrics import pessimistic_rank, ranking_reward
 from model.ops.placement import HOST, on_host
-from model.ranker import Embedded, Logs, Ranker, Reasoner
+from model.ranker import Batch, Embedded, Logs, Ranker, Reasoner
 from model.registry import make_ranker
 from model.training import replicas
+from model.training.ahead import DrawnAhead, Step
 from model.training.batches import batches
 from model.training.evaluation import evaluator_of
 from model.training.groups import Gradient, Groups, Rollout, Totals, split_groups
@@ -26,6 +27,9 @@ from model.training.non_finite import batch_ids
 from model.training.optimizers import SplitAdam, merge_rows
 
 LOGGER = logging.getLogger(__name__)
+
+Drawn: TypeAlias = tuple[tf.Tensor, Batch, tf.Tensor]
+"""The step, a batch, and whether its candidates take part, `[B, C]`."""
 
 
 def train(
@@ -62,7 +66,7 @@ def train(
     optimizer = make_optimizer(model, config) if reasons else SplitAdam([], [], config.learning_rate)
     order = batches(timelines.targets, config.batch_size, config.seed)
     reference = copy_policy(model, share_tables=config.trained != "all")
-    take_step = make_step(model, reference, optimizer, config, timelines)
+    step = make_step(model, reference, optimizer, config, timelines)
     loop = TrainingLoop(
         Schedule(
             stage="grpo",
@@ -74,7 +78,7 @@ def train(
             compiles=config.jit_compile,
             log_every=1,  # a few hundred steps at the most, each worth seeing
         ),
-        lambda step: take_step(tf.constant(step, tf.int64), tf.constant(order.batch(step))),
+        DrawnAhead(step, lambda number: (order.batch(number),)),
         evaluator_of(model, requests, config.eval_batch_size, config.max_eval_requests),
         state={"optimizer": optimizer},
         weights=[*optimizer.tables, *optimizer.dense],
@@ -102,40 +106,22 @@ def make_optimizer(model: Ranker, config: GrpoConfig) -> SplitAdam:
     return SplitAdam(tables, dense, config.learning_rate)
 
 
-def make_step(
-    model: Ranker, reference: Ranker, optimizer: SplitAdam, config: GrpoConfig, timelines: Timelines
-) -> Callable[[tf.Tensor, tf.Tensor], Logs]:
+def make_step(model: Ranker, reference: Ranker, optimizer: SplitAdam, config: GrpoConfig, timelines: Timelines) -> Step:
     """The step: one rollout and its updates.
 
     Returns:
-        A function of the step, int64 scalar, and the positions of its targets, int32 `[B]`: it rolls out N
-        trajectories of each target, updates the model and gives what `group_objective` gives and `grad_norm`, as
-        means over the updates. Under a `tf.distribute.Strategy` as `supervised.make_step`: the step is that of the
-        rows of all workers together.
+        Of the step, int64 scalar, and the positions of its targets, int32 `[B]`, `draw` samples negatives and gathers
+        the windows; `learn` rolls out N trajectories of each target, updates the model and gives what
+        `group_objective` gives and `grad_norm`, as means over the updates. Under a `tf.distribute.Strategy` as
+        `supervised.make_step`: the step is that of the rows of all workers together.
     """
-    with tf.device(HOST):
-        windows = TargetWindows(timelines, model.config, model.inputs)
-        sample = NegativeSampler(
-            timelines,
-            config.negative_sampling,
-            config.negatives_avoid,
-            config.num_negatives,
-            replicas.own_seed(config.seed),
-            clicks=replicas.item_clicks(timelines, model.config.num_items),
-        )
-    draw, look_back = on_host(sample), on_host(windows)
     own_tables = any(one is not other for one, other in zip(reference.tables, model.tables, strict=True))
 
     @replicas.compiled
-    def sample_groups(number: tf.Tensor, positions: tf.Tensor) -> Groups:
-        # Drawn for all rows of the worker, so that they do not depend on the number of its replicas.
-        candidates, valid = draw(number, positions)
-        noise = sample_noise(model, config, tf.shape(positions)[0], number)
-        positions, candidates, valid, noise = tf.nest.map_structure(
-            replicas.part, (positions, candidates, valid, noise)
-        )
-        batch, _ = look_back(positions)
-        return Groups({**batch, CANDIDATES: candidates}, valid, noise)
+    def start(number: tf.Tensor, batch: Batch, valid: tf.Tensor) -> Groups:
+        noise = sample_noise(model, config, tf.shape(valid)[0], number)
+        batch, valid = on_host(replicas.parts)((batch, valid))
+        return Groups(batch, valid, replicas.parts(noise))
 
     def play(embedded: Embedded, anchor: Embedded, groups: Groups, rollout: Rollout | None) -> tuple[Logs, Rollout]:
         return group_objective(
@@ -164,8 +150,8 @@ def make_step(
         values = [one.values if isinstance(one, tf.IndexedSlices) else one for one in of_all]
         return tf.norm(tf.concat([tf.reshape(one, [-1]) for one in values], 0))  # of one vector, not of each weight
 
-    def step(number: tf.Tensor, positions: tf.Tensor) -> Logs:
-        whole = sample_groups(number, positions)
+    def learn(drawn: Drawn) -> Logs:
+        whole = start(*drawn)
         share = replicas.share(tf.cast(whole.valid, tf.float32)).rows
         parts = split_groups(whole, config.accumulation_steps)
         rollouts: list[Rollout | None] = [None] * len(parts)
@@ -178,7 +164,30 @@ def make_step(
             history.append({**replicas.total(totals.logs), "grad_norm": apply(totals.gradients)})
         return {name: tf.reduce_mean([logs[name] for logs in history]) for name in history[0]}
 
-    return replicas.on_all(step)
+    return Step(tf.function(group_batches(model, config, timelines), autograph=False), replicas.on_all(learn))
+
+
+def group_batches(model: Ranker, config: GrpoConfig, timelines: Timelines) -> Callable[[tf.Tensor, tf.Tensor], Drawn]:
+    """What `make_step` learns from: for a step and positions of `rec_items`."""
+    with tf.device(HOST):
+        windows = TargetWindows(timelines, model.config, model.inputs)
+        sample = NegativeSampler(
+            timelines,
+            config.negative_sampling,
+            config.negatives_avoid,
+            config.num_negatives,
+            replicas.own_seed(config.seed),
+            clicks=replicas.item_clicks(timelines, model.config.num_items),
+        )
+
+    @on_host
+    def draw(number: tf.Tensor, positions: tf.Tensor) -> Drawn:
+        # For all rows of the worker, so that nothing depends on the number of its replicas.
+        candidates, valid = sample(number, positions)
+        batch, _ = windows(positions)
+        return number, {**batch, CANDIDATES: candidates}, valid
+
+    return draw
 
 
 def sample_noise(model: Ranker, config: GrpoConfig, rows: tf.Tensor, step: tf.Tensor) -> Any:

@@ -55,8 +55,12 @@ def own_seed(seed: int) -> int:
     return seed + (worker().index << 32)
 
 
-def part(tensor: tf.Tensor) -> tf.Tensor:
-    """The rows of a worker's batch `[B, ...]` that this replica works on, B being a multiple of `local()`."""
+def parts(batch: Value) -> Value:
+    """The rows of a worker's batch, `[B, ...]` in any structure, that this replica works on; B is n times `local()`."""
+    return tf.nest.map_structure(_part, batch)
+
+
+def _part(tensor: tf.Tensor) -> tf.Tensor:
     replicas = local()
     if replicas == 1:
         return tensor

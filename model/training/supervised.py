@@ -18,6 +18,7 @@ from model.ops.placement import HOST, on_host
 from model.ranker import Batch, Embedded, Logs, Ranker, SearchLearner, Share
 from model.registry import make_ranker
 from model.training import replicas
+from model.training.ahead import DrawnAhead, Step
 from model.training.batches import Batches, batches
 from model.training.evaluation import evaluator_of
 from model.training.loop import Schedule, TrainingLoop
@@ -25,7 +26,10 @@ from model.training.non_finite import batch_ids
 from model.training.optimizers import SplitOptimizer, make_optimizer
 from model.training.unknown import with_unknown
 
-Draw: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tuple[Batch, tf.Tensor]]
+Drawn: TypeAlias = tuple[Batch, tf.Tensor]
+"""A batch and the weights of its candidates, `[B, 1 + n]`."""
+
+Draw: TypeAlias = Callable[[tf.Tensor, tf.Tensor], Drawn]
 
 SEARCH_SEED = 1 << 20
 """What the draws for searches are away from those for clicks."""
@@ -69,7 +73,10 @@ def train(
     optimizer = make_optimizer(config.optimizer, tables, model.dense_variables, config.learning_rate)
     order = batches(timelines.last_targets(config.targets_per_user), config.batch_size, config.seed)
     searches = search_order(model, timelines, order.steps_per_epoch, config.seed)
-    take_step = make_step(model, optimizer, config, timelines)
+    take_step = DrawnAhead(
+        make_step(model, optimizer, config, timelines),
+        lambda step: (order.batch(step), *(one.batch(step) for one in searches)),
+    )
     total_steps = config.max_epochs * order.steps_per_epoch if model.trainable_variables else 0
     loop = TrainingLoop(
         Schedule(
@@ -81,11 +88,7 @@ def train(
             evaluate_first=start is not None,
             compiles=config.jit_compile,
         ),
-        lambda step: take_step(
-            tf.constant(step, tf.int64),
-            tf.constant(order.batch(step)),
-            *(tf.constant(one.batch(step)) for one in searches),
-        ),
+        take_step,
         evaluator_of(model, requests, config.eval_batch_size, config.max_eval_requests),
         # Keras does not show its dropout seeds to a tf.train.Checkpoint.
         state={"optimizer": optimizer, "seeds": [variable.value for variable in model.non_trainable_variables]},
@@ -115,18 +118,16 @@ def search_order(model: Ranker, timelines: Timelines, steps_per_epoch: int, seed
     return [batches(targets, -(-count // steps_per_epoch), seed)] if count else []
 
 
-def make_step(
-    model: Ranker, optimizer: SplitOptimizer, config: SupervisedConfig, timelines: Timelines
-) -> Callable[..., Logs]:
+def make_step(model: Ranker, optimizer: SplitOptimizer, config: SupervisedConfig, timelines: Timelines) -> Step:
     """The compiled training step.
 
     Returns:
-        A function of the step, int64 scalar, and the positions of its targets, int32 `[B]`, and for a `SearchLearner`
-        of those in searches, int32 `[S]`: it samples negatives, gathers the windows, updates the model and gives the
-        losses. Under a `tf.distribute.Strategy`, in whose scope model and optimizer were made, every worker gives the
-        positions of its own rows in its own part of the log, and every replica works on its part of these: the step is
-        that of all rows together. Only the L2 of a looked up row counts as much as the share of rows whose replicas
-        looked it up.
+        Of the step, int64 scalar, and the positions of its targets, int32 `[B]`, and for a `SearchLearner` of those in
+        searches, int32 `[S]`, `draw` samples negatives and gathers the windows; `learn` updates the model and gives
+        the losses. Under a `tf.distribute.Strategy`, in whose scope model and optimizer were made, every worker gives
+        the positions of its own rows in its own part of the log, and every replica works on its part of these: the
+        step is that of all rows together. Only the L2 of a looked up row counts as much as the share of rows whose
+        replicas looked it up.
     """
     check_compiles(model.config, config)
     draw_clicks = click_batches(model, config, timelines)
@@ -144,21 +145,25 @@ def make_step(
         # The lookups stay outside of XLA: their shapes depend on the ids, and it compiles anew for every shape.
         losses, search_losses = (tf.function(one, jit_compile=True, autograph=False) for one in (losses, search_losses))
 
+    @tf.function(autograph=False)
+    def draw(number: tf.Tensor, positions: tf.Tensor, searches: tf.Tensor | None = None) -> tuple[Drawn, ...]:
+        clicks = draw_clicks(number, positions)
+        return (clicks, draw_searches(number, searches)) if draw_searches and searches is not None else (clicks,)
+
     @replicas.compiled
-    def step(number: tf.Tensor, positions: tf.Tensor, searches: tf.Tensor | None = None) -> Logs:
-        batch, weights = draw_clicks(number, positions)
+    def learn(drawn: tuple[Drawn, ...]) -> Logs:
+        (batch, weights), *of_searches = on_host(replicas.parts)(drawn)
         share = replicas.share(weights)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(optimizer.sources)
             embedded = model.embed(batch)
             logs = losses(embedded._replace(rows=()), weights, share)
             rows = embedded.rows
-            if learner and draw_searches and searches is not None:
-                searched, search_weights = draw_searches(number, searches)
+            for searched, search_weights in of_searches:
                 embedded = model.embed(searched)
                 found = search_losses(embedded._replace(rows=()), search_weights, replicas.share(search_weights))
                 logs = {**found, **logs, "search_loss": found["loss"]}
-                logs["loss"] += learner.search_weight * found["loss"]
+                logs["loss"] += learner.search_weight * found["loss"]  # type: ignore[union-attr]  # of one alone
                 rows = (*rows, *embedded.rows)
             logs["l2_loss"] = l2_penalty(kernels, rows) * share.rows
             logs["loss"] += config.l2_weight * logs["l2_loss"]
@@ -166,25 +171,22 @@ def make_step(
         optimizer.apply(tape.gradient(logs["loss"], optimizer.sources))
         return replicas.total(logs)
 
-    return replicas.on_all(step)
+    return Step(draw, replicas.on_all(learn))
 
 
 def click_batches(model: Ranker, config: SupervisedConfig, timelines: Timelines) -> Draw:
-    """What `make_step` learns from: for a step and positions of `rec_items`, a batch and its weights `[B, 1 + n]`."""
+    """What `make_step` learns from: for a step and positions of `rec_items`."""
     seed = replicas.own_seed(config.seed)
     with tf.device(HOST):
         windows = TargetWindows(timelines, model.config, model.inputs)
         sample = _sampler(model, config, timelines, seed)
 
     @on_host
-    def draw(number: tf.Tensor, positions: tf.Tensor) -> tuple[Batch, tf.Tensor]:
-        # Drawn for all rows of the worker, so that they do not depend on the number of its replicas.
+    def draw(number: tf.Tensor, positions: tf.Tensor) -> Drawn:
+        # For all rows of the worker, so that nothing depends on the number of its replicas.
         candidates, valid = sample(number, positions)
-        positions, candidates, weights = (
-            replicas.part(one) for one in (positions, candidates, tf.cast(valid, tf.float32))
-        )
         batch = {**windows(positions)[0], CANDIDATES: candidates}
-        return with_unknown(batch, config.unknown_rate, seed, number), weights
+        return with_unknown(batch, config.unknown_rate, seed, number), tf.cast(valid, tf.float32)
 
     return draw
 
@@ -197,12 +199,11 @@ def search_batches(model: Ranker, config: SupervisedConfig, timelines: Timelines
         sample = _sampler(model, config, timelines, seed)
 
     @on_host
-    def draw(number: tf.Tensor, positions: tf.Tensor) -> tuple[Batch, tf.Tensor]:
+    def draw(number: tf.Tensor, positions: tf.Tensor) -> Drawn:
         batch, rows, items = windows(positions)
         candidates, valid = sample.of_targets(number, rows, items)
         batch = {**batch, CANDIDATES: candidates}
-        batch, weights = tf.nest.map_structure(replicas.part, (batch, tf.cast(valid, tf.float32)))
-        return with_unknown(batch, config.unknown_rate, seed, number), weights
+        return with_unknown(batch, config.unknown_rate, seed, number), tf.cast(valid, tf.float32)
 
     return draw
 

@@ -4,7 +4,6 @@ import tensorflow as tf
 
 from model.contract import FIRST_KNOWN_ID, TIME_FEATURES, UNKNOWN_ID
 from model.data.windows import Batch
-from model.training import replicas
 
 
 def with_unknown(batch: Batch, rate: float, seed: int, step: tf.Tensor) -> Batch:
@@ -14,7 +13,7 @@ def with_unknown(batch: Batch, rate: float, seed: int, step: tf.Tensor) -> Batch
     whose vocabulary holds all that occurs in it: nothing else would train it.
 
     Args:
-        batch: ids, `[B, ...]` each, B rows of a replica; padding stays padding, and times stay times.
+        batch: ids, `[B, ...]` each; padding stays padding, and times stay times.
         rate: the probability.
         seed: the same seed and step replace the same ids.
         step: int64 scalar.
@@ -26,8 +25,6 @@ def with_unknown(batch: Batch, rate: float, seed: int, step: tf.Tensor) -> Batch
         if name in TIME_FEATURES:
             replaced[name] = ids
             continue
-        # Drawn for all rows of the worker, so that it does not depend on the number of its replicas.
-        shape = tf.concat([[tf.shape(ids)[0] * replicas.local()], tf.shape(ids)[1:]], 0)
-        chance = tf.random.stateless_uniform(shape, tf.stack([tf.constant(seed + number, tf.int64), step]))
-        replaced[name] = tf.where((replicas.part(chance) < rate) & (ids >= FIRST_KNOWN_ID), UNKNOWN_ID, ids)
+        chance = tf.random.stateless_uniform(tf.shape(ids), tf.stack([tf.constant(seed + number, tf.int64), step]))
+        replaced[name] = tf.where((chance < rate) & (ids >= FIRST_KNOWN_ID), UNKNOWN_ID, ids)
     return replaced

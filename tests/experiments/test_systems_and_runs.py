@@ -8,6 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from components.trainer import placement
+from components.trainer.settings import DistributionSettings
 from experiments import runs
 from experiments.runs import Results, run_all
 from experiments.systems import CONFIGS, read_config, systems_of
@@ -174,6 +176,13 @@ def test_what_has_finished_is_not_run_again(tmp_path, two_systems, trained):
     assert [(row["system"], row["seed"]) for row in results.rows()] == trained.found
     assert results.ranks(two_systems[0].seeded(2))["test"].tolist() == [2]
     assert results.row(two_systems[0].seeded(3)) is None
+
+
+def test_a_card_that_is_asked_for_and_not_there_is_refused(tmp_path, two_systems, trained, monkeypatch):
+    monkeypatch.setattr(placement, "cards", lambda: 0)
+    with pytest.raises(ValueError, match="`distribution.device` should be auto or cpu"):
+        run_all(two_systems, [1], Results(tmp_path), None, distribution=DistributionSettings(device="gpu"))
+    assert trained.found == []
 
 
 def test_a_run_of_another_process_that_lives_is_left_to_it(tmp_path, two_systems, trained):

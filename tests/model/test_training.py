@@ -14,6 +14,7 @@ from model.data.negatives import NegativeSampler
 from model.evaluation.evaluator import evaluate
 from model.lcr_ser import LcrSer
 from model.training import reinforcement, supervised
+from model.training.ahead import Step
 from model.training.optimizers import SplitAdam
 from tests.support.random_logs import random_batch, random_logs, randomise, small_config
 
@@ -50,7 +51,7 @@ def test_supervised_training_learns(logs, trained):
 
 
 def test_progress_is_logged(logs, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(supervised, "make_step", lambda *_: lambda *_: {"loss": tf.constant(1.0)})
+    monkeypatch.setattr(supervised, "make_step", lambda *_: Step(lambda *_: 0, lambda _: {"loss": tf.constant(1.0)}))
     with caplog.at_level(logging.INFO, "lcr_ser.progress"):
         supervised.train(MODEL, dataclasses.replace(SUPERVISED, max_epochs=1), *logs, **directories(tmp_path))
     last = caplog.records[-1].progress
