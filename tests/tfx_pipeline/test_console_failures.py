@@ -61,3 +61,15 @@ def test_every_engine_shows_the_message_of_the_step(text, tmp_path):
 )
 def test_texts_of_other_forms(text, message):
     assert real_message(RuntimeError(text)) == message
+
+
+def test_an_engine_that_has_gone_is_told_with_where_to_look():
+    class Broken(Exception):
+        def details(self):
+            return "Stream removed (Socket closed)"
+
+    message = real_message(Broken())
+    assert message.startswith(
+        "The Beam engine broke off: Stream removed (Socket closed). If the machine ran out of memory"
+    )
+    assert "docs/scale.md" in message

@@ -7,6 +7,7 @@ _CLASS = re.compile(r"^[\w.]+: (?=\S)")
 _CAUSE = re.compile(r"^Caused by: (.*)$", re.MULTILINE)
 _JOB = re.compile(r"^Pipeline \S+ failed in state \w+: ", re.DOTALL)
 _PANIC = re.compile(r"^panic in .*?: (.*?)(?:, stage: |\n).*", re.DOTALL)
+_WHERE_IT_WENT = "If the machine ran out of memory, its log (`dmesg`) says so; docs/scale.md says what an engine holds."
 _TRACEBACK = "Traceback (most recent call last):\n"
 
 
@@ -18,7 +19,7 @@ def real_message(error: BaseException) -> str:
     by its whole state, which is left out. An error of this process is its message.
     """
     if callable(details := getattr(error, "details", None)):  # of gRPC
-        return f"The Beam engine broke off: {details()}"
+        return f"The Beam engine broke off: {details()}. {_WHERE_IT_WENT}"
     text = str(error)
     if _TRACEBACK in text and (raised := _raised(text.rpartition(_TRACEBACK)[2])):
         text = _CLASS.sub("", raised)
