@@ -50,7 +50,7 @@ def report_runs(
     pairs = _pairs(config, order)
     enough = len(order) > 1 and min(counts) > 1
     compared = tables.compare(rows, ranks, log.test_requests.users) if enough and pairs is None else None
-    caption = _caption(config, log) + f", {' to '.join(map(str, counts))} seeds"
+    caption = _caption(config, log) + f", {' to '.join(map(str, counts))} seed{'s' * (counts != [1])}"
     made = [tables.table2(rows, order, compared, caption)]
     if compared:
         made.append(tables.differences_table(compared))

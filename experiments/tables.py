@@ -93,11 +93,11 @@ def table2(rows: Sequence[Mapping[str, Any]], order: Sequence[str], compared: Co
             metric: f"{means[name][metric]:.4f}" + ("" if spreads[metric] is None else f" ± {spreads[metric]:.4f}")
             for metric in METRICS
         }
-    places = {metric: _ranking({name: means[name][metric] for name in order}) for metric in METRICS}
+    places = {metric: _places({name: means[name][metric] for name in order}) for metric in METRICS}
     notes = [f"{name}: a run was stopped at its cap, and carries no claim." for name in _capped(rows, order)]
 
     def cell(name: str, metric: str) -> Cell:
-        place = places[metric].index(name) + 1
+        place = places[metric][name]
         star = False
         if compared and name == compared.order[0] and place == 1 and len(order) > 1:
             star = compared.p_values[metric][compared.order[1]] < LEVEL
@@ -195,17 +195,18 @@ def full_table(rows: Sequence[Mapping[str, Any]], order: Sequence[str]) -> Table
         ]
         for name in order
     }
-    by = [_ranking({name: values[at] for name, values in means.items()}) for at in range(3)]
-    moved = [name for name in order if by[0].index(name) != by[1].index(name)]
+    by = [_places({name: values[at] for name, values in means.items()}) for at in range(3)]
+    moved = [name for name in order if by[0][name] != by[1][name]]
     note = f"Another place among all items than among candidates: {', '.join(moved)}." if moved else "The order stays."
     body = [(name, [Cell(f"{value:.4f}") for value in values]) for name, values in means.items()]
     heads = ("sampled candidates", "all items", "all items, past clicks too")
     return Table("NDCG@10 among sampled candidates and among all items", heads, body, [note])
 
 
-def _ranking(values: Mapping[str, float]) -> list[str]:
-    """Names, the largest value first."""
-    return sorted(values, key=lambda name: -values[name])
+def _places(values: Mapping[str, float]) -> dict[str, int]:
+    """The place of each, from 1 for the largest value; equal ones share theirs."""
+    distinct = sorted(set(values.values()), reverse=True)
+    return {name: distinct.index(value) + 1 for name, value in values.items()}
 
 
 def _capped(rows: Sequence[Mapping[str, Any]], order: Sequence[str]) -> list[str]:

@@ -64,6 +64,12 @@ def test_pairs_are_each_row_against_the_one_before(finished):
     ]
 
 
+def test_one_seed_is_one_seed(finished):
+    results, systems = finished
+    table = reports.report_runs({"title": "Table 3", "compares": []}, results, LOG, systems, SEEDS[:1])
+    assert table.caption.endswith(", 1 seed")
+
+
 def test_a_training_that_was_killed_and_went_on_has_no_time(finished):
     rows = finished[0].rows()
     rows[0]["seconds"], rows[1]["seconds"], rows[2]["seconds"] = None, 4.0, 6.0

@@ -56,6 +56,12 @@ def test_equal_systems_get_no_star():
     assert not [cell for _, cells in table.rows for cell in cells if cell.star]
 
 
+def test_equal_systems_share_their_place():
+    rows = [row(name, 1, 0.1, value) for name, value in (("A", 0.5), ("B", 0.4), ("C", 0.5), ("D", 0.3), ("E", 0.4))]
+    table = table2(rows, list("ABCDE"), None, "")
+    assert [cells[3].place for _, cells in table.rows] == [1, 2, 1, 0, 2]
+
+
 def test_the_order_against_the_whole_catalogue_is_told():
     def three(name, sampled, full):
         return row(name, 1, 0.1, sampled, full={"NDCG@10": full}, full_with_past={"NDCG@10": full / 2})
