@@ -28,6 +28,8 @@ from model.registry import make_ranker
 from model.training import reinforcement, supervised
 
 RESULTS_FILE = "results.jsonl"
+KEYS = ("system", "seed", "digest")
+"""What a row is of; the rest is what was found."""
 ANY_DEVICE = DistributionSettings()
 
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
@@ -72,10 +74,27 @@ class Results:
         partial = path.with_suffix(f".{os.getpid()}.npz")
         np.savez_compressed(partial, **dict[str, Any](ranks))
         partial.rename(path)
-        line = json.dumps({"system": system.name, "seed": system.supervised.seed, "digest": system.digest, **row})
+        of_system = dict(zip(KEYS, (system.name, system.supervised.seed, system.digest), strict=True))
+        line = json.dumps({**of_system, **row})
         # One write of one line: what several processes append stays apart.
         with (self.folder / RESULTS_FILE).open("a") as file:
             file.write(line + "\n")
+
+    def take_over(self, system: System, *, look_at_states: bool) -> str:
+        """Keep what another experiment on the same log found of a seeded system with exactly these settings.
+
+        Returns:
+            The other's name; nothing where none has run it, or none looked at its states if that is asked.
+        """
+        for folder in sorted(self.folder.parent.iterdir()):
+            other = Results(folder)
+            row = other.row(system)
+            states = other.look(system) if look_at_states else None
+            if row and bool(states) == look_at_states:
+                found = {key: value for key, value in row.items() if key not in KEYS and not key.startswith("full")}
+                self.add(system, found, {"test": other.ranks(system)["test"]}, states)
+                return folder.name
+        return ""
 
     @contextmanager
     def claim(self, system: System) -> Iterator[bool]:
@@ -120,7 +139,8 @@ def run_all(
 ) -> None:
     """Train what is missing, seed by seed, so that every system has been seen once before any is seen twice.
 
-    Systems that differ in their second stage alone share the first.
+    Systems that differ in their second stage alone share the first. What another experiment on this log has found of
+    equal settings is taken over, but for ranks among all items.
 
     Args:
         systems: to be compared.
@@ -135,6 +155,9 @@ def run_all(
         seeded = [one.seeded(seed) for one in systems]
         for system in seeded:
             if results.row(system):
+                continue
+            if not full and (other := results.take_over(system, look_at_states=look_at_states)):
+                print(f"{system.name}, seed {seed}: as found by {other}", flush=True)
                 continue
             with results.claim(system) as claimed:
                 if claimed and not results.row(system):

@@ -1,5 +1,6 @@
 """What a system is trained with, and that each run is done once."""
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -164,8 +165,14 @@ def trained(monkeypatch):
     return trained
 
 
+def own(tmp_path, name="experiment"):
+    """Results in a folder without neighbours but those of the same test."""
+    (tmp_path / name).mkdir(exist_ok=True)
+    return Results(tmp_path / name)
+
+
 def test_what_has_finished_is_not_run_again(tmp_path, two_systems, trained):
-    results = Results(tmp_path)
+    results = own(tmp_path)
     trained.limit = 3
     with pytest.raises(KeyboardInterrupt):
         run_all(two_systems, [1, 2], results, None)
@@ -178,15 +185,31 @@ def test_what_has_finished_is_not_run_again(tmp_path, two_systems, trained):
     assert results.row(two_systems[0].seeded(3)) is None
 
 
+def test_what_another_experiment_has_found_is_taken_over(tmp_path, two_systems, trained):
+    one, other, looking = (own(tmp_path, name) for name in ("one", "other", "looking"))
+    run_all(two_systems[:1], [1, 2], one, None)
+    renamed = [dataclasses.replace(two_systems[0], name="+A"), two_systems[1]]
+    run_all(renamed, [1, 2], other, None)
+    assert trained.found == [("A", 1), ("A", 2), ("B", 1), ("B", 2)]
+    assert [(row["system"], row["seed"]) for row in other.rows()] == [("+A", 1), ("B", 1), ("+A", 2), ("B", 2)]
+    assert other.ranks(two_systems[0].seeded(2))["test"].tolist() == [2]
+    assert other.rows()[0] == {**one.rows()[0], "system": "+A"}
+    # Nobody has looked at the states yet, and nobody ranked all items.
+    run_all(two_systems[:1], [1], looking, None, look_at_states=True)
+    assert trained.found[4:] == [("A", 1)]
+    run_all(two_systems[:1], [3], own(tmp_path, "full"), None, full=5)
+    assert trained.found[5:] == [("A", 3)]
+
+
 def test_a_card_that_is_asked_for_and_not_there_is_refused(tmp_path, two_systems, trained, monkeypatch):
     monkeypatch.setattr(placement, "cards", lambda: 0)
     with pytest.raises(ValueError, match="`distribution.device` should be auto or cpu"):
-        run_all(two_systems, [1], Results(tmp_path), None, distribution=DistributionSettings(device="gpu"))
+        run_all(two_systems, [1], own(tmp_path), None, distribution=DistributionSettings(device="gpu"))
     assert trained.found == []
 
 
 def test_a_run_of_another_process_that_lives_is_left_to_it(tmp_path, two_systems, trained):
-    results = Results(tmp_path)
+    results = own(tmp_path)
     with results.claim(two_systems[0].seeded(1)) as first, results.claim(two_systems[0].seeded(1)) as second:
         assert (first, second) == (True, False)
         run_all(two_systems, [1], results, None)
@@ -204,23 +227,26 @@ def test_what_says_what_is_similar_is_trained_by_one_process(tmp_path):
     everything, nothing, some = (system.seeded(1) for system in systems_of(config, EXPERIMENT).values())
     assert (everything.reference, nothing.reference) == (None, None)
     assert some.reference.digest == everything.digest
-    results = Results(tmp_path)
+    results = own(tmp_path)
     with results.claim(everything) as first, results.claim(nothing) as second, results.claim(some) as third:
         assert (first, second, third) == (True, True, False)
     with results.claim(some) as first, results.claim(everything) as second:
         assert (first, second) == (True, False)
-    assert not list((tmp_path / "claims").iterdir())
+    assert not list((results.folder / "claims").iterdir())
 
 
 def test_the_claim_of_a_process_that_is_gone_does_not_count(tmp_path, two_systems, trained):
     process = multiprocessing.get_context("spawn").Process(target=os.getpid)
     process.start()
     process.join()
-    results = Results(tmp_path)
-    claims = tmp_path / "claims"
+    results = own(tmp_path)
+    claims = results.folder / "claims"
     claims.mkdir()
     (claims / two_systems[0].seeded(1).digest).write_text(str(process.pid))
     run_all(two_systems, [1], results, None)
     assert len(trained.found) == 2
     assert not list(claims.iterdir())
-    assert [json.loads(line)["system"] for line in (tmp_path / "results.jsonl").read_text().splitlines()] == ["A", "B"]
+    assert [json.loads(line)["system"] for line in (results.folder / "results.jsonl").read_text().splitlines()] == [
+        "A",
+        "B",
+    ]

@@ -45,7 +45,8 @@ def test_second_stages_share_the_first_and_views_have_their_own(experiment, tmp_
 
     monkeypatch.setattr(supervised, "train", counting)
     systems = systems_of(config, experiment)
-    results = Results(tmp_path)
+    results = Results(tmp_path / "own")
+    results.folder.mkdir()
     run_all(list(systems.values()), [1], results, experiment)
     rows = {name: results.row(system.seeded(1)) for name, system in systems.items()}
     # One folder for what three share; a stage of its own for more steps, and for the view.
@@ -55,14 +56,15 @@ def test_second_stages_share_the_first_and_views_have_their_own(experiment, tmp_
     ranks = {name: results.ranks(system.seeded(1))["test"] for name, system in systems.items()}
     assert (ranks["shuffled"] != ranks["supervised"]).any()
     assert all(len(of_system) == len(experiment.test_requests) for of_system in ranks.values())
-    assert not list((tmp_path / "checkpoints").iterdir())  # all have finished
+    assert not list((results.folder / "checkpoints").iterdir())  # all have finished
 
 
 def test_what_is_similar_is_said_by_the_system_that_sees_everything(experiment, tmp_path):
     kind = {"kind": "unisar"}
     config = {"systems": {"some": {**kind, "histories": {"searches_above": 0.0}}, "all": kind}}
     systems = systems_of({**config, "model": {"dim": 8}}, experiment)
-    results = Results(tmp_path)
+    results = Results(tmp_path / "own")
+    results.folder.mkdir()
     run_all(list(systems.values()), [1], results, experiment)
     some, everything = (results.row(system.seeded(1)) for system in systems.values())
     assert np.isfinite(some["test"]["NDCG@5"]) and some["test"] != everything["test"]
