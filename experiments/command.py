@@ -43,17 +43,13 @@ def experiment(  # noqa: PLR0917 - click gives them by name
     except (FileNotFoundError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     if systems:
-        unknown = [one for one in systems.split(",") if one not in config["systems"]]
-        if unknown:
-            raise click.ClickException(
-                f"--systems should name some of {', '.join(config['systems'])}. Received: {', '.join(unknown)}."
-            )
-        config["systems"] = {one: config["systems"][one] for one in systems.split(",")}
+        config["systems"] = _chosen(config["systems"], systems.split(","))
     settings = load()
     folder = settings.output_dir / "experiments" / settings.name
     results = Results(folder / Path(name).stem)
     results.folder.mkdir(parents=True, exist_ok=True)
     quiet(threads)
+    _tell_device(settings)
     _prepare(settings)
     log = read_experiment()
     first = settings.supervised.seed
@@ -91,6 +87,25 @@ def experiment(  # noqa: PLR0917 - click gives them by name
         table = found
     click.echo(tables.markdown(table))
     click.echo(f"next  open {results.folder / 'tables.html'}    # also tables.md, tables.tex")
+
+
+def _chosen(known: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """Systems by their names."""
+    if unknown := [one for one in names if one not in known]:
+        raise click.ClickException(f"--systems should name some of {', '.join(known)}. Received: {', '.join(unknown)}.")
+    return {one: known[one] for one in names}
+
+
+def _tell_device(settings: Any) -> None:
+    """Say what there is to train on, and end where that is not what is asked for."""
+    from components.trainer import cards
+    from components.trainer.placement import require_card
+
+    click.echo(f"device  {cards.found()}")
+    try:
+        require_card(settings.distribution)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _prepare(settings: Any) -> None:
