@@ -92,7 +92,7 @@ def plain(timelines: Timelines, config: SupervisedConfig) -> Callable[[], float]
 
 
 def _steps(
-    take_step: Callable[..., dict[str, tf.Tensor]], timelines: Timelines, config: SupervisedConfig
+    take_step: Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]], timelines: Timelines, config: SupervisedConfig
 ) -> Callable[[], float]:
     order = TargetOrder(np.asarray(timelines.targets), config.batch_size, config.seed)
     done = iter(range(1_000_000))

@@ -49,7 +49,8 @@ def experiment(  # noqa: PLR0917 - click gives them by name
     results = Results(folder / Path(name).stem)
     results.folder.mkdir(parents=True, exist_ok=True)
     quiet(threads)
-    _tell_device(settings)
+    if not report:
+        _tell_device(settings)
     _prepare(settings)
     log = read_experiment()
     first = settings.supervised.seed

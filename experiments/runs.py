@@ -28,8 +28,6 @@ from model.registry import make_ranker
 from model.training import reinforcement, supervised
 
 RESULTS_FILE = "results.jsonl"
-KEYS = ("system", "seed", "digest")
-"""What a row is of; the rest is what was found."""
 ANY_DEVICE = DistributionSettings()
 
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
@@ -74,8 +72,8 @@ class Results:
         partial = path.with_suffix(f".{os.getpid()}.npz")
         np.savez_compressed(partial, **dict[str, Any](ranks))
         partial.rename(path)
-        of_system = dict(zip(KEYS, (system.name, system.supervised.seed, system.digest), strict=True))
-        line = json.dumps({**of_system, **row})
+        own = {"system": system.name, "seed": system.supervised.seed, "digest": system.digest}
+        line = json.dumps({**own, **row, **own})  # a row that is taken over has another's name
         # One write of one line: what several processes append stays apart.
         with (self.folder / RESULTS_FILE).open("a") as file:
             file.write(line + "\n")
@@ -91,7 +89,7 @@ class Results:
             row = other.row(system)
             states = other.look(system) if look_at_states else None
             if row and bool(states) == look_at_states:
-                found = {key: value for key, value in row.items() if key not in KEYS and not key.startswith("full")}
+                found = {key: value for key, value in row.items() if not key.startswith("full")}
                 self.add(system, found, {"test": other.ranks(system)["test"]}, states)
                 return folder.name
         return ""
@@ -156,11 +154,12 @@ def run_all(
         for system in seeded:
             if results.row(system):
                 continue
-            if not full and (other := results.take_over(system, look_at_states=look_at_states)):
-                print(f"{system.name}, seed {seed}: as found by {other}", flush=True)
-                continue
             with results.claim(system) as claimed:
-                if claimed and not results.row(system):
+                if not claimed or results.row(system):
+                    continue
+                if not full and (other := results.take_over(system, look_at_states=look_at_states)):
+                    print(f"{system.name}, seed {seed}: as found by {other}", flush=True)
+                else:
                     with placed(distribution, system.model, system.supervised):
                         row, ranks, states = run_one(
                             system, results.folder / "checkpoints", experiment, full, look_at_states=look_at_states

@@ -29,7 +29,7 @@ def test_every_step_learns_from_its_own_batch(steps):
 
 
 def test_the_next_batches_are_drawn_before_they_are_asked_for():
-    drawn = {number: threading.Event() for number in range(10)}
+    drawn = {number: threading.Event() for number in range(3 + AHEAD + 1)}
 
     def draw(number, positions):
         drawn[int(number)].set()
