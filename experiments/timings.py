@@ -19,6 +19,7 @@ from model.registry import make_ranker
 from model.training import supervised
 from model.training.batches import batches
 from model.training.optimizers import make_optimizer
+from tfx_pipeline.console.quiet import set_environment
 
 MEBI = 1 << 20
 _PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -61,8 +62,10 @@ def costs(
     context = multiprocessing.get_context("spawn")
     rows = []
     for name in names:
-        with context.Pool(1) as pool:
-            rows.append(pool.apply(_cost, (dict(config), name, dict(tuned), threads, rounds)))
+        with context.Pool(1, initializer=set_environment) as pool:
+            row = pool.apply(_cost, (dict(config), name, dict(tuned), threads, rounds))
+        rows.append(row)
+        print(f"{name}: {row['requests_a_second']:,.0f} requests a second", flush=True)
     return rows
 
 

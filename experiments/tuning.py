@@ -28,10 +28,11 @@ def tune(
     seed: int,
     distribution: DistributionSettings = ANY_DEVICE,
 ) -> None:
-    """Search settings by random trials, and write the best of each system to `best.yaml`.
+    """Search settings by trials, and write the best of each system to `best.yaml`.
 
-    Equal is the number of trials, not the length of the trainings: each stops when eval stops improving. Trials are
-    drawn and logged by KerasTuner, which goes on from where a search was stopped.
+    The first trial is of the settings as they stand, for the baselines their authors': a handful of draws alone could
+    all be worse. The others are drawn. Equal is the number of trials, not the length of the trainings: each stops when
+    eval stops improving. Trials are drawn and logged by KerasTuner, which goes on from where a search was stopped.
 
     Args:
         config: `systems` as `systems_of` takes it, `trials`, and `search`: by the name of a setting
@@ -45,7 +46,8 @@ def tune(
         space = (config["systems"][name] or {}).get("search", config.get("search", {}))
         system = systems_of(config, experiment)[name]
         space = {key: values for key, values in space.items() if _has(system, key)}
-        oracle = _oracle(space, config["trials"] if space else 1, seed)
+        own = {key: _setting(system, key) for key in space}
+        oracle = _oracle(space, own, config["trials"] if space else 1, seed)
         oracle.verbose = 0
         oracle._set_project_dir(str(results.folder / "trials"), _file_name(name))
         if (results.folder / "trials" / _file_name(name) / "oracle.json").exists():
@@ -75,7 +77,21 @@ def _try(system: System, checkpoints: Path, experiment: Experiment) -> dict[str,
     return {**found, **told}
 
 
-def _oracle(space: Mapping[str, Any], trials: int, seed: int) -> Any:
+class _OwnFirst(keras_tuner.oracles.RandomSearchOracle):
+    """Random draws, after one trial of the settings as they stand, whether or not they lie in the space."""
+
+    own: Mapping[str, Any]
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """As KerasTuner asks for it: the values of the next trial."""
+        if self.trials:
+            return super().populate_space(trial_id)  # type: ignore[no-any-return]
+        values = dict(self.own)
+        self._duplicate(values)  # keeps them, so that they are not drawn again
+        return {"status": "RUNNING", "values": values}
+
+
+def _oracle(space: Mapping[str, Any], own: Mapping[str, Any], trials: int, seed: int) -> Any:
     parameters = keras_tuner.HyperParameters()
     for key, values in space.items():
         if isinstance(values, list):
@@ -84,9 +100,9 @@ def _oracle(space: Mapping[str, Any], trials: int, seed: int) -> Any:
             sampling = "log" if values.get("log") else "linear"
             parameters.Float(key, values["min"], values["max"], sampling=sampling)
     objective = keras_tuner.Objective(MAIN_METRIC, "max")
-    return keras_tuner.oracles.RandomSearchOracle(
-        objective, max_trials=trials, seed=seed, hyperparameters=parameters, allow_new_entries=False
-    )
+    oracle = _OwnFirst(objective, trials, seed, parameters, allow_new_entries=False)
+    oracle.own = own
+    return oracle
 
 
 def _keep_best(name: str, oracle: Any, path: Path) -> None:
@@ -105,6 +121,11 @@ def nested(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         section, _, field = key.partition(".")
         found.setdefault(section, {})[field] = value
     return found
+
+
+def _setting(system: System, key: str) -> Any:
+    section, _, field = key.partition(".")
+    return getattr(getattr(system, section), field)
 
 
 def _has(system: System, key: str) -> bool:

@@ -9,6 +9,7 @@ import yaml
 from experiments import tuning
 from experiments.runs import Results
 from experiments.tuning import tune
+from model.baselines.item_neighbours import ItemNeighboursConfig
 from model.config import GrpoConfig, LcrSerConfig, SupervisedConfig
 
 EXPERIMENT = SimpleNamespace(
@@ -19,11 +20,11 @@ EXPERIMENT = SimpleNamespace(
 )
 CONFIG = {
     "trials": 4,
-    "search": {"supervised.learning_rate": {"min": 1e-3, "max": 1e-1, "log": True}, "model.mask_rate": [0.1, 0.2]},
+    "search": {"supervised.learning_rate": {"min": 2e-3, "max": 1e-1, "log": True}, "model.mask_rate": [0.1, 0.2]},
     "systems": {
         "A": {"kind": "sasrec"},
         "B": {"kind": "popularity", "search": {}},
-        "C": {"kind": "item_neighbours", "search": {"model.neighbours": [3, 5, 7, 9]}},
+        "C": {"kind": "item_neighbours", "search": {"model.neighbours": [100, 101, 102, 103]}},
     },
 }
 
@@ -48,10 +49,14 @@ def test_equal_numbers_of_trials_and_the_best_is_kept(tmp_path, tried):
     # There is nothing to choose for B, and four values for C.
     assert counts == {"A": 4, "B": 1, "C": 4}
     rates = [value for name, value in tried if name == "A"]
-    assert all(1e-3 <= rate <= 1e-1 for rate in rates) and len(set(rates)) == 4
+    # The settings as they stand come first, also from outside of the space, and are not drawn again.
+    assert rates[0] == EXPERIMENT.supervised.learning_rate == 1e-3
+    assert all(2e-3 <= rate <= 1e-1 for rate in rates[1:]) and len(set(rates)) == 4
+    neighbours = [int(value) for name, value in tried if name == "C"]
+    assert neighbours[0] == ItemNeighboursConfig.neighbours == 100 and sorted(neighbours) == [100, 101, 102, 103]
     best = yaml.safe_load((tmp_path / "best.yaml").read_text())
     # SASRec has no `mask_rate`: it is not searched for it.
-    assert best == {"A": {"supervised": {"learning_rate": max(rates)}}, "B": {}, "C": {"model": {"neighbours": 9}}}
+    assert best == {"A": {"supervised": {"learning_rate": max(rates)}}, "B": {}, "C": {"model": {"neighbours": 103}}}
     rows = [json.loads(line) for line in (tmp_path / "trials.jsonl").read_text().splitlines()]
     assert [row["system"] for row in rows] == [name for name, _ in tried]
 
