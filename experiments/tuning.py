@@ -30,9 +30,9 @@ def tune(
 ) -> None:
     """Search settings by trials, and write the best of each system to `best.yaml`.
 
-    The first trial is of the settings as they stand, for the baselines their authors': a handful of draws alone could
-    all be worse. The others are drawn. Equal is the number of trials, not the length of the trainings: each stops when
-    eval stops improving. Trials are drawn and logged by KerasTuner, which goes on from where a search was stopped.
+    The first trial is of the settings as they stand: a handful of draws alone could all be worse. Equal is the number
+    of trials, not the length of the trainings: each stops when eval stops improving. Trials are drawn and logged by
+    KerasTuner, which goes on from where a search was stopped.
 
     Args:
         config: `systems` as `systems_of` takes it, `trials`, and `search`: by the name of a setting
