@@ -1,7 +1,9 @@
 """The same small budget of trials for every system, on the eval split alone."""
 
+import fcntl
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ def tune(
 
     The first trial is of the settings as they stand: a handful of draws alone could all be worse. Equal is the number
     of trials, not the length of the trainings: each stops when eval stops improving. Trials are drawn and logged by
-    KerasTuner, which goes on from where a search was stopped.
+    KerasTuner, which goes on from where a search was stopped. Several processes may share the work, a system each.
 
     Args:
         config: `systems` as `systems_of` takes it, `trials`, and `search`: by the name of a setting
@@ -42,31 +44,58 @@ def tune(
         seed: of the draws and of the trainings.
         distribution: on what each system is trained, by its size.
     """
+    (results.folder / "trials").mkdir(parents=True, exist_ok=True)
     for name in config["systems"]:
-        space = (config["systems"][name] or {}).get("search", config.get("search", {}))
-        system = systems_of(config, experiment)[name]
-        space = {key: values for key, values in space.items() if _has(system, key)}
-        own = {key: _setting(system, key) for key in space}
-        oracle = _oracle(space, own, config["trials"] if space else 1, seed)
-        oracle.verbose = 0
-        oracle._set_project_dir(str(results.folder / "trials"), _file_name(name))
-        if (results.folder / "trials" / _file_name(name) / "oracle.json").exists():
-            oracle.reload()
-        while (trial := oracle.create_trial("tune")).status != "STOPPED":
-            values = trial.hyperparameters.values
-            tried = systems_of(config, experiment, {name: nested(values)})[name].seeded(seed)
-            with placed(distribution, tried.model, tried.supervised):
-                row = _try(tried, results.folder / "checkpoints", experiment)
-            oracle.update_trial(trial.trial_id, {MAIN_METRIC: row[MAIN_METRIC]})
-            trial.status = "COMPLETED"
-            oracle.end_trial(trial)
-            oracle.save()  # once more: while it ends, a trial is still written down as going on
-            with (results.folder / TRIALS_FILE).open("a") as file:
-                file.write(json.dumps({"system": name, "settings": values, **row}) + "\n")
-            print(
-                f"{name}: {MAIN_METRIC} {row[MAIN_METRIC]:.4f} on eval with {values}, {row['steps']} steps", flush=True
-            )
-        _keep_best(name, oracle, results.folder / BEST_FILE)
+        with _locked(results.folder / "trials" / f"{_file_name(name)}.lock", wait=False) as alone:
+            if alone:
+                _search(config, name, results, experiment, seed=seed, distribution=distribution)
+            else:
+                print(f"{name}: another process is searching", flush=True)
+
+
+def _search(
+    config: Mapping[str, Any],
+    name: str,
+    results: Results,
+    experiment: Experiment,
+    *,
+    seed: int,
+    distribution: DistributionSettings,
+) -> None:
+    space = (config["systems"][name] or {}).get("search", config.get("search", {}))
+    system = systems_of(config, experiment)[name]
+    space = {key: values for key, values in space.items() if _has(system, key)}
+    own = {key: _setting(system, key) for key in space}
+    oracle = _oracle(space, own, config["trials"] if space else 1, seed)
+    oracle.verbose = 0
+    oracle._set_project_dir(str(results.folder / "trials"), _file_name(name))
+    if (results.folder / "trials" / _file_name(name) / "oracle.json").exists():
+        oracle.reload()
+    while (trial := oracle.create_trial("tune")).status != "STOPPED":
+        values = trial.hyperparameters.values
+        tried = systems_of(config, experiment, {name: nested(values)})[name].seeded(seed)
+        with placed(distribution, tried.model, tried.supervised):
+            row = _try(tried, results.folder / "checkpoints", experiment)
+        oracle.update_trial(trial.trial_id, {MAIN_METRIC: row[MAIN_METRIC]})
+        trial.status = "COMPLETED"
+        oracle.end_trial(trial)
+        oracle.save()  # once more: while it ends, a trial is still written down as going on
+        with (results.folder / TRIALS_FILE).open("a") as file:
+            file.write(json.dumps({"system": name, "settings": values, **row}) + "\n")
+        print(f"{name}: {MAIN_METRIC} {row[MAIN_METRIC]:.4f} on eval with {values}, {row['steps']} steps", flush=True)
+    _keep_best(name, oracle, results.folder / BEST_FILE)
+
+
+@contextmanager
+def _locked(path: Path, *, wait: bool) -> Iterator[bool]:
+    """Whether this process holds the lock of a file, which the kernel frees however a process ends."""
+    with path.open("a") as file:
+        held = True
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            held = False
+        yield held
 
 
 def _try(system: System, checkpoints: Path, experiment: Experiment) -> dict[str, Any]:
@@ -85,7 +114,7 @@ class _OwnFirst(keras_tuner.oracles.RandomSearchOracle):
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """As KerasTuner asks for it: the values of the next trial."""
         if self.trials:
-            return super().populate_space(trial_id)  # type: ignore[no-any-return]
+            return super().populate_space(trial_id)
         values = dict(self.own)
         self._duplicate(values)  # keeps them, so that they are not drawn again
         return {"status": "RUNNING", "values": values}
@@ -107,11 +136,12 @@ def _oracle(space: Mapping[str, Any], own: Mapping[str, Any], trials: int, seed:
 
 def _keep_best(name: str, oracle: Any, path: Path) -> None:
     [trial] = oracle.get_best_trials(1)
-    best = yaml.safe_load(path.read_text()) if path.exists() else {}
-    best[name] = nested(trial.hyperparameters.values)
-    partial = path.with_suffix(".partial")
-    partial.write_text(yaml.safe_dump(best))
-    partial.rename(path)
+    with _locked(path.with_suffix(".lock"), wait=True):
+        best = yaml.safe_load(path.read_text()) if path.exists() else {}
+        best[name] = nested(trial.hyperparameters.values)
+        partial = path.with_suffix(".partial")
+        partial.write_text(yaml.safe_dump(best))
+        partial.rename(path)
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -66,3 +66,21 @@ def test_a_search_that_was_stopped_goes_on(tmp_path, tried, monkeypatch):
     assert len(tried) == 4
     tune(CONFIG, Results(tmp_path), EXPERIMENT, seed=3)
     assert [name for name, _ in tried[4:]] == ["B", *"CCCC"]
+
+
+def test_two_processes_share_the_search(tmp_path, tried, monkeypatch, capsys):
+    """What is searched by one is left alone by another; here the other one comes while the first is at a trial of A."""
+    of_the_first, calls = tuning._try, []
+
+    def _try(system, folder, experiment):
+        if not calls:
+            calls.append(system.name)
+            # A lock belongs to an open file: this is a second opening, as another process's would be.
+            tune(CONFIG, Results(tmp_path), EXPERIMENT, seed=3)
+        return of_the_first(system, folder, experiment)
+
+    monkeypatch.setattr(tuning, "_try", _try)
+    tune(CONFIG, Results(tmp_path), EXPERIMENT, seed=3)
+    assert [name for name, _ in tried] == [*"BCCCC", *"AAAA"]
+    assert "A: another process is searching" in capsys.readouterr().out
+    assert sorted(yaml.safe_load((tmp_path / "best.yaml").read_text())) == ["A", "B", "C"]
