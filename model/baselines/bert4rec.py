@@ -172,7 +172,7 @@ class Bert4Rec(SequenceRanker):
         targets = tf.reshape(tf.gather(ids, places, batch_dims=1), [-1])
         if self.config.whole_catalogue:
             logits = tf.matmul(states, embedded.catalogue, transpose_b=True) / self.config.temperature
-            losses = catalogue_loss(logits, targets)
+            losses = catalogue_loss(logits, targets, settings.unknown_rate)
         else:
             vectors = tf.reshape(tf.gather(rows, places, batch_dims=1), [-1, self.config.dim + 1])
             negatives = self.shared_negatives(embedded, weights)

@@ -14,7 +14,7 @@ from model.layers.embeddings import EmbeddingTable, take
 from model.layers.mlp import Mlp
 from model.layers.transformer import Norm
 from model.objectives.losses import recommendation_loss
-from model.objectives.softmax import catalogue_logits, catalogue_loss, sampled_logits, sampled_loss
+from model.objectives.softmax import catalogue_logits, catalogue_loss, draw_frequency, sampled_logits, sampled_loss
 from model.objectives.ties import tie_unknown
 from model.ops.softmax_attention import MASKED_LOGIT
 from model.ranker import WHOLE, Batch, Logs, Ranker, Share, State
@@ -287,7 +287,7 @@ class SequenceRanker(Ranker):
         """Cross-entropy of the targets over the catalogue, whole or sampled: `[B]`."""
         if self.config.whole_catalogue:
             logits = tf.matmul(state, embedded.catalogue, transpose_b=True) / temperature
-            return catalogue_loss(logits, embedded.candidate_ids[:, 0])
+            return catalogue_loss(logits, embedded.candidate_ids[:, 0], settings.unknown_rate)
         return self.sampled_losses(
             state,
             embedded.candidate_ids[:, 0],
@@ -343,7 +343,7 @@ class SequenceRanker(Ranker):
         temperature = self.config.temperature
         if self.config.whole_catalogue:
             logits = tf.matmul(state, embedded.catalogue, transpose_b=True) / temperature
-            return catalogue_logits(logits, embedded.candidate_ids[:, 0])
+            return catalogue_logits(logits, embedded.candidate_ids[:, 0], settings.unknown_rate)
         if self.config.loss == "softmax":
             return self._sampled_logits(
                 state,
@@ -367,16 +367,12 @@ class SequenceRanker(Ranker):
         temperature: float | tf.Tensor,
     ) -> tf.Tensor:
         clicks = self.clicks.value  # type: ignore[union-attr]  # which `loss` softmax makes
-        if settings.negative_sampling == "popularity":
-            frequency = tf.gather(clicks, negatives.ids) / tf.reduce_sum(clicks)
-        else:
-            frequency = tf.fill(tf.shape(negatives.ids), 1.0 / tf.cast(tf.math.count_nonzero(clicks), clicks.dtype))
         return sampled_logits(
             tf.reduce_sum(state * vectors, 1) / temperature,
             tf.matmul(state, negatives.vectors, transpose_b=True) / temperature,
             targets=targets,
             drawn=negatives.ids,
-            frequency=frequency,
+            frequency=draw_frequency(negatives.ids, clicks, by_popularity=settings.negative_sampling == "popularity"),
             valid=negatives.valid,
         )
 

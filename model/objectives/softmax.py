@@ -1,31 +1,67 @@
 """Cross-entropy over the catalogue, whole or sampled, as pure functions."""
 
+import math
+
 import tensorflow as tf
 
-from model.contract import PADDING_ID, UNKNOWN_ID
+from model.contract import FIRST_KNOWN_ID, PADDING_ID, UNKNOWN_ID
 from model.ops.softmax_attention import MASKED_LOGIT
 
 
-def catalogue_logits(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    """Logits of every id, `[B, num_items]`, those masked that are no class of `catalogue_loss`."""
-    ids = tf.range(tf.shape(logits)[1])[None]
-    left_out = (ids == PADDING_ID) | ((ids == UNKNOWN_ID) & (targets[:, None] != UNKNOWN_ID))
-    return tf.where(left_out, MASKED_LOGIT, logits)
+def catalogue_logits(logits: tf.Tensor, targets: tf.Tensor, unknown_rate: float) -> tf.Tensor:
+    """Logits of the classes of `catalogue_loss`, `[B, num_items]`, whose softmax are their probabilities.
 
-
-def catalogue_loss(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    """Cross-entropy over all items.
-
-    Padding is no item; the unknown one is an item only where it is the target, which a step makes of some targets.
+    A step replaces the share `unknown_rate` of all ids by the unknown one, so that the unknown item stands for that
+    share r of each of the N known ones. Its class has the weight r N, theirs 1 - r each, as they would on average if
+    each item of the catalogue were replaced as often as the target is: then its own logit comes to the logarithm of the
+    mean of all exponentials, that of an item of average odds. Without that weight it would be a class where it is the
+    target alone, pushed up and never down, and be ranked above all that is known.
 
     Args:
         logits: of every id, `[B, num_items]`.
         targets: ids, `[B]`.
+        unknown_rate: r. At 0 the unknown item is a class only where it is the target, of a click on what no vocabulary
+            holds.
+
+    Returns:
+        `[B, num_items]`; masked where an id is no class, as padding never is.
+    """
+    ids = tf.range(tf.shape(logits)[1])[None]
+    padding, unknown = ids == PADDING_ID, ids == UNKNOWN_ID
+    if not unknown_rate:
+        return tf.where(padding | (unknown & (targets[:, None] != UNKNOWN_ID)), MASKED_LOGIT, logits)
+    known = tf.cast(tf.shape(logits)[1] - FIRST_KNOWN_ID, logits.dtype)
+    log_weight = tf.math.log(known) + math.log(unknown_rate / (1 - unknown_rate))  # over that of a known item
+    return logits + tf.where(padding, tf.constant(MASKED_LOGIT, logits.dtype), tf.where(unknown, log_weight, 0.0))
+
+
+def catalogue_loss(logits: tf.Tensor, targets: tf.Tensor, unknown_rate: float) -> tf.Tensor:
+    """Cross-entropy over all items, as `catalogue_logits` takes them.
 
     Returns:
         `[B]`.
     """
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, catalogue_logits(logits, targets))
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, catalogue_logits(logits, targets, unknown_rate))
+
+
+def draw_frequency(drawn: tf.Tensor, clicks: tf.Tensor, *, by_popularity: bool) -> tf.Tensor:
+    """q of `sampled_logits`: the probability of each draw to be its item.
+
+    A draw that a step has replaced by the unknown item was one of the known ones, nobody knows which. 1 / q of what was
+    replaced is the number of known items in the mean, however they are drawn.
+
+    Args:
+        drawn: ids, `[M]`.
+        clicks: of every id in the training log, `[num_items]`; 0 for ids that are never drawn.
+        by_popularity: an item is drawn in proportion to its clicks; else all alike.
+
+    Returns:
+        `[M]`.
+    """
+    alike = tf.fill(tf.shape(drawn), 1.0 / tf.cast(tf.math.count_nonzero(clicks), clicks.dtype))
+    if not by_popularity:
+        return alike
+    return tf.where(drawn == UNKNOWN_ID, alike, tf.gather(clicks, drawn) / tf.reduce_sum(clicks))
 
 
 def sampled_logits(

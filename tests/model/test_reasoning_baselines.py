@@ -166,8 +166,9 @@ class TestReaRec:
 
         def classes(row):
             """Items of a row's distributions, and what their logits are corrected by."""
-            if loss == "whole":
-                return np.arange(2, len(items)), 0
+            if loss == "whole":  # one in a hundred of each of the others is the unknown item, 99 are themselves
+                known = len(items) - 2
+                return np.arange(1, len(items)), np.array([np.log(99 / known), *[0] * known])
             if loss == "bce":
                 return candidates[row][weights[row] == 1], 0
             valid = [item for item, weight in zip(drawn, weights[:, 1:].ravel(), strict=True) if weight]
@@ -211,7 +212,7 @@ class TestReaRec:
         steps = think(ranker, batch).astype(np.float64)
         logits = steps @ exact(ranker.items.table).T
         targets = targets_of(batch)
-        logs = ranker.losses(ranker.embed(batch), tf.ones([5, 3]), SupervisedConfig())
+        logs = ranker.losses(ranker.embed(batch), tf.ones([5, 3]), SupervisedConfig(unknown_rate=0.0))
         expected = {
             "rec_loss": cross_entropy(logits[:, 2] / 0.07, targets).mean(),
             "progressive_loss": np.mean(
@@ -335,7 +336,7 @@ class TestLares:
         of_steps = (contrast(last, first) + contrast(first, last))[known].mean() / 2
         expected = {"rec_loss": np.mean(rec), "trajectory_loss": of_trajectories, "step_loss": of_steps}
         expected["loss"] = expected["rec_loss"] + 0.1 * of_trajectories + 0.5 * of_steps
-        logs = ranker.losses(ranker.embed(batch), tf.ones([9, 3]), SupervisedConfig())
+        logs = ranker.losses(ranker.embed(batch), tf.ones([9, 3]), SupervisedConfig(unknown_rate=0.0))
         assert {name: float(value) for name, value in logs.items()} == pytest.approx(expected, rel=1e-4)
 
     def test_alignments_of_nothing_are_0(self):

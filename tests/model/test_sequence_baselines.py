@@ -345,8 +345,8 @@ class TestBert4Rec:
             for place in hidden:
                 state = states[place - 6 + length] if clicks[row].any() else fine(ranker.newcomer)
                 logits, target = table @ np.append(state, 1), sequence[place]
-                if whole:
-                    others = np.exp(logits[2:]).sum()
+                if whole:  # one in a hundred of each of the others is the unknown item, 99 are themselves
+                    others = np.exp(logits[2:]).sum() + len(logits[2:]) / 99 * np.exp(logits[1])
                 else:  # exp(o) / (M q) for the M draws, q being 1 / the items clicked
                     draws = drawn[drawn != target]
                     others = np.exp(logits[target]) + (np.exp(logits[draws]) * len(items) / len(drawn)).sum()

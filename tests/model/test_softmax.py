@@ -7,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.layers.merged_history import merge
-from model.objectives.softmax import catalogue_loss, contrastive_softmax_loss, sampled_logits, sampled_loss
+from model.objectives.softmax import (
+    catalogue_logits,
+    catalogue_loss,
+    contrastive_softmax_loss,
+    draw_frequency,
+    sampled_logits,
+    sampled_loss,
+)
 from tests.support.random_logs import FIRST_TIME
 
 RNG = np.random.default_rng(5)
@@ -17,12 +24,52 @@ def log_softmax(logits):
     return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
 
 
-def test_padding_and_the_unknown_item_are_no_classes():
+def test_padding_and_the_unknown_item_are_no_classes_where_nothing_becomes_unknown():
     logits = RNG.normal(size=(3, 7))
-    found = catalogue_loss(tf.constant(logits), tf.constant([2, 6, 4])).numpy()
+    found = catalogue_loss(tf.constant(logits), tf.constant([2, 6, 4]), 0.0).numpy()
     np.testing.assert_allclose(found, -log_softmax(logits[:, 2:])[[0, 1, 2], [0, 4, 2]])
-    of_unknown = catalogue_loss(tf.constant(logits[:1]), tf.constant([1])).numpy()
+    of_unknown = catalogue_loss(tf.constant(logits[:1]), tf.constant([1]), 0.0).numpy()
     np.testing.assert_allclose(of_unknown, -log_softmax(logits[:1, 1:])[:, 0])
+
+
+def gradient_of_the_unknown(logits, rate):
+    """Of a known target, which a step replaces with the probability `rate`: the mean of its loss' gradient."""
+    shares = tf.constant([1 - rate, rate], tf.float64)
+    both = tf.Variable(np.stack([logits, logits]))
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(shares * catalogue_loss(both, tf.constant([4, 1]), rate))
+    return tf.convert_to_tensor(tape.gradient(loss, both)).numpy().sum(0)[1]
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.3])
+def test_the_unknown_item_has_average_odds_at_the_optimum(rate):
+    """It stands for any of the 5 known items: nothing pulls at it where its odds are the mean of theirs."""
+    logits = RNG.normal(size=7)
+    average = np.log(np.exp(logits[2:]).mean())
+    pulls = [gradient_of_the_unknown(np.array([*logits[:1], at, *logits[2:]]), rate) for at in average + [-1, 0, 1]]
+    assert pulls[0] < 0 < pulls[2]
+    np.testing.assert_allclose(pulls[1], 0, atol=1e-12)
+
+
+def test_classes_are_weighed_as_if_each_was_replaced():
+    logits, rate = RNG.normal(size=7), 0.2
+    sums = [np.where(RNG.random(5) < rate, np.exp(logits[1]), np.exp(logits[2:])).sum() for _ in range(20_000)]
+    [found] = catalogue_logits(tf.constant(logits[None]), tf.constant([3]), rate).numpy()
+    assert found[0] < -1e8
+    np.testing.assert_allclose((1 - rate) * np.exp(found[1:]).sum(), np.mean(sums), rtol=0.01)
+
+
+@pytest.mark.parametrize("by_popularity", [True, False])
+def test_draws_that_became_unknown_are_corrected_for_what_they_were(by_popularity):
+    """The sum of exp(o) / q over draws has the mean of that over the catalogue, each item replaced as often."""
+    clicks, rate, draws = np.array([0.0, 0, 90, 5, 4, 1]), 0.2, 400_000
+    odds = np.exp(RNG.normal(size=6))
+    frequency = clicks[2:] / clicks.sum() if by_popularity else np.full(4, 0.25)
+    drawn = RNG.choice(np.arange(2, 6), draws, p=frequency)
+    drawn = np.where(RNG.random(draws) < rate, 1, drawn)
+    found = draw_frequency(tf.constant(drawn), tf.constant(clicks), by_popularity=by_popularity).numpy()
+    expected = (1 - rate) * odds[2:].sum() + rate * 4 * odds[1]
+    np.testing.assert_allclose((odds[drawn] / found).mean(), expected, rtol=0.02)
 
 
 def sampled_softmax_loss(*args, **kwargs):
