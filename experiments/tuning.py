@@ -2,7 +2,7 @@
 
 import fcntl
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,8 @@ def _search(
 ) -> None:
     space = (config["systems"][name] or {}).get("search", config.get("search", {}))
     system = systems_of(config, experiment)[name]
-    space = {key: values for key, values in space.items() if _has(system, key)}
-    own = {key: _setting(system, key) for key in space}
+    own = _own_settings(system, space)
+    space = {key: space[key] for key in own}
     oracle = _oracle(space, own, config["trials"] if space else 1, seed)
     oracle.verbose = 0
     oracle._set_project_dir(str(results.folder / "trials"), _file_name(name))
@@ -153,14 +153,15 @@ def nested(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _setting(system: System, key: str) -> Any:
-    section, _, field = key.partition(".")
-    return getattr(getattr(system, section), field)
-
-
-def _has(system: System, key: str) -> bool:
-    section, _, field = key.partition(".")
-    return hasattr(getattr(system, section), field)
+def _own_settings(system: System, keys: Iterable[str]) -> dict[str, Any]:
+    """As they stand, by name; without those that its model does not have."""
+    found = {}
+    for key in keys:
+        section, _, field = key.partition(".")
+        part = getattr(system, section)
+        if hasattr(part, field):
+            found[key] = getattr(part, field)
+    return found
 
 
 def _file_name(name: str) -> str:
